@@ -1,0 +1,244 @@
+"""Train the localisation network on synthesised and weakly labelled coarse heads.
+
+    python -m HippoSegLib.training.localizer DATA -o runs/localizer --steps 4000
+
+DATA is a folder with `head_label_maps/` and, if wanted, `heads_unlabelled/`. The network sees a
+whole head at 4 mm and answers, per voxel: outside / intracranial / left / right hippocampus, and
+where the voxel lies in the hippocampal frame (registration by regression, Gopinath et al. 2024).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from ..errors import NotFoundError
+from ..unet3d import UNet3D
+from . import synthesis
+from .heads import read_label_head, read_weak_head
+
+#: Whole heads kept apart: label maps and real heads that no localiser of ours trains on.
+TEST_LABEL_MAPS = ("05", "12", "18", "20")
+#: Its left hippocampus is truncated, which would tilt its frame.
+EXCLUDED_LABEL_MAPS = ("07",)
+TRAIN_LABEL_MAPS = tuple(
+    f"{i:02d}" for i in range(1, 21) if f"{i:02d}" not in TEST_LABEL_MAPS + EXCLUDED_LABEL_MAPS
+)
+TRAIN_REAL_HEADS = tuple(("ds000011", f"sub-{i:02d}") for i in range(1, 8)) + tuple(
+    ("ds002748_stripped", f"sub-{i:02d}") for i in range(1, 6)
+)
+_WEAK_PREFIX = {"ds000011": "ds11", "ds002748_stripped": "ds2748"}
+
+WIDTHS = (12, 24, 48, 48)
+OUTPUTS = 7  # four classes and three coordinates
+#: Coordinates leave the network in units of this many mm.
+COORDINATE_UNIT_MM = 50.0
+
+
+def read_intensities(folder: Path) -> tuple[np.ndarray, synthesis.Intensities]:
+    """Sorted label ids and their T1 intensity priors from `labels_classes_priors/`."""
+    ids = np.load(folder / "generation_labels.npy")
+    order = np.argsort(ids)
+    classes = np.load(folder / "generation_classes_contrast_specific.npy")[order].astype(int)
+    priors = [np.load(folder / f"prior_{name}_t1.npy") for name in ("means", "stds")]
+    return ids[order], synthesis.Intensities(classes, *priors)
+
+
+def read_real_head(data: Path, dataset: str, subject: str):
+    """A `WeakHead` of `heads_unlabelled`."""
+    folder = data / "heads_unlabelled"
+    weak = folder / "weak_labels" / f"{_WEAK_PREFIX[dataset]}_{subject}_T1w"
+    return read_weak_head(folder / dataset / f"{subject}_T1w.nii.gz", weak)
+
+
+class HeadSource:
+    """Endless coarse heads; number `i` is a function of (seed, i) alone."""
+
+    def __init__(self, data: Path, label_maps=TRAIN_LABEL_MAPS, real_heads=TRAIN_REAL_HEADS, real_share=0.35):
+        maps = data / "head_label_maps"
+        self.ids, self.intensities = read_intensities(maps / "labels_classes_priors")
+        self.label_heads = [read_label_head(maps / f"training_seg_{k}.nii.gz", self.ids) for k in label_maps]
+        self.real_heads = [read_real_head(data, *key) for key in real_heads]
+        self.real_share = real_share if self.real_heads else 0.0
+
+    def sample(self, seed: int, i: int, **options) -> synthesis.CoarseSample:
+        rng = np.random.default_rng((seed, i))
+        if rng.random() < self.real_share:
+            return synthesis.sample_from_weak(self.real_heads[rng.integers(len(self.real_heads))], rng, **options)
+        head = self.label_heads[rng.integers(len(self.label_heads))]
+        return synthesis.synthesise_from_labels(head, self.intensities, rng, **options)
+
+
+def loss(output: torch.Tensor, fractions: torch.Tensor, coordinates: torch.Tensor) -> torch.Tensor:
+    """Soft cross-entropy and Dice on the classes, smooth L1 on the coordinates inside the skull.
+
+    Args:
+        output: (b, 7, z, y, x). fractions: (b, 4, z, y, x). coordinates: (b, 3, z, y, x) mm.
+    """
+    logits, predicted = output[:, :4].float(), output[:, 4:].float()
+    weight = torch.tensor([1.0, 1.0, 8.0, 8.0]).to(logits).view(1, 4, 1, 1, 1)
+    cross_entropy = -(weight * fractions * logits.log_softmax(1)).sum(1).mean()
+    p = logits.softmax(1)[:, 1:]
+    overlap, total = (p * fractions[:, 1:]).sum((2, 3, 4)), (p + fractions[:, 1:]).sum((2, 3, 4))
+    # A sample without the structure (cut away) asks for an empty answer; the constant keeps it finite.
+    dice = 1 - ((2 * overlap + 5) / (total + 5)).mean()
+    inside = (fractions[:, 1:].sum(1, keepdim=True) > 0.5).float()
+    error = F.smooth_l1_loss(predicted, coordinates / COORDINATE_UNIT_MM, reduction="none", beta=0.1)
+    regression = (error * inside).sum() / (3 * inside.sum() + 1)
+    return cross_entropy + dice + 2 * regression
+
+
+def _to_batch(samples):
+    image, fractions, coordinates = (
+        torch.from_numpy(np.stack([getattr(s, name) for s in samples])) for name in ("image", "fractions", "coordinates")
+    )
+    return image[:, None], fractions, coordinates
+
+
+def evaluate(network: torch.nn.Module, source: HeadSource, count: int, seed: int = 10_000) -> dict[str, float]:
+    """Errors on `count` heads: hippocampal centre (mm), frame origin (mm), sides swapped, sides missed,
+    intracranial volume correlation. Centres count where the whole hippocampus is in view."""
+    from ..localization import interpret
+
+    network.eval()
+    centre, swapped, missed, unread, volumes, n = [], 0, 0, 0, [], 0
+    for i in range(count):
+        sample = source.sample(seed, i)
+        with torch.no_grad():
+            output = network(torch.from_numpy(sample.image)[None, None])[0].numpy()
+        try:
+            found = interpret(output, np.zeros(3))
+        except NotFoundError:
+            unread += 1
+            continue
+        volumes.append((found.intracranial_mm3, sample.fractions[1:].sum() * synthesis.SPACING**3))
+        axis = (np.arange(synthesis.SIZE) - (synthesis.SIZE - 1) / 2) * synthesis.SPACING
+        truth = {}
+        for c, side in ((2, "left"), (3, "right")):
+            f = sample.fractions[c]
+            if f.sum() * synthesis.SPACING**3 > 1500:
+                ras = np.array([(f.sum((0, 1)) @ axis), (f.sum((0, 2)) @ axis), (f.sum((1, 2)) @ axis)]) / f.sum()
+                truth[side] = ras * [-1, -1, 1]
+        for side, point in truth.items():
+            n += 1
+            if side not in found.centres:
+                missed += 1
+                continue
+            error = float(np.linalg.norm(found.centres[side] - point))
+            centre.append(error)
+            other = truth.get("right" if side == "left" else "left")
+            swapped += other is not None and np.linalg.norm(found.centres[side] - other) < error
+    network.train()
+    volumes = np.array(volumes)
+    return {
+        "sides": n,
+        "centre_median_mm": float(np.median(centre)) if centre else math.nan,
+        "centre_p95_mm": float(np.percentile(centre, 95)) if centre else math.nan,
+        "centre_worst_mm": float(max(centre, default=math.nan)),
+        "missed": missed,
+        "unread_heads": unread,
+        "swapped": swapped,
+        "icv_correlation": float(np.corrcoef(volumes.T)[0, 1]),
+    }
+
+
+def train(data: Path, run_dir: Path, *, steps=4000, batch_size=2, learning_rate=2e-3, seed=0, threads=1) -> None:
+    """Train, resuming from `run_dir` if a run was broken off there; writes `localizer.pt`, a log and a card part."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    source = HeadSource(data)
+    held_out = HeadSource(data, TEST_LABEL_MAPS, ())
+    network = UNet3D(1, OUTPUTS, WIDTHS, dropout=0.0)
+    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.995))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=1e-3)
+    state_path, first = run_dir / "state.pt", 0
+    if state_path.exists():
+        state = torch.load(state_path, weights_only=True)
+        network.load_state_dict(state["network"])
+        average.load_state_dict(state["average"])
+        optimizer.load_state_dict(state["optimizer"])
+        first = state["step"]
+    log, started = [], time.time()
+    for step in range(first, steps):
+        warm = min(1.0, (step + 1) / 200)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / steps)) + 1e-6
+        batch = _to_batch([source.sample(seed, step * batch_size + k) for k in range(batch_size)])
+        with torch.autocast("cpu", torch.bfloat16):
+            output = network(batch[0])
+        value = loss(output, *batch[1:])
+        optimizer.zero_grad()
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimizer.step()
+        average.update_parameters(network)
+        log.append(float(value.detach()))
+        if (step + 1) % 200 == 0 or step + 1 == steps:
+            state = {"network": network.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
+            _replace(state_path, lambda p, s=state, n=step + 1: torch.save({**s, "step": n}, p))
+            figures = evaluate(average.module, held_out, 24 if step + 1 < steps else 200)
+            row = {"step": step + 1, "loss": round(float(np.mean(log[-200:])), 4), "seconds": round(time.time() - started)}
+            row |= {k: round(v, 4) for k, v in figures.items()}
+            print(row, flush=True)
+            new = not (run_dir / "log.csv").exists()
+            with open(run_dir / "log.csv", "a", newline="") as file:
+                writer = csv.DictWriter(file, row)
+                if new:
+                    writer.writeheader()
+                writer.writerow(row)
+            export(average.module, run_dir, row, seed, batch_size, steps)
+
+
+def export(network: torch.nn.Module, run_dir: Path, figures: dict, seed: int, batch_size: int, steps: int) -> None:
+    """Write half-precision weights and the localiser's part of the card."""
+    weights = {k: v.half() for k, v in network.state_dict().items()}
+    _replace(run_dir / "localizer.pt", lambda p: torch.save(weights, p))
+    card = {
+        "task": "localisation",
+        "widths": list(WIDTHS),
+        "grid_size": synthesis.SIZE,
+        "grid_spacing_mm": synthesis.SPACING,
+        "coordinate_unit_mm": COORDINATE_UNIT_MM,
+        "trained_on": {
+            "head_label_maps (Apache-2.0)": list(TRAIN_LABEL_MAPS),
+            "heads_unlabelled (PDDL, CC0) with weak labels by hippodeep (MIT)": ["/".join(k) for k in TRAIN_REAL_HEADS],
+        },
+        "seed": seed,
+        "batch_size": batch_size,
+        "steps": steps,
+        "synthetic_heads_from_unseen_label_maps": {"label_maps": list(TEST_LABEL_MAPS), **figures},
+    }
+    _replace(run_dir / "localizer.json", lambda p: Path(p).write_text(json.dumps(card, indent=2), encoding="utf-8"))
+
+
+def _replace(path: Path, write) -> None:
+    temporary = path.with_name(path.name + ".part")
+    write(temporary)
+    os.replace(temporary, path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--batch-size", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args()
+    train(args.data, args.output, steps=args.steps, batch_size=args.batch_size, seed=args.seed, threads=args.threads)
+
+
+if __name__ == "__main__":
+    main()
