@@ -1,0 +1,62 @@
+"""Samples of an epoch, prepared in the background while the network works."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+
+from ..preprocessing import Preprocessing, channels
+from .augmentation import Augmentation, sample
+from .cases import Case
+from .hosts import Host
+
+T = TypeVar("T")
+
+
+def epoch_order(count: int, seed: int, epoch: int) -> list[int]:
+    """Return the order in which the cases of an epoch are seen."""
+    return np.random.default_rng((seed, epoch)).permutation(count).tolist()
+
+
+def make_sample(
+    case: Case,
+    position: int,
+    *,
+    epoch: int,
+    seed: int,
+    shape: tuple[int, int, int],
+    preprocessing: Preprocessing,
+    augmentation: Augmentation | None,
+    hosts: Sequence[Host],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return channels float32 (c, z, y, x) and label int64 (z, y, x) of one sample.
+
+    It depends on (seed, epoch, position) and the case alone.
+    """
+    rng = np.random.default_rng((seed, epoch, position))
+    image, label = sample(case, shape, rng, augmentation, list(hosts))
+    return channels(image, preprocessing), label.astype(np.int64)
+
+
+def ahead(make: Callable[[int], T], count: int, depth: int = 8) -> Iterator[T]:
+    """Yield ``make(0) … make(count - 1)`` in order, computed up to ``depth`` ahead in one other thread.
+
+    NumPy, PyTorch and PyWavelets release the interpreter while they compute, so a thread is enough,
+    and it needs no start-up code on Windows or inside Slicer.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="samples") as pool:
+        waiting: deque = deque()
+        try:
+            for i in range(count):
+                waiting.append(pool.submit(make, i))
+                if len(waiting) > depth:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

@@ -1,0 +1,100 @@
+"""The folder of a training run: its settings, its state for resuming, its log."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import OutputError, TrainingError
+from .evaluation import write_rows
+
+STATE, SETTINGS, LOG = "state.pt", "settings.json", "log.csv"
+
+
+class RunFolder:
+    """Reads and writes one run folder; every file appears whole or not at all.
+
+    Args:
+        path: Folder, made if it is not there; ``None`` keeps nothing.
+
+    Raises:
+        OutputError: The folder cannot be made.
+    """
+
+    def __init__(self, path: str | Path | None):
+        self.path = None if path is None else Path(path)
+        if self.path is not None:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise OutputError(
+                    f"The run folder {path} cannot be made.", "Choose a folder you may write to."
+                ) from error
+
+    def load(self, settings: dict, resume: bool) -> dict[str, Any] | None:
+        """Return the saved state, or ``None`` where the run starts anew.
+
+        Raises:
+            TrainingError: The folder holds a run with other settings, a state that cannot be read,
+                or any run while ``resume`` is off.
+        """
+        if self.path is None or not (self.path / STATE).exists():
+            return None
+        if not resume:
+            raise TrainingError(
+                f"{self.path} already holds a training run.", "Choose another folder, or let it resume."
+            )
+        try:
+            state = torch.load(self.path / STATE, map_location="cpu", weights_only=True)
+            saved = json.loads((self.path / SETTINGS).read_text(encoding="utf-8"))
+        except Exception as error:
+            raise TrainingError(
+                f"The run in {self.path} cannot be read.", "Choose another folder."
+            ) from error
+        differing = [key for key in settings if saved.get(key) != json.loads(json.dumps(settings[key]))]
+        if differing:
+            raise TrainingError(
+                f"{self.path} holds a run with other settings ({', '.join(sorted(differing))}).",
+                "Choose another folder, or repeat the run's settings to resume it.",
+            )
+        return state
+
+    def write_settings(self, settings: dict) -> None:
+        """Write ``settings.json``."""
+        if self.path is not None:
+            temporary = self.path / (SETTINGS + ".part")
+            temporary.write_text(json.dumps(settings, indent=1), encoding="utf-8")
+            os.replace(temporary, self.path / SETTINGS)
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Write the state, and its history as the log.
+
+        Raises:
+            OutputError: The folder is full or not writable.
+        """
+        if self.path is None:
+            return
+        try:
+            if state["history"]:
+                write_rows(state["history"], self.path / LOG)
+            temporary = self.path / (STATE + ".part")
+            torch.save(state, temporary)
+            os.replace(temporary, self.path / STATE)
+        except (OSError, RuntimeError) as error:
+            raise OutputError(f"The run folder {self.path} cannot be written.", "Free some space.") from error
+
+
+def read_run(path: str | Path) -> tuple[dict, dict]:
+    """Return (settings, state) of a run folder; raises TrainingError where there is none."""
+    path = Path(path)
+    if not (path / STATE).exists() or not (path / SETTINGS).exists():
+        raise TrainingError(f"{path} holds no training run with a finished epoch.", "Name a run folder.")
+    try:
+        settings = json.loads((path / SETTINGS).read_text(encoding="utf-8"))
+        return settings, torch.load(path / STATE, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise TrainingError(f"The run in {path} cannot be read.", "Train it again.") from error
