@@ -9,7 +9,7 @@ world coordinates.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
@@ -29,6 +29,8 @@ MIN_MASS_MM3 = 600.0
 #: Below this much visible intracranial volume, or above this misfit, it is no head we can read.
 MIN_INTRACRANIAL_MM3 = 150e3
 MAX_MISFIT_MM = 12.0
+#: A larger cut surface than this makes the intracranial volume meaningless (a cut neck is smaller).
+MAX_CUT_AREA_MM2 = 1500.0
 
 REMEDY = (
     "If it is a head, give a point inside each hippocampus (--left-point/--right-point, "
@@ -45,8 +47,10 @@ class Localization:
         centres: side -> (3,) LPS mm, for the sides the network sees.
         masses: side -> soft hippocampal volume in the coarse grid, mm³ (a rough volume).
         intracranial_mm3: Intracranial volume within the field of view, mm³.
-        intracranial_cut: The intracranial space reaches the edge of the field of view.
         misfit_mm: Root-mean-square residual of the pose fit: low in heads, high elsewhere.
+        intracranial_cut: The field of view cuts through the intracranial space.
+        intracranial: (n, n, n) bool, the intracranial space on the coarse grid.
+        intracranial_centre: (3,) LPS mm, its centre.
     """
 
     frame: Frame
@@ -55,7 +59,8 @@ class Localization:
     intracranial_mm3: float
     misfit_mm: float
     intracranial_cut: bool = False
-    intracranial_centre: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    intracranial: np.ndarray | None = None
+    intracranial_centre: np.ndarray | None = None
 
     def expected_centre(self, side: str) -> np.ndarray:
         """Where the pose alone puts the hippocampus of `side`, LPS mm."""
@@ -88,7 +93,10 @@ def coarse_image(image: sitk.Image, centre: np.ndarray) -> np.ndarray:
 
 def shrink(image: sitk.Image) -> sitk.Image:
     """Average blocks of voxels to at most the coarse spacing; float32, background at 0."""
-    factors = [max(1, min(int(GRID_SPACING // s), n)) for s, n in zip(image.GetSpacing(), image.GetSize(), strict=True)]
+    factors = [
+        max(1, min(int(GRID_SPACING // s), n))
+        for s, n in zip(image.GetSpacing(), image.GetSize(), strict=True)
+    ]
     small = sitk.Cast(sitk.BinShrink(image, factors), sitk.sitkFloat32)
     array = sitk.GetArrayViewFromImage(small)
     if array.min() < 0:
@@ -100,7 +108,8 @@ def _field_of_view_centre(small: sitk.Image) -> np.ndarray:
     """Centre of the field of view; along axes longer than the grid, centre of the foreground."""
     size = np.array(small.GetSize())
     corners = [
-        small.TransformContinuousIndexToPhysicalPoint(((np.array(c) * size) - 0.5).tolist()) for c in np.ndindex(2, 2, 2)
+        small.TransformContinuousIndexToPhysicalPoint(((np.array(c) * size) - 0.5).tolist())
+        for c in np.ndindex(2, 2, 2)
     ]
     corners = np.array(corners)
     centre = corners.mean(axis=0)
@@ -119,6 +128,15 @@ def grid_points(centre: np.ndarray) -> np.ndarray:
     axis = (np.arange(GRID_SIZE) - (GRID_SIZE - 1) / 2) * GRID_SPACING
     z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
     return np.stack([x, y, z], axis=-1) @ WORLD_RAS.T + centre
+
+
+def _cut_area(small: sitk.Image, centre: np.ndarray, intracranial: np.ndarray) -> float:
+    """Area in mm² over which the intracranial space ends at the edge of the field of view."""
+    matrix = np.array(small.GetDirection()).reshape(3, 3) * np.array(small.GetSpacing())
+    index = (grid_points(centre) - np.array(small.GetOrigin())) @ np.linalg.inv(matrix).T
+    inside = ((index >= -0.5) & (index <= np.array(small.GetSize()) - 0.5)).all(axis=-1)
+    edge = ndimage.binary_dilation(~inside) & inside
+    return float((edge & intracranial).sum() * GRID_SPACING**2)
 
 
 def interpret(output: np.ndarray, centre: np.ndarray) -> Localization:
@@ -151,9 +169,8 @@ def interpret(output: np.ndarray, centre: np.ndarray) -> Localization:
     error = np.linalg.norm(frame.to_frame(world) - coordinates, axis=1)
     frame, misfit = fit_frame(world, coordinates, weights * (error < max(2.5 * np.median(error), 4.0)))
     near = ndimage.binary_dilation(head, iterations=2)
-    result = Localization(
-        frame, {}, {}, float((intracranial * near).sum() * voxel), misfit, intracranial_centre=world.mean(axis=0)
-    )
+    result = Localization(frame, {}, {}, float((intracranial * near).sum() * voxel), misfit)
+    result.intracranial, result.intracranial_centre = head, world.mean(axis=0)
     for c, side in enumerate(SIDES, start=2):
         # What the classes see counts where the pose can agree with it.
         distance2 = ((points - result.expected_centre(side)) ** 2).sum(axis=-1)
@@ -192,6 +209,7 @@ def localize(image: sitk.Image, network) -> Localization:
         if attempt == 2 or np.abs(found.intracranial_centre - centre).max() < 48:
             break
         centre = found.intracranial_centre
+    found.intracranial_cut = _cut_area(small, centre, found.intracranial) > MAX_CUT_AREA_MM2
     if found.misfit_mm > MAX_MISFIT_MM or not found.centres:
         raise NotFoundError("No hippocampus was found in this image.", REMEDY)
     return found

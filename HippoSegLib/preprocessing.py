@@ -36,7 +36,7 @@ def min_max(array: np.ndarray, lower: float = 0.5, upper: float = 99.5) -> np.nd
         (z, y, x) float32 in [0, 1]; the image's minimum becomes 0. A constant image becomes all 0.
 
     Raises:
-        InputError: The image has NaN or infinite voxels, or the percentiles are not 0 <= lower < upper <= 100.
+        InputError: The image has NaN or infinite voxels, or the percentiles are impossible.
     """
     if not 0 <= lower < upper <= 100:
         raise InputError(
@@ -226,7 +226,8 @@ class Preprocessing:
     """What turns a region into network channels: a list of steps per channel.
 
     Attributes:
-        channels: For each channel its steps in order, each ``{"step": name, parameter: value, …}``.
+        channels: For each channel its steps in order, each ``{"step": name, parameter: value, …}``;
+            without steps, a channel is the image as it is.
     """
 
     channels: tuple[tuple[dict, ...], ...] = field(
@@ -249,7 +250,7 @@ class Preprocessing:
 
     @classmethod
     def named(cls, name: str) -> Preprocessing:
-        """Return ``plain`` (min-max only), ``method`` (CLAHE and SCE-3DWT after it) or ``both`` as two channels."""
+        """Return ``plain`` (min-max), ``method`` (min-max, CLAHE, SCE-3DWT) or ``both`` as two channels."""
         both = cls().channels
         choices = {"plain": both[:1], "method": both[1:], "both": both}
         if name not in choices:
@@ -266,9 +267,74 @@ class Preprocessing:
                 "The preprocessing description cannot be read.", "Use the form of a model's card."
             ) from error
 
+    def changed(self, changes: Mapping | Preprocessing) -> Preprocessing:
+        """Return a copy with some steps switched off or with other parameters.
+
+        Args:
+            changes: ``{step name: False}`` leaves a step out of every channel, ``{step name:
+                {parameter: value}}`` changes it wherever it stands; ``True`` keeps it. A whole
+                description (this class, or its form on a card) replaces this one.
+
+        Raises:
+            InputError: Unknown step or parameter, or a channel would have no step left.
+        """
+        if isinstance(changes, Preprocessing):
+            return changes
+        if "channels" in changes:
+            return Preprocessing.from_dict(changes)
+        for name, change in changes.items():
+            step(name, **(change if isinstance(change, Mapping) else {}))  # refuses what it does not know
+        return Preprocessing(
+            tuple(
+                tuple(
+                    {**one, **(dict(change) if isinstance(change, Mapping) else {})}
+                    for one in steps
+                    if (change := changes.get(one["step"], True)) is not False
+                )
+                for steps in self.channels
+            )
+        )
+
     def to_dict(self) -> dict:
         """Return the description as plain JSON values, for a model's card."""
         return {"channels": [[dict(one) for one in steps] for steps in self.channels]}
+
+    def changed(self, changes: Preprocessing | Mapping) -> Preprocessing:
+        """Return this with a caller's changes.
+
+        Args:
+            changes: Another description or its form on a card, which replaces this one; or
+                ``{step: False}`` to leave a step out of every channel and ``{step: {parameter: value}}``
+                to set its parameters wherever it occurs.
+
+        Raises:
+            InputError: Unknown step or parameter, or a step that no channel has.
+        """
+        if isinstance(changes, Preprocessing):
+            return changes
+        if "channels" in changes:
+            return Preprocessing.from_dict(changes)
+        present = {one["step"] for steps in self.channels for one in steps}
+        for name, change in changes.items():
+            if name not in STEPS or not (change is False or isinstance(change, Mapping)):
+                raise InputError(
+                    f"Preprocessing change {name!r} cannot be understood.",
+                    f"Name one of {', '.join(STEPS)}, with false or new parameters.",
+                )
+            if name not in present and change is not False:
+                raise InputError(
+                    f"This preprocessing has no step {name!r} to change.", "Give the channels in full instead."
+                )
+        return Preprocessing(
+            tuple(
+                tuple(
+                    {**one, **changes.get(one["step"], {})}
+                    for one in steps
+                    if changes.get(one["step"]) is not False
+                )
+                for steps in self.channels
+            )
+        )
 
     def differs_from(self, other: Preprocessing) -> list[str]:
         """Say in words how this differs from ``other`` (a model's own); empty where it does not."""
@@ -278,7 +344,8 @@ class Preprocessing:
         for number, (mine, theirs) in enumerate(zip(self.channels, other.channels, strict=False), start=1):
             names, wanted = ([STEPS[one["step"]][2] for one in steps] for steps in (mine, theirs))
             if names != wanted:
-                words.append(f"channel {number}: {' + '.join(names)} instead of {' + '.join(wanted)}")
+                mine_words, their_words = (" + ".join(n) or "no step" for n in (names, wanted))
+                words.append(f"channel {number}: {mine_words} instead of {their_words}")
                 continue
             for name, a, b in zip(names, mine, theirs, strict=True):
                 words += [

@@ -65,7 +65,9 @@ def read_label_head(path: Path, ids: np.ndarray) -> LabelHead:
 def read_weak_head(image_path: Path, weak_stem: Path) -> WeakHead:
     """Read a real head and its weak labels `<weak_stem>_{brain,left,right}.nii.gz` onto 2 mm."""
     image = sitk.ReadImage(str(image_path), sitk.sitkFloat32)
-    masks = [sitk.ReadImage(f"{weak_stem}_{name}.nii.gz", sitk.sitkFloat32) for name in ("brain", "left", "right")]
+    masks = [
+        sitk.ReadImage(f"{weak_stem}_{name}.nii.gz", sitk.sitkFloat32) for name in ("brain", "left", "right")
+    ]
     # Probabilities come as 0-255 or 0-1: half the maximum is the threshold.
     masks = [sitk.Cast(m > 0.5 * float(sitk.GetArrayViewFromImage(m).max()), sitk.sitkFloat32) for m in masks]
     image = sitk.DICOMOrient(image, "RAS")
@@ -75,7 +77,15 @@ def read_weak_head(image_path: Path, weak_stem: Path) -> WeakHead:
         volume = sitk.DICOMOrient(volume, "RAS")
         smooth = sitk.SmoothingRecursiveGaussian(volume, 1.7)  # about a 4 mm wide box
         stack.append(
-            sitk.Resample(smooth, size, sitk.Transform(), sitk.sitkLinear, image.GetOrigin(), [2.0] * 3, image.GetDirection())
+            sitk.Resample(
+                smooth,
+                size,
+                sitk.Transform(),
+                sitk.sitkLinear,
+                image.GetOrigin(),
+                [2.0] * 3,
+                image.GetDirection(),
+            )
         )
     affine = ras_image(stack[0])[1]
     channels = np.stack([sitk.GetArrayFromImage(s) for s in stack])

@@ -39,7 +39,7 @@ TRAIN_REAL_HEADS = tuple(("ds000011", f"sub-{i:02d}") for i in range(1, 8)) + tu
 )
 _WEAK_PREFIX = {"ds000011": "ds11", "ds002748_stripped": "ds2748"}
 
-WIDTHS = (12, 24, 48, 48)
+WIDTHS = (8, 16, 32, 48, 48)
 OUTPUTS = 7  # four classes and three coordinates
 #: Coordinates leave the network in units of this many mm.
 COORDINATE_UNIT_MM = 50.0
@@ -74,7 +74,9 @@ class HeadSource:
     def sample(self, seed: int, i: int, **options) -> synthesis.CoarseSample:
         rng = np.random.default_rng((seed, i))
         if rng.random() < self.real_share:
-            return synthesis.sample_from_weak(self.real_heads[rng.integers(len(self.real_heads))], rng, **options)
+            return synthesis.sample_from_weak(
+                self.real_heads[rng.integers(len(self.real_heads))], rng, **options
+            )
         head = self.label_heads[rng.integers(len(self.label_heads))]
         return synthesis.synthesise_from_labels(head, self.intensities, rng, **options)
 
@@ -100,12 +102,15 @@ def loss(output: torch.Tensor, fractions: torch.Tensor, coordinates: torch.Tenso
 
 def _to_batch(samples):
     image, fractions, coordinates = (
-        torch.from_numpy(np.stack([getattr(s, name) for s in samples])) for name in ("image", "fractions", "coordinates")
+        torch.from_numpy(np.stack([getattr(s, name) for s in samples]))
+        for name in ("image", "fractions", "coordinates")
     )
     return image[:, None], fractions, coordinates
 
 
-def evaluate(network: torch.nn.Module, source: HeadSource, count: int, seed: int = 10_000) -> dict[str, float]:
+def evaluate(
+    network: torch.nn.Module, source: HeadSource, count: int, seed: int = 10_000
+) -> dict[str, float]:
     """Errors on `count` heads: hippocampal centre (mm), frame origin (mm), sides swapped, sides missed,
     intracranial volume correlation. Centres count where the whole hippocampus is in view."""
     from ..localization import interpret
@@ -127,7 +132,10 @@ def evaluate(network: torch.nn.Module, source: HeadSource, count: int, seed: int
         for c, side in ((2, "left"), (3, "right")):
             f = sample.fractions[c]
             if f.sum() * synthesis.SPACING**3 > 1500:
-                ras = np.array([(f.sum((0, 1)) @ axis), (f.sum((0, 2)) @ axis), (f.sum((1, 2)) @ axis)]) / f.sum()
+                ras = (
+                    np.array([(f.sum((0, 1)) @ axis), (f.sum((0, 2)) @ axis), (f.sum((1, 2)) @ axis)])
+                    / f.sum()
+                )
                 truth[side] = ras * [-1, -1, 1]
         for side, point in truth.items():
             n += 1
@@ -137,7 +145,7 @@ def evaluate(network: torch.nn.Module, source: HeadSource, count: int, seed: int
             error = float(np.linalg.norm(found.centres[side] - point))
             centre.append(error)
             other = truth.get("right" if side == "left" else "left")
-            swapped += other is not None and np.linalg.norm(found.centres[side] - other) < error
+            swapped += int(other is not None and np.linalg.norm(found.centres[side] - other) < error)
     network.train()
     volumes = np.array(volumes)
     return {
@@ -152,7 +160,9 @@ def evaluate(network: torch.nn.Module, source: HeadSource, count: int, seed: int
     }
 
 
-def train(data: Path, run_dir: Path, *, steps=4000, batch_size=2, learning_rate=2e-3, seed=0, threads=1) -> None:
+def train(
+    data: Path, run_dir: Path, *, steps=4000, batch_size=2, learning_rate=2e-3, seed=0, threads=1
+) -> None:
     """Train, resuming from `run_dir` if a run was broken off there; writes `localizer.pt`, a log and a card part."""
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
@@ -160,7 +170,7 @@ def train(data: Path, run_dir: Path, *, steps=4000, batch_size=2, learning_rate=
     source = HeadSource(data)
     held_out = HeadSource(data, TEST_LABEL_MAPS, ())
     network = UNet3D(1, OUTPUTS, WIDTHS, dropout=0.0)
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.995))
+    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.99))
     optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=1e-3)
     state_path, first = run_dir / "state.pt", 0
     if state_path.exists():
@@ -184,11 +194,19 @@ def train(data: Path, run_dir: Path, *, steps=4000, batch_size=2, learning_rate=
         optimizer.step()
         average.update_parameters(network)
         log.append(float(value.detach()))
-        if (step + 1) % 200 == 0 or step + 1 == steps:
-            state = {"network": network.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
+        if (step + 1) % 250 == 0 or step + 1 == steps:
+            state = {
+                "network": network.state_dict(),
+                "average": average.state_dict(),
+                "optimizer": optimizer.state_dict(),
+            }
             _replace(state_path, lambda p, s=state, n=step + 1: torch.save({**s, "step": n}, p))
-            figures = evaluate(average.module, held_out, 24 if step + 1 < steps else 200)
-            row = {"step": step + 1, "loss": round(float(np.mean(log[-200:])), 4), "seconds": round(time.time() - started)}
+            figures = evaluate(average.module, held_out, 16 if step + 1 < steps else 200)
+            row = {
+                "step": step + 1,
+                "loss": round(float(np.mean(log[-250:])), 4),
+                "seconds": round(time.time() - started),
+            }
             row |= {k: round(v, 4) for k, v in figures.items()}
             print(row, flush=True)
             new = not (run_dir / "log.csv").exists()
@@ -200,7 +218,9 @@ def train(data: Path, run_dir: Path, *, steps=4000, batch_size=2, learning_rate=
             export(average.module, run_dir, row, seed, batch_size, steps)
 
 
-def export(network: torch.nn.Module, run_dir: Path, figures: dict, seed: int, batch_size: int, steps: int) -> None:
+def export(
+    network: torch.nn.Module, run_dir: Path, figures: dict, seed: int, batch_size: int, steps: int
+) -> None:
     """Write half-precision weights and the localiser's part of the card."""
     weights = {k: v.half() for k, v in network.state_dict().items()}
     _replace(run_dir / "localizer.pt", lambda p: torch.save(weights, p))
@@ -212,14 +232,18 @@ def export(network: torch.nn.Module, run_dir: Path, figures: dict, seed: int, ba
         "coordinate_unit_mm": COORDINATE_UNIT_MM,
         "trained_on": {
             "head_label_maps (Apache-2.0)": list(TRAIN_LABEL_MAPS),
-            "heads_unlabelled (PDDL, CC0) with weak labels by hippodeep (MIT)": ["/".join(k) for k in TRAIN_REAL_HEADS],
+            "heads_unlabelled (PDDL, CC0) with weak labels by hippodeep (MIT)": [
+                "/".join(k) for k in TRAIN_REAL_HEADS
+            ],
         },
         "seed": seed,
         "batch_size": batch_size,
         "steps": steps,
         "synthetic_heads_from_unseen_label_maps": {"label_maps": list(TEST_LABEL_MAPS), **figures},
     }
-    _replace(run_dir / "localizer.json", lambda p: Path(p).write_text(json.dumps(card, indent=2), encoding="utf-8"))
+    _replace(
+        run_dir / "localizer.json", lambda p: Path(p).write_text(json.dumps(card, indent=2), encoding="utf-8")
+    )
 
 
 def _replace(path: Path, write) -> None:
@@ -237,7 +261,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
-    train(args.data, args.output, steps=args.steps, batch_size=args.batch_size, seed=args.seed, threads=args.threads)
+    train(
+        args.data,
+        args.output,
+        steps=args.steps,
+        batch_size=args.batch_size,
+        seed=args.seed,
+        threads=args.threads,
+    )
 
 
 if __name__ == "__main__":

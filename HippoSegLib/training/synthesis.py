@@ -95,13 +95,20 @@ def _source_points(head: LabelHead | WeakHead, rng, max_degrees, warp_mm):
 
 
 def synthesise_from_labels(
-    head: LabelHead, intensities: Intensities, rng: np.random.Generator, *, max_degrees: float = 33.0, mirror: bool | None = None
+    head: LabelHead,
+    intensities: Intensities,
+    rng: np.random.Generator,
+    *,
+    max_degrees: float = 33.0,
+    mirror: bool | None = None,
 ) -> CoarseSample:
     """Draw one coarse head from a label map."""
     head_labels, ids = head.labels, head.ids
     points, matrix = _source_points(head, rng, max_degrees, rng.uniform(0, 2.5))
     world_to_index = np.linalg.inv(head.index_to_world[:, :3])
-    index = np.tensordot(world_to_index, points - head.index_to_world[:, 3].astype(np.float32)[:, None, None, None], axes=1)
+    index = np.tensordot(
+        world_to_index, points - head.index_to_world[:, 3].astype(np.float32)[:, None, None, None], axes=1
+    )
     # Eight samples per coarse voxel give fractions instead of aliased labels.
     step = world_to_index @ matrix * (SPACING / 4)
     contrast = "t1" if rng.random() < 0.6 else "any"
@@ -138,7 +145,9 @@ def sample_from_weak(
     """Draw one coarse head, moved and warped, from a real one with weak labels."""
     points, _ = _source_points(head, rng, max_degrees, rng.uniform(0, 2.0))
     world_to_index = np.linalg.inv(head.index_to_world[:, :3])
-    index = np.tensordot(world_to_index, points - head.index_to_world[:, 3].astype(np.float32)[:, None, None, None], axes=1)
+    index = np.tensordot(
+        world_to_index, points - head.index_to_world[:, 3].astype(np.float32)[:, None, None, None], axes=1
+    )
     size = np.array(head.channels.shape[:0:-1], np.float32)[:, None, None, None]
     grid = torch.from_numpy((2 * index / (size - 1) - 1).astype(np.float32)).permute(1, 2, 3, 0)[None]
     values = F.grid_sample(torch.from_numpy(head.channels)[None], grid, align_corners=True)[0].numpy()
@@ -180,7 +189,9 @@ def _finish(image, fractions, coordinates, rng, mirror) -> CoarseSample:
         image, inside = image[..., ::-1], inside[..., ::-1]
         fractions = fractions[:, :, :, ::-1][[OUTSIDE, INTRACRANIAL, RIGHT_HIPPOCAMPUS, LEFT_HIPPOCAMPUS]]
         coordinates = coordinates[..., ::-1] * np.array([-1, 1, 1], np.float32)[:, None, None, None]
-    return CoarseSample(*(np.ascontiguousarray(a) for a in (normalise(image), fractions, coordinates, inside)))
+    return CoarseSample(
+        *(np.ascontiguousarray(a) for a in (normalise(image), fractions, coordinates, inside))
+    )
 
 
 def _deface(image, fractions, coordinates, rng):
@@ -208,7 +219,12 @@ def _degrade(image, rng):
     """Bias field, blur along one axis (thick slices), noise, gamma."""
     if rng.random() < 0.7:
         coarse = torch.from_numpy(rng.normal(0, rng.uniform(0.05, 0.35), (1, 1, 4, 4, 4)).astype(np.float32))
-        image = image * F.interpolate(coarse, size=image.shape, mode="trilinear", align_corners=True)[0, 0].exp().numpy()
+        image = (
+            image
+            * F.interpolate(coarse, size=image.shape, mode="trilinear", align_corners=True)[0, 0]
+            .exp()
+            .numpy()
+        )
     if rng.random() < 0.4:
         sigma = np.full(3, rng.uniform(0, 0.35))
         sigma[rng.integers(3)] = rng.uniform(0, 0.9)
