@@ -267,34 +267,6 @@ class Preprocessing:
                 "The preprocessing description cannot be read.", "Use the form of a model's card."
             ) from error
 
-    def changed(self, changes: Mapping | Preprocessing) -> Preprocessing:
-        """Return a copy with some steps switched off or with other parameters.
-
-        Args:
-            changes: ``{step name: False}`` leaves a step out of every channel, ``{step name:
-                {parameter: value}}`` changes it wherever it stands; ``True`` keeps it. A whole
-                description (this class, or its form on a card) replaces this one.
-
-        Raises:
-            InputError: Unknown step or parameter, or a channel would have no step left.
-        """
-        if isinstance(changes, Preprocessing):
-            return changes
-        if "channels" in changes:
-            return Preprocessing.from_dict(changes)
-        for name, change in changes.items():
-            step(name, **(change if isinstance(change, Mapping) else {}))  # refuses what it does not know
-        return Preprocessing(
-            tuple(
-                tuple(
-                    {**one, **(dict(change) if isinstance(change, Mapping) else {})}
-                    for one in steps
-                    if (change := changes.get(one["step"], True)) is not False
-                )
-                for steps in self.channels
-            )
-        )
-
     def to_dict(self) -> dict:
         """Return the description as plain JSON values, for a model's card."""
         return {"channels": [[dict(one) for one in steps] for steps in self.channels]}
