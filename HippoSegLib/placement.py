@@ -107,7 +107,7 @@ def whole_image_region(head: sitk.Image, side: str, part: Mapping) -> Region:
     """Region over a whole crop, along the image's own axes, in sizes the network can halve."""
     extent = np.array(head.GetSize()) * np.array(head.GetSpacing()) / part["spacing_mm"]
     divisor = 2 ** (len(part["widths"]) - 1)
-    size = np.maximum(np.ceil(extent / divisor) * divisor, np.array(part["training_size"])[::-1]).astype(int)
+    size = np.maximum(np.ceil(extent / divisor) * divisor, np.array(part["region_size"])[::-1]).astype(int)
     centre = head.TransformContinuousIndexToPhysicalPoint(((np.array(head.GetSize()) - 1) / 2).tolist())
     return region_about(
         centre, np.array(head.GetDirection()).reshape(3, 3), side, size[::-1], part["spacing_mm"]

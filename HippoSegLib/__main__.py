@@ -1,0 +1,5 @@
+"""``python -m HippoSegLib`` is ``hipposeg``."""
+
+from .cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,65 @@
+"""The command line: ``hipposeg segment | info | preprocess | train | …``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import signal
+import sys
+
+from . import __version__
+from .errors import Cancelled, HippoSegError
+
+#: Command -> module with `add_arguments(parser)` and `run(args) -> exit code`, and a line of help.
+COMMANDS = {
+    "segment": ("HippoSegLib.commands.segment", "find and measure both hippocampi"),
+    "info": ("HippoSegLib.commands.info", "print versions, devices and models"),
+    "preprocess": ("HippoSegLib.commands.preprocess", "write what the network would see"),
+    "train": ("HippoSegLib.training.command", "train a segmenter on labelled crops"),
+}
+
+
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The parser; only `command`'s own module is imported, so that the others cost nothing."""
+    parser = argparse.ArgumentParser(
+        prog="hipposeg",
+        description="Left and right hippocampus from a T1 MRI of the head. Not for clinical use.",
+    )
+    parser.add_argument("--version", action="version", version=f"HippoSeg {__version__}")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (module, words) in COMMANDS.items():
+        sub = subparsers.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}.")
+        if name == command:
+            importlib.import_module(module).add_arguments(sub)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit code (`errors.py` lists them, 2 is a wrong option)."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    command = next((a for a in arguments if a in COMMANDS), None)
+    args = build_parser(command).parse_args(arguments)
+    _stop_on_termination()
+    try:
+        return importlib.import_module(COMMANDS[args.command][0]).run(args)
+    except HippoSegError as error:
+        print(f"hipposeg: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("\nhipposeg: Cancelled.", file=sys.stderr)
+        return Cancelled.exit_code
+
+
+def _stop_on_termination() -> None:
+    """Let a termination request unwind like Ctrl-C, so that no half file stays behind."""
+
+    def stop(_number, _frame):
+        raise KeyboardInterrupt
+
+    with contextlib.suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGTERM, stop)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,34 @@
+"""``hipposeg preprocess``: write what the network would see, per side and channel."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from .options import ProgressLine, add_input_options, add_model_options, street_options
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("scan", type=Path, metavar="SCAN", help="the head (or crop, with --region)")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="OUT", help="folder for the channels"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    add_input_options(parser)
+    add_model_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    options = street_options(args)
+    from ..batch import write_channels
+    from ..images import image_stem, read_scan
+    from ..segmentation import network_input
+
+    progress, name = ProgressLine(sys.stderr), image_stem(args.scan)
+    scan = read_scan(args.scan, args.region, args.series)
+    regions = network_input(scan.image, progress=lambda words, f: progress(name, words, f), **options)
+    progress.clear()
+    for path in write_channels(regions, args.output, name, overwrite=args.overwrite):
+        print(path)
+    return 0

@@ -1,0 +1,82 @@
+"""``hipposeg segment``: scans in, label images, pictures, provenance and one table out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ..errors import SOME_FAILED
+from .options import ProgressLine, add_input_options, add_model_options, street_options
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "scans",
+        nargs="+",
+        type=Path,
+        metavar="SCAN",
+        help="T1 head: NIfTI, NRRD, MetaImage, or a folder with a DICOM series",
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="OUT", help="folder for the results"
+    )
+    parser.add_argument(
+        "--parts", action="store_true", help="label anterior and posterior apart (171/172, 531/532)"
+    )
+    parser.add_argument("--probabilities", action="store_true", help="also write probability maps")
+    parser.add_argument("--no-picture", action="store_true", help="leave the quality-control picture out")
+    parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress on the terminal")
+    add_input_options(parser)
+    add_model_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    options = street_options(args)
+    from ..batch import TABLE, segment_files
+
+    progress = ProgressLine(sys.stderr)
+    codes, outcomes = [], 0
+    try:
+        for outcome in segment_files(
+            args.scans,
+            args.output,
+            probabilities=args.probabilities,
+            picture=not args.no_picture,
+            overwrite=args.overwrite,
+            region=args.region,
+            series=args.series,
+            progress=None if args.quiet else progress,
+            parts=args.parts,
+            **options,
+        ):
+            progress.clear()
+            outcomes += 1
+            if outcome.error is not None:
+                codes.append(outcome.error.exit_code)
+                print(f"hipposeg: {outcome.scan}: {outcome.error}", file=sys.stderr)
+            if outcome.result is not None:
+                _print(outcome)
+    finally:
+        progress.clear()
+    if len(codes) < outcomes:
+        print(f"Table: {args.output / TABLE}")
+    if not codes:
+        return 0
+    return codes[0] if len(args.scans) == 1 else SOME_FAILED
+
+
+def _print(outcome) -> None:
+    row = outcome.result.measurements.as_row()
+    volumes = ", ".join(
+        f"{side} {row[f'{side}_mm3']:.0f} mm³" if row[f"{side}_mm3"] is not None else f"{side} not found"
+        for side in ("left", "right")
+    )
+    asymmetry = row["asymmetry_index"]
+    print(f"{outcome.scan}: {volumes}" + ("" if asymmetry is None else f", asymmetry {asymmetry:+.3f}"))
+    for flag in outcome.result.flags:
+        print(f"  {'note' if flag.severity == 'info' else 'WARNING'}: {flag.message}")
+    for path in outcome.files:
+        if path.suffix == ".png":
+            print(f"  picture: {path}")

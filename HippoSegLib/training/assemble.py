@@ -1,0 +1,75 @@
+"""Join a segmenter and a localiser into a model folder that the street can load.
+
+    python -m HippoSegLib.training.assemble SEGMENTER LOCALIZER -o Resources/Models/hipposeg
+
+SEGMENTER is a folder written by `hipposeg train` (or `training.export`), LOCALIZER the run folder of
+`training.localizer`. Figures measured on the assembled model are added with `--figures FILE.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+
+from ..checkpoint import LOCALIZER, SEGMENTER, save_model
+from ..errors import ModelError
+
+#: What everything loaded at inference may come to.
+MAX_PARAMETERS, MAX_BYTES = 2_000_000, 8_000_000
+LICENCE = (
+    "Weights: CC-BY-SA 4.0, as the Medical Segmentation Decathlon crops they were trained on. The localiser was "
+    "trained on label maps (Apache-2.0) and public-domain heads (PDDL, CC0)."
+)
+
+
+def count(path: Path) -> int:
+    """Number of learned values in a weight file."""
+    return sum(value.numel() for value in torch.load(path, weights_only=True).values())
+
+
+def assemble(segmenter: Path, localizer: Path, folder: Path, title: str, figures: dict | None = None) -> Path:
+    """Write the model folder; refuses one over the size that HippoSeg allows itself.
+
+    Raises:
+        ModelError: Too large. OutputError: The folder exists or cannot be written.
+    """
+    card_part = json.loads((segmenter / "card.json").read_text(encoding="utf-8"))
+    localizer_part = json.loads((localizer / "localizer.json").read_text(encoding="utf-8"))
+    weights = segmenter / SEGMENTER, localizer / LOCALIZER
+    parameters, size = sum(map(count, weights)), sum(path.stat().st_size for path in weights)
+    if parameters > MAX_PARAMETERS or size > MAX_BYTES:
+        raise ModelError(
+            f"The model has {parameters} parameters and {size} bytes, more than {MAX_PARAMETERS} and {MAX_BYTES}.",
+            "Make the networks narrower.",
+        )
+    card_part.pop("sha256", None)
+    card = {
+        "name": folder.name,
+        "title": title,
+        "licence": LICENCE,
+        "intended_use": "T1-weighted MRI of adult heads, for research; not for clinical use.",
+        "parameters": parameters,
+        "segmenter": card_part,
+        "localizer": localizer_part,
+        "figures": figures or {},
+    }
+    return save_model(folder, card, *weights)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("segmenter", type=Path)
+    parser.add_argument("localizer", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--title", default="Whole head, both hippocampi, T1")
+    parser.add_argument("--figures", type=Path, help="JSON with measured figures for the card")
+    args = parser.parse_args()
+    figures = json.loads(args.figures.read_text(encoding="utf-8")) if args.figures else None
+    print(assemble(args.segmenter, args.localizer, args.output, args.title, figures))
+
+
+if __name__ == "__main__":
+    main()
