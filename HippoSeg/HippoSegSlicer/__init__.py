@@ -1,0 +1,1 @@
+"""What stands between Slicer and HippoSegLib; see the project's README."""

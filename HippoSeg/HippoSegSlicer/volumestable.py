@@ -1,0 +1,170 @@
+"""The volumes: a table node, measuring again after corrections, and text for clipboard and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import tempfile
+
+import slicer
+import vtk
+from slicer.i18n import tr as _
+
+from HippoSegLib.errors import InputError, OutputError
+from HippoSegLib.labels import PART, PARTS, SIDES, WHOLE
+
+from .inputvolume import checkVolume, voxelVolume
+from .scene import FLAGS, INPUT, ROW, isEdited, placeBeside
+from .structures import STRUCTURES
+
+#: Reference from the segmentation node to its table.
+TABLE = "HippoSeg.Table"
+
+
+def tableRows(row: dict, flags: list[dict]) -> list[tuple[str, str, str]]:
+    """The rows of the table: measure, value, unit; what is unknown is left out.
+
+    Args:
+        row: Columns of `HippoSegLib.measurement.COLUMNS`.
+        flags: Remarks, shown as rows of their own.
+    """
+    names = [
+        ("left_mm3", _("Left hippocampus"), "mm³", "{:.1f}"),
+        ("left_anterior_mm3", _("Left hippocampus, anterior"), "mm³", "{:.1f}"),
+        ("left_posterior_mm3", _("Left hippocampus, posterior"), "mm³", "{:.1f}"),
+        ("right_mm3", _("Right hippocampus"), "mm³", "{:.1f}"),
+        ("right_anterior_mm3", _("Right hippocampus, anterior"), "mm³", "{:.1f}"),
+        ("right_posterior_mm3", _("Right hippocampus, posterior"), "mm³", "{:.1f}"),
+        ("total_mm3", _("Both hippocampi"), "mm³", "{:.1f}"),
+        ("asymmetry_index", _("Asymmetry (right − left) / mean"), "%", "{:+.1f}"),
+        ("intracranial_mm3", _("Intracranial volume"), "mm³", "{:.0f}"),
+        ("left_per_mille_of_intracranial", _("Left / intracranial"), "‰", "{:.3f}"),
+        ("right_per_mille_of_intracranial", _("Right / intracranial"), "‰", "{:.3f}"),
+        ("total_per_mille_of_intracranial", _("Both / intracranial"), "‰", "{:.3f}"),
+    ]
+    rows = []
+    for key, name, unit, form in names:
+        if row.get(key) is not None:
+            value = row[key] * 100 if unit == "%" else row[key]
+            rows.append((name, form.format(value), unit))
+    return rows + [(_("Remark"), flag["message"], "") for flag in flags]
+
+
+def placeTable(segmentationNode, volumeNode):
+    """Make or update the table node of a result from the figures the node carries."""
+    row = json.loads(segmentationNode.GetAttribute(ROW) or "{}")
+    flags = json.loads(segmentationNode.GetAttribute(FLAGS) or "[]")
+    node = segmentationNode.GetNodeReference(TABLE)
+    if node is None:
+        name = _("{volume} hippocampal volumes").format(volume=volumeNode.GetName())
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", name)
+        segmentationNode.SetNodeReferenceID(TABLE, node.GetID())
+    wasModifying = node.StartModify()
+    node.RemoveAllColumns()
+    columns = zip(*tableRows(row, flags), strict=True)
+    for title, values in zip((_("Measure"), _("Value"), _("Unit")), columns, strict=True):
+        array = vtk.vtkStringArray()
+        array.SetName(title)
+        for value in values:
+            array.InsertNextValue(value)
+        node.AddColumn(array)
+    node.SetUseColumnTitleAsColumnHeader(True)
+    node.SetLocked(True)
+    node.EndModify(wasModifying)
+    placeBeside(node, volumeNode)
+    return node
+
+
+def measureAgain(segmentationNode):
+    """Measure the segments as they are now and bring the table up to date.
+
+    Voxels of the input's grid are counted per segment (segments that were renamed keep their id) and
+    multiplied with the voxel's volume; the intracranial volume stays that of the segmentation.
+
+    Returns:
+        The row, see :func:`tableRows`.
+
+    Raises:
+        InputError: The node is no result of HippoSeg, or its volume is gone.
+    """
+    from HippoSegLib.flags import volume_flags
+    from HippoSegLib.measurement import Measurements
+
+    if segmentationNode is None or not segmentationNode.GetAttribute(ROW):
+        raise InputError("There is no result of HippoSeg to measure.", "Segment the volume first.")
+    volumeNode = segmentationNode.GetNodeReference(INPUT)
+    if volumeNode is None:
+        raise InputError(
+            "The volume that was segmented is no longer in the scene.", "Load it again, segment anew."
+        )
+    earlier = json.loads(segmentationNode.GetAttribute(ROW))
+    volumes = _segmentVolumes(segmentationNode, volumeNode)
+    whole, parts = {}, {}
+    for side in SIDES:
+        ofParts = {part: volumes.get(PART[side][part], 0.0) for part in PARTS}
+        total = volumes.get(WHOLE[side], 0.0) + sum(ofParts.values())
+        if total > 0:
+            whole[side] = total
+        if sum(ofParts.values()) > 0:
+            parts[side] = ofParts
+    measurements = Measurements(whole, parts, earlier.get("intracranial_mm3"))
+    # Remarks on volumes are made anew, the others stand.
+    flags = json.loads(segmentationNode.GetAttribute(FLAGS) or "[]")
+    flags = [flag for flag in flags if flag["code"] not in ("volume", "asymmetry", "edited")]
+    flags += [vars(flag) for flag in volume_flags(measurements)]
+    if isEdited(segmentationNode):
+        message = _("The segments were edited by hand after the segmentation.")
+        flags.append({"code": "edited", "message": message, "side": None, "severity": "info"})
+    segmentationNode.SetAttribute(ROW, json.dumps(measurements.as_row()))
+    segmentationNode.SetAttribute(FLAGS, json.dumps(flags))
+    placeTable(segmentationNode, volumeNode)
+    return measurements.as_row()
+
+
+def _segmentVolumes(segmentationNode, volumeNode) -> dict[int, float]:
+    """Label value -> mm³ of the segments HippoSeg knows."""
+    checkVolume(volumeNode)
+    unit = voxelVolume(volumeNode)
+    volumes = {}
+    for value, structure in STRUCTURES.items():
+        if segmentationNode.GetSegmentation().GetSegment(structure.segmentId) is None:
+            continue
+        mask = slicer.util.arrayFromSegmentBinaryLabelmap(segmentationNode, structure.segmentId, volumeNode)
+        volumes[value] = float((mask > 0).sum()) * unit
+    return volumes
+
+
+def tableText(tableNode, delimiter: str = ",") -> str:
+    """The table as text: one line of titles, one per row; for the clipboard with tabs."""
+    table = tableNode.GetTable()
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter=delimiter, lineterminator="\n")
+    writer.writerow([table.GetColumnName(column) for column in range(table.GetNumberOfColumns())])
+    for line in range(table.GetNumberOfRows()):
+        writer.writerow(
+            [table.GetValue(line, column).ToString() for column in range(table.GetNumberOfColumns())]
+        )
+    return out.getvalue()
+
+
+def writeCsv(tableNode, path: str) -> None:
+    """Write the table as CSV (UTF-8), whole or not at all; an existing file is replaced.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    try:
+        handle, temporary = tempfile.mkstemp(suffix=".csv", dir=os.path.dirname(os.path.abspath(path)))
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8-sig", newline="") as file:
+                file.write(tableText(tableNode))
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise OutputError(
+            f"The table could not be written ({error.strerror or 'write error'}).", "Choose another folder."
+        ) from error

@@ -1,0 +1,160 @@
+"""What HippoSeg needs beyond Slicer's own Python packages, and what to do when it is not there.
+
+Nothing here imports the packages themselves: their presence is looked up, and an import or an
+installation that failed is explained from its message.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+from dataclasses import dataclass
+
+from .errors import DependencyError
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package that may be missing.
+
+    Attributes:
+        module: Name it is imported by.
+        requirement: What pip is asked for.
+        purpose: What it is for, in words.
+        download_mb: Approximate size of the download, (smallest, largest) in MB.
+    """
+
+    module: str
+    requirement: str
+    purpose: str
+    download_mb: tuple[int, int]
+
+
+#: Download sizes as listed on PyPI for torch 2.13 (CPU build to CUDA build with its libraries),
+#: scikit-image 0.26 with Pillow, imageio, tifffile, networkx and lazy-loader, and PyWavelets 1.9.
+PACKAGES = (
+    Package("torch", "torch>=2.4", "runs the neural networks", (100, 3000)),
+    Package("skimage", "scikit-image>=0.22", "contrast enhancement and pictures", (15, 25)),
+    Package("pywt", "PyWavelets>=1.5", "wavelet transform", (4, 8)),
+)
+
+
+def missing_packages() -> list[Package]:
+    """Return the packages that are not installed, without importing any of them."""
+    importlib.invalidate_caches()
+    return [package for package in PACKAGES if importlib.util.find_spec(package.module) is None]
+
+
+def require_packages() -> None:
+    """Import what HippoSeg needs.
+
+    Raises:
+        DependencyError: A package is missing or does not load, with what to do about it.
+    """
+    for package in PACKAGES:
+        try:
+            importlib.import_module(package.module)
+        except (ImportError, OSError) as error:
+            raise explain_import_failure(package, error) from error
+
+
+#: Pattern in the message of a failed import -> remedy.
+_IMPORT_REMEDIES = (
+    (
+        r"WinError (126|127|1114)|DLL load failed|vcruntime|msvcp",
+        "Install the Microsoft Visual C++ Redistributable (x64), check that no antivirus program has "
+        "quarantined files of the package, and restart.",
+    ),
+    (
+        r"WinError (5|225|4551)|virus|Application Control|blocked by",
+        "Security software blocks its files: ask for an exception for the folder of Python packages, "
+        "then install again.",
+    ),
+    (
+        r"GLIBC|cannot open shared object|undefined symbol|Library not loaded|incompatible architecture",
+        "The installed build does not fit this system: remove it and install it again.",
+    ),
+    (
+        r"numpy|_ARRAY_API|multiarray",
+        "It was built for another version of NumPy: remove it and install it again.",
+    ),
+)
+
+
+def explain_import_failure(package: Package, error: BaseException) -> DependencyError:
+    """Turn a failed import into a sentence with a remedy."""
+    text = str(error)
+    if isinstance(error, ModuleNotFoundError) and error.name == package.module:
+        return DependencyError(
+            f"The Python package {package.module} ({package.purpose}) is not installed.",
+            "Install it with the button 'Install…' of the HippoSeg panel, or on the command line "
+            f'with: pip install "{package.requirement}".',
+        )
+    for pattern, remedy in _IMPORT_REMEDIES:
+        if re.search(pattern, text, re.IGNORECASE):
+            return DependencyError(
+                f"The Python package {package.module} is installed but does not load.", remedy
+            )
+    return DependencyError(
+        f"The Python package {package.module} is installed but does not load ({type(error).__name__}).",
+        "Remove it and install it again; if that does not help, restart the computer and see the log.",
+    )
+
+
+#: Pattern in pip's log -> (cause, remedy), the most specific first.
+_PIP_FAILURES = (
+    (
+        r"No space left on device|Errno 28|WinError 112|not enough space|disk full",
+        "There is not enough disk space for the packages.",
+        "Free at least 3 GB (8 GB with GPU support) on the disk that holds Slicer, then try again.",
+    ),
+    (
+        r"CERTIFICATE_VERIFY_FAILED|SSLError|self.signed certificate|unable to get local issuer",
+        "The network inspects encrypted traffic and pip does not trust its certificate.",
+        "Set the environment variable PIP_CERT to your institution's certificate file and restart, "
+        "or install from a folder of wheels.",
+    ),
+    (
+        r"ProxyError|407 Proxy|Tunnel connection failed|Cannot connect to proxy",
+        "The network's proxy refused the download.",
+        "Set the environment variable HTTPS_PROXY (with user name and password if it asks for them) and "
+        "restart, or install from a folder of wheels.",
+    ),
+    (
+        r"NewConnectionError|Temporary failure in name resolution|getaddrinfo failed|Network is unreachable"
+        r"|ConnectTimeout|ReadTimeout|Connection (refused|reset|aborted)|nodename nor servname",
+        "The package server cannot be reached: there is no internet connection, or a firewall blocks it.",
+        "Check the connection, or install from a folder of wheels.",
+    ),
+    (
+        r"PermissionError|Permission denied|Access is denied|WinError (5|32)\b|being used by another process",
+        "The packages cannot be written: their folder is protected, or security software or another "
+        "Slicer holds a file.",
+        "Close other Slicer windows, check the folder's permissions and the antivirus program, then "
+        "try again.",
+    ),
+    (
+        r"No matching distribution|Could not find a version",
+        "No package that fits this system and Python version was found.",
+        "In a folder of wheels, put the files for this Python version and system; online, check the "
+        "package index and firewall.",
+    ),
+    (
+        r"hash(es)? (do not|does not|mismatch)|THESE PACKAGES DO NOT MATCH|invalid wheel|BadZipFile",
+        "A downloaded package is damaged.",
+        "Try again; if it repeats, antivirus software or a proxy alters downloads: install from a folder "
+        "of wheels.",
+    ),
+)
+
+
+def explain_pip_failure(log: str) -> DependencyError:
+    """Turn the log of a failed installation into a sentence with a remedy."""
+    for pattern, cause, remedy in _PIP_FAILURES:
+        if re.search(pattern, log, re.IGNORECASE):
+            return DependencyError(cause, remedy)
+    return DependencyError(
+        "The installation of the Python packages failed.",
+        "Read the last lines of the log, restart Slicer and try again.",
+    )
