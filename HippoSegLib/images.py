@@ -5,19 +5,18 @@ World coordinates are LPS mm, as in SimpleITK; arrays are (z, y, x).
 
 from __future__ import annotations
 
-import itertools
 import os
-import tempfile
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
+from .axes import canonical_axes
 from .dicom import read_series
 from .errors import InputError, OutputError
+from .files import replacing
 from .imagecheck import check_image
 from .nifti import read_nifti
 
@@ -35,6 +34,10 @@ __all__ = [
 
 #: Files that are read; a folder is taken for a DICOM series.
 SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
+
+
+#: Bytes before the voxels in a NIfTI file as ITK writes it.
+_NIFTI_HEADER = 352
 
 
 @dataclass
@@ -193,84 +196,6 @@ def _without_metadata(image: sitk.Image) -> sitk.Image:
     return image
 
 
-def canonical_axes(image: sitk.Image) -> tuple[sitk.Image, Callable[[sitk.Image], sitk.Image]]:
-    """Turn the stored axes, without interpolation, so that they run to Right, Anterior, Superior.
-
-    The permutation and flips that bring the array axes x, y, z closest to those directions (best
-    assignment over all three, from the direction cosines alone), hence independent of how the file
-    was stored, for oblique images too.
-
-    Args:
-        image: 3D image, any pixel type, any orientation.
-
-    Returns:
-        The turned image (the same world geometry; the same object where nothing is to be done) and
-        ``restore(image)``, which brings an image on the turned grid back to the stored one exactly.
-    """
-    order, flips = _turn(np.reshape(image.GetDirection(), (3, 3)))
-    if order == (0, 1, 2) and not any(flips):
-        return image, lambda other: other
-
-    def restore(other: sitk.Image) -> sitk.Image:
-        back = tuple(order.index(axis) for axis in range(3))
-        view = sitk.GetArrayViewFromImage(other)
-        view = view[tuple(slice(None, None, -1 if flip else 1) for flip in flips[::-1])]
-        restored = sitk.GetImageFromArray(_contiguous(view.transpose(_array_order(back))))
-        if restored.GetSize() != image.GetSize():
-            raise ValueError("restore() needs an image on the turned grid")
-        restored.CopyInformation(image)
-        return restored
-
-    view = sitk.GetArrayViewFromImage(image).transpose(_array_order(order))
-    view = view[tuple(slice(None, None, -1 if flip else 1) for flip in flips[::-1])]
-    turned = sitk.GetImageFromArray(_contiguous(view))
-    size, spacing = image.GetSize(), image.GetSpacing()
-    direction = np.reshape(image.GetDirection(), (3, 3))[:, order] * np.where(flips, -1.0, 1.0)
-    corner = [0] * 3
-    for axis, flip in zip(order, flips, strict=True):
-        corner[axis] = size[axis] - 1 if flip else 0
-    turned.SetSpacing([spacing[axis] for axis in order])
-    turned.SetDirection(direction.ravel().tolist())
-    turned.SetOrigin(image.TransformIndexToPhysicalPoint(corner))
-    return turned, restore
-
-
-def _turn(direction: np.ndarray) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
-    """For each turned axis x, y, z: which stored axis it is, and whether it is flipped."""
-    ras = np.diag([-1.0, -1.0, 1.0]) @ direction
-
-    def turned(order):
-        columns = ras[:, order]
-        return columns * np.where(np.diag(columns) < 0, -1.0, 1.0)
-
-    def merit(order):
-        # The trace; at a tie (45 degrees) the turned matrix itself decides, whatever was stored.
-        matrix = turned(order)
-        return round(float(np.trace(matrix)), 4), tuple(np.round(matrix, 3).ravel() + 0.0)
-
-    order = max(itertools.permutations(range(3)), key=merit)
-    return order, tuple(bool(v < 0) for v in np.diag(ras[:, order]))
-
-
-def _array_order(order: tuple[int, ...]) -> tuple[int, ...]:
-    """The transposition of an array (z, y, x) that permutes image axes (x, y, z) by ``order``."""
-    return tuple(2 - axis for axis in reversed(order))
-
-
-def _contiguous(view: np.ndarray, block: int = 32) -> np.ndarray:
-    """A contiguous copy; a transposed one is made block by block, which the cache likes better."""
-    fast = int(np.argmin(np.abs(view.strides)))
-    if fast == 2:
-        return np.ascontiguousarray(view)
-    out = np.empty(view.shape, view.dtype)
-    for i in range(0, view.shape[fast], block):
-        for j in range(0, view.shape[2], block):
-            part = [slice(None)] * 3
-            part[fast], part[2] = slice(i, i + block), slice(j, j + block)
-            out[tuple(part)] = view[tuple(part)]
-    return out
-
-
 def write_image(image: sitk.Image, path: str | Path, overwrite: bool = False) -> Path:
     """Write an image under a temporary name in the same folder, then rename it.
 
@@ -297,37 +222,31 @@ def write_image(image: sitk.Image, path: str | Path, overwrite: bool = False) ->
         )
     if image.GetMetaDataKeys():
         image = _without_metadata(sitk.Image(image))
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=".hipposeg-", suffix=suffix, dir=path.parent)
-        os.close(handle)
-        _write(image, temporary)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-        temporary = None
-    except (OSError, RuntimeError):
-        raise OutputError(
-            f"'{path.name}' cannot be written.",
-            "Check that the folder exists, is writable and has space left.",
-        ) from None
-    finally:
-        if temporary is not None and os.path.exists(temporary):
-            os.remove(temporary)
+    with replacing(path, overwrite, suffix) as temporary:
+        writer = sitk.ImageFileWriter()
+        writer.SetFileName(str(temporary))
+        writer.SetUseCompression(True)
+        writer.SetCompressionLevel(1)
+        writer.Execute(image)
+        if (
+            suffix in (".nii", ".nii.gz")
+            and _nifti_length(temporary) != (_NIFTI_HEADER + _bytes_of(image)) % 2**32
+        ):
+            raise OSError  # ITK does not notice a full disk when it writes NIfTI
     return path
 
 
-def _write(image: sitk.Image, path: str) -> None:
-    writer = sitk.ImageFileWriter()
-    writer.SetFileName(path)
-    writer.SetUseCompression(True)
-    writer.SetCompressionLevel(1)
-    writer.Execute(image)
+def _bytes_of(image: sitk.Image) -> int:
+    return image.GetNumberOfPixels() * image.GetSizeOfPixelComponent() * image.GetNumberOfComponentsPerPixel()
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _nifti_length(path: Path) -> int:
+    """Bytes of a file, unpacked; for gzip what its last four bytes state (modulo 2**32)."""
+    if path.suffix != ".gz":
+        return path.stat().st_size
+    with open(path, "rb") as file:
+        file.seek(-4, os.SEEK_END)
+        return int.from_bytes(file.read(4), "little")
 
 
 def geometry_dict(image: sitk.Image) -> dict[str, list]:

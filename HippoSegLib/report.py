@@ -9,10 +9,6 @@ Drawn with Pillow alone.
 
 from __future__ import annotations
 
-import io
-import os
-import tempfile
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import SimpleITK as sitk
 
-from .errors import OutputError
+from .drawing import font, text, wrapped
+from .files import replacing
 from .labels import COLORS, PART, SIDES, WHOLE
 
 if TYPE_CHECKING:
@@ -32,11 +29,11 @@ FIELD_MM, PANEL = 80.0, 330
 #: Contours are drawn this much larger and scaled down, which smooths them.
 _OVERSAMPLING = 2
 _BACKGROUND, _TEXT, _FAINT, _WARNING = (16, 16, 18), (235, 235, 235), (150, 150, 155), (255, 196, 87)
-#: What Pillow's own font lacks or decomposition does not give.
-_SUBSTITUTES = str.maketrans(
-    {"–": "-", "—": "-", "−": "-", "×": "x", "±": "+/-", "’": "'", "ß": "ss", "ø": "o", "æ": "ae"}
-)
 _GAP, _HEADER, _ROW_TITLE, _LINE = 8, 58, 30, 22
+
+
+#: Lower and upper corner, LPS mm.
+Box = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -107,31 +104,33 @@ def qc_picture(
     structures = _structures(labels)
     sides = SIDES if region_side is None else (region_side,)
     planes = PLANES if region_side is None else tuple(replace(p, letters=_unsided(p.letters)) for p in PLANES)
-    lines = [line for flag in flags for line in _wrapped(flag, 4 * PANEL + 3 * _GAP)]
+    lines = [line for flag in flags for line in wrapped(flag, 4 * PANEL + 3 * _GAP)]
     width = 4 * PANEL + 5 * _GAP
     row_height = _ROW_TITLE + PANEL + _GAP
     height = _HEADER + len(sides) * row_height + (len(lines) * _LINE + 2 * _GAP if lines else 0)
     picture = Image.new("RGB", (width, height), _BACKGROUND)
     draw = ImageDraw.Draw(picture)
     _draw_header(draw, width, title, region_side)
+    head = _head_box(image)
     for row, (side, overview) in enumerate(zip(sides, planes, strict=False)):
         top = _HEADER + row * row_height
-        _text(draw, (_GAP, top + 6), f"Whole image, {overview.name}", 15, _FAINT)
-        picture.paste(_overview(image, structures, overview), (_GAP, top + _ROW_TITLE))
+        text(draw, (_GAP, top + 6), f"Whole image, {overview.name}", 15, _FAINT)
+        picture.paste(_overview(image, structures, overview, head), (_GAP, top + _ROW_TITLE))
         own = [s for s in structures if s.side == side]
         _draw_row_title(draw, top, side, own, (volumes or {}).get(side))
         for column, plane in enumerate(planes):
             corner = (2 * _GAP + PANEL + column * (PANEL + _GAP), top + _ROW_TITLE)
             if own:
-                picture.paste(_closeup(image, structures, own, plane), corner)
+                picture.paste(_closeup(image, structures, own, plane, head), corner)
             else:
                 draw.rectangle((*corner, corner[0] + PANEL - 1, corner[1] + PANEL - 1), outline=(60, 60, 64))
-                _text(draw, (corner[0] + PANEL // 2, corner[1] + PANEL // 2), "not found", 18, _FAINT, "mm")
+                text(draw, (corner[0] + PANEL // 2, corner[1] + PANEL // 2), "not found", 18, _FAINT, "mm")
     for index, line in enumerate(lines):
         top = height - (len(lines) - index) * _LINE - _GAP
-        _text(draw, (_GAP, top), line, 15, _WARNING)
+        text(draw, (_GAP, top), line, 15, _WARNING)
     if path is not None:
-        _save(picture, Path(path), overwrite)
+        with replacing(path, overwrite) as temporary:
+            picture.save(temporary, "PNG", compress_level=3)
     return picture
 
 
@@ -166,10 +165,13 @@ def _structures(labels: sitk.Image) -> list[Structure]:
     return found
 
 
-def _closeup(image: sitk.Image, structures: list[Structure], own: list[Structure], plane: Plane) -> Image:
+def _closeup(
+    image: sitk.Image, structures: list[Structure], own: list[Structure], plane: Plane, head: Box
+) -> Image:
     voxels = np.concatenate([s.voxels for s in own])
     center = _inside_center(voxels, plane)
-    return _panel(image, structures, plane, center, FIELD_MM, _window(image, voxels))
+    field_mm = min(FIELD_MM, 1.06 * float((head[1] - head[0]).max()))  # less for the crop of one hippocampus
+    return _panel(image, structures, plane, center, field_mm, _window(image, voxels))
 
 
 def _inside_center(voxels: np.ndarray, plane: Plane) -> np.ndarray:
@@ -180,8 +182,8 @@ def _inside_center(voxels: np.ndarray, plane: Plane) -> np.ndarray:
     return center
 
 
-def _overview(image: sitk.Image, structures: list[Structure], plane: Plane) -> Image:
-    low, high = _head_box(image)
+def _overview(image: sitk.Image, structures: list[Structure], plane: Plane, head: Box) -> Image:
+    low, high = head
     center = (low + high) / 2
     across = int(np.flatnonzero(np.cross(plane.right, plane.down))[0])
     if structures:
@@ -190,7 +192,7 @@ def _overview(image: sitk.Image, structures: list[Structure], plane: Plane) -> I
     return _panel(image, structures, plane, center, field_mm, None)
 
 
-def _head_box(image: sitk.Image) -> tuple[np.ndarray, np.ndarray]:
+def _head_box(image: sitk.Image) -> Box:
     """Lower and upper corner (LPS mm) of what is brighter than a tenth of the robust maximum."""
     array = sitk.GetArrayViewFromImage(image)
     step = tuple(max(1, n // 64) for n in array.shape)
@@ -234,13 +236,13 @@ def _panel(
         (middle, PANEL - edge, "mb"),
     )
     for letter, (x, y, anchor) in zip(plane.letters, places, strict=True):
-        _text(draw, (x, y), letter, 20 if letter in "RL" else 16, _TEXT, anchor, outline=True)
+        text(draw, (x, y), letter, 20 if letter in "RL" else 16, _TEXT, anchor, outline=True)
     bar_mm = max((b for b in (5, 10, 20, 50) if b <= field_mm / 3), default=1)
     length = bar_mm * PANEL / field_mm
     y = PANEL - 12
     draw.rectangle((9, y - 2, 11 + length, y + 2), fill=(0, 0, 0))
     draw.rectangle((10, y - 1, 10 + length, y + 1), fill=_TEXT)
-    _text(draw, (10, y - 5), f"{bar_mm} mm", 13, _TEXT, "lb", outline=True)
+    text(draw, (10, y - 5), f"{bar_mm} mm", 13, _TEXT, "lb", outline=True)
     return panel
 
 
@@ -303,12 +305,12 @@ def _window(image: sitk.Image, voxels: np.ndarray, margin_mm: float = 15.0) -> t
 
 def _draw_header(draw, width: int, title: str, region_side: str | None) -> None:
     title = title if len(title) <= 70 else title[:67] + "..."
-    _text(draw, (_GAP, 10), f"HippoSeg   {title}".rstrip(), 22, _TEXT)
-    _text(draw, (_GAP, 38), "Quality control, not for diagnosis", 14, _FAINT)
+    text(draw, (_GAP, 10), f"HippoSeg   {title}".rstrip(), 22, _TEXT)
+    text(draw, (_GAP, 38), "Quality control, not for diagnosis", 14, _FAINT)
     words = "Radiological view: the patient's left (L) is on the right of the picture"
     if region_side is not None:
         words = f"The crop of one hippocampus, {region_side} as stated; it may be mirrored"
-    _text(draw, (width - _GAP, 38), words, 14, _FAINT, "ra")
+    text(draw, (width - _GAP, 38), words, 14, _FAINT, "ra")
 
 
 def _draw_row_title(draw, top: int, side: str, own: list[Structure], volume: float | None) -> None:
@@ -316,76 +318,14 @@ def _draw_row_title(draw, top: int, side: str, own: list[Structure], volume: flo
     color = tuple(round(255 * c) for c in COLORS[side])
     name = f"{side.capitalize()} hippocampus"
     if not own:
-        _text(draw, (left, top + 4), f"{name}: not found", 18, color)
+        text(draw, (left, top + 4), f"{name}: not found", 18, color)
         return
     volume = sum(s.volume for s in own) if volume is None else volume
-    text = f"{name}: {volume:.0f} mm³"
-    _text(draw, (left, top + 4), text, 18, color)
+    words = f"{name}: {volume:.0f} mm³"
+    text(draw, (left, top + 4), words, 18, color)
     if len(own) > 1:
-        x = left + _font(18).getlength(text) + 24
+        x = left + font(18).getlength(words) + 24
         for structure, part in zip(own, PART[side], strict=False):
             words = f"{part} {structure.volume:.0f} mm³"
-            _text(draw, (x, top + 6), words, 15, structure.color)
-            x += _font(15).getlength(words) + 18
-
-
-def _text(draw, where, words: str, size: int, color, anchor: str = "la", outline: bool = False) -> None:
-    x, y = where
-    style = {"fill": color, "stroke_width": 2 if outline else 0, "stroke_fill": (0, 0, 0)}
-    first, *rest = words.split("³") if anchor == "la" else [words]
-    draw.text((x, y), _drawable(first), font=_font(size), anchor=anchor, **style)
-    for before, piece in zip([first, *rest], rest, strict=False):
-        # Pillow's own font has no superscript: a smaller figure at the top of the line.
-        x += _font(size).getlength(_drawable(before))
-        draw.text((x, y), "3", font=_font(round(0.65 * size)), **style)
-        x += _font(round(0.65 * size)).getlength("3")
-        draw.text((x, y), _drawable(piece), font=_font(size), **style)
-
-
-def _drawable(words: str) -> str:
-    """``words`` in characters that Pillow's own font has (Latin)."""
-    plain = unicodedata.normalize("NFKD", words.translate(_SUBSTITUTES))
-    return "".join(c if " " <= c <= "~" else "?" for c in plain if not unicodedata.combining(c))
-
-
-def _font(size: int):
-    from PIL import ImageFont
-
-    return ImageFont.load_default(size=size)
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    """Lines of ``text`` that fit into ``width`` pixels."""
-    lines, line = [], ""
-    for word in text.split():
-        longer = f"{line} {word}".strip()
-        if line and _font(15).getlength(longer) > width:
-            lines.append(line)
-            line = f"  {word}"
-        else:
-            line = longer
-    return [*lines, line] if line else lines
-
-
-def _save(picture: Image, path: Path, overwrite: bool) -> None:
-    if path.exists() and not overwrite:
-        raise OutputError(
-            f"'{path.name}' exists already.", "Choose another output folder, or allow overwriting."
-        )
-    content = io.BytesIO()
-    picture.save(content, "PNG")
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=".hipposeg-", suffix=".png", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.getbuffer())
-        os.replace(temporary, path)
-        temporary = None
-    except OSError:
-        raise OutputError(
-            f"'{path.name}' cannot be written.",
-            "Check that the folder exists, is writable and has space left.",
-        ) from None
-    finally:
-        if temporary is not None and os.path.exists(temporary):
-            os.remove(temporary)
+            text(draw, (x, top + 6), words, 15, structure.color)
+            x += font(15).getlength(words) + 18
