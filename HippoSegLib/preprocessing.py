@@ -238,10 +238,8 @@ class Preprocessing:
     )
 
     def __post_init__(self):
-        if not self.channels or not all(self.channels):
-            raise InputError(
-                "Preprocessing without channels or steps.", "Give each channel at least one step."
-            )
+        if not self.channels:
+            raise InputError("Preprocessing without channels.", "Give at least one channel.")
         filled = tuple(
             tuple(step(one["step"], **{k: v for k, v in one.items() if k != "step"}) for one in steps)
             for steps in self.channels
@@ -295,7 +293,8 @@ class Preprocessing:
                 )
             if name not in present and change is not False:
                 raise InputError(
-                    f"This preprocessing has no step {name!r} to change.", "Give the channels in full instead."
+                    f"This preprocessing has no step {name!r} to change.",
+                    "Give the channels in full instead.",
                 )
         return Preprocessing(
             tuple(

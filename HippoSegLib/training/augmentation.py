@@ -6,6 +6,7 @@ uninterrupted one would have seen.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -30,6 +31,7 @@ class Augmentation:
     shift: float = 6.0
     rotation: float = 18.0
     scale: tuple[float, float] = (0.85, 1.2)
+    stretch: float = 0.05  # further scaling of each axis by itself, at most
     elastic: float = 2.0  # standard deviation of the displacement at the nodes of a coarse grid
     elastic_probability: float = 0.5
     host_probability: float = 0.5
@@ -43,7 +45,7 @@ class Augmentation:
     blur_probability: float = 0.2
     noise: float = 0.08  # largest standard deviation, of the image's range
     noise_probability: float = 0.4
-    window_probability: float = 0.3
+    window_probability: float = 0.3  # of clipping the brightest voxels
 
     def to_dict(self) -> dict:
         """Return the settings as plain values, for a model's card."""
@@ -55,7 +57,7 @@ def sample(
     shape: tuple[int, int, int],
     rng: np.random.Generator,
     augmentation: Augmentation,
-    hosts: list[Host] | None = None,
+    hosts: Sequence[Host] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw one training sample.
 
@@ -116,7 +118,7 @@ def degrade(
 def _offsets(shape: tuple[int, int, int], rng: np.random.Generator, a: Augmentation) -> torch.Tensor:
     """Return where each voxel of the patch looks, in mm from the middle of the hippocampus: (z, y, x, 3)."""
     angles = np.deg2rad(rng.uniform(-a.rotation, a.rotation, 3))
-    scales = rng.uniform(*a.scale) * rng.uniform(0.95, 1.05, 3)  # mostly size, a little shape
+    scales = rng.uniform(*a.scale) * rng.uniform(1 - a.stretch, 1 + a.stretch, 3)
     matrix = np.diag(1 / scales)
     for axis, angle in enumerate(angles):
         c, s = np.cos(angle), np.sin(angle)
@@ -166,7 +168,7 @@ def _sample_host(host: Host, offsets: torch.Tensor) -> np.ndarray:
 
 
 def _set_into(image: np.ndarray, cover: np.ndarray, host: np.ndarray) -> np.ndarray:
-    """Paste the crop over the surroundings, whose grey values are matched where both show the same anatomy."""
+    """Paste the crop over the surroundings, their grey values matched where both show the same."""
     both = (cover > 0.9) & (host > 0)
     if both.sum() < 1000:
         return np.where(cover > 0.5, image, 0)

@@ -9,10 +9,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..preprocessing import Preprocessing, channels
-from .augmentation import Augmentation, sample
+from ..preprocessing import channels
+from .augmentation import sample
 from .cases import Case
 from .hosts import Host
+from .settings import Settings
 
 T = TypeVar("T")
 
@@ -23,23 +24,15 @@ def epoch_order(count: int, seed: int, epoch: int) -> list[int]:
 
 
 def make_sample(
-    case: Case,
-    position: int,
-    *,
-    epoch: int,
-    seed: int,
-    shape: tuple[int, int, int],
-    preprocessing: Preprocessing,
-    augmentation: Augmentation | None,
-    hosts: Sequence[Host],
+    case: Case, position: int, epoch: int, settings: Settings, hosts: Sequence[Host]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return channels float32 (c, z, y, x) and label int64 (z, y, x) of one sample.
 
-    It depends on (seed, epoch, position) and the case alone.
+    It depends on the case, the settings (seed among them), the epoch and the position in it alone.
     """
-    rng = np.random.default_rng((seed, epoch, position))
-    image, label = sample(case, shape, rng, augmentation, list(hosts))
-    return channels(image, preprocessing), label.astype(np.int64)
+    rng = np.random.default_rng((settings.seed, epoch, position))
+    image, label = sample(case, settings.region_shape, rng, settings.augmentation, hosts)
+    return channels(image, settings.preprocessing), label.astype(np.int64)
 
 
 def ahead(make: Callable[[int], T], count: int, depth: int = 8) -> Iterator[T]:

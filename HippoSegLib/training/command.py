@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     from . import cases as data
     from .export import export_run, refuse_existing
     from .hosts import load_hosts
-    from .runstate import read_run
+    from .runstate import RunFolder, read_run
     from .trainer import train_3d_unet
 
     if args.threads:
@@ -56,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
     held = data.split_by_subject([case.subject for case in every], args.folds, args.seed)[args.fold]
     train = [case for i, case in enumerate(every) if i not in set(held)]
     run_dir = args.run or args.output / "run"
+    RunFolder(run_dir).write_command(_command(args))
     print(
         f"{len(train)} cases to train on, {len(held)} held out (fold {args.fold} of {args.folds})", flush=True
     )

@@ -17,12 +17,15 @@ from pathlib import Path
 import torch
 
 from ..errors import OutputError
+from ..labels import NETWORK_CLASSES
 from ..preprocessing import Preprocessing
 from ..unet3d import UNet3D, count_parameters
 from .cases import CLASSES, Case, load_cases
 from .evaluation import Evaluator, summary, write_rows
-from .runstate import read_run
+from .runstate import read_command, read_run
 
+#: Settings that stand in the card outside its ``training`` part.
+_ELSEWHERE = ("preprocessing", "region_shape", "widths")
 WEIGHTS, CARD, SCORES = "segmenter.pt", "card.json", "held_out.csv"
 
 
@@ -65,28 +68,18 @@ def export_run(
     preprocessing = Preprocessing.from_dict(settings["preprocessing"])
     model = UNet3D(len(preprocessing.channels), CLASSES, settings["widths"], settings["dropout"]).eval()
     model.load_state_dict({name: value.float() for name, value in weights.items()})
-    last = state["history"][-1]
     card = {
-        "network": {
-            "class": "UNet3D",
-            "in_channels": len(preprocessing.channels),
-            "out_channels": CLASSES,
-            "widths": settings["widths"],
-            "dropout": settings["dropout"],
-            "parameters": count_parameters(model),
-        },
-        "classes": ["background", "anterior", "posterior"],
-        "region": {"shape_zyx": settings["region_shape"], "spacing_mm": [1.0, 1.0, 1.0], "geometry": "left"},
+        "classes": list(NETWORK_CLASSES),
+        "widths": settings["widths"],
+        "parameters": count_parameters(model),
+        "region_size": settings["region_shape"],  # (z, y, x) voxels, geometry of a left hippocampus
+        "spacing_mm": 1.0,
         "preprocessing": settings["preprocessing"],
         "training": {
             "command": command,
-            "epochs_done": last["epoch"],
+            "epochs_done": state["epoch"],
             "seconds": round(sum(row["seconds"] for row in state["history"])),
-            **{
-                k: settings[k]
-                for k in settings
-                if k not in ("preprocessing", "region_shape", "widths", "dropout")
-            },
+            **{key: settings[key] for key in settings if key not in _ELSEWHERE},
         },
         "metrics": {},
         "versions": {
@@ -128,7 +121,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.data is not None:
         wanted = set(settings["validation_cases"])
         held = [case for case in load_cases(args.data) if case.name in wanted]
-    card = export_run(settings, state, args.output, evaluate_on=held, overwrite=args.overwrite)
+    card = export_run(
+        settings,
+        state,
+        args.output,
+        evaluate_on=held,
+        command=read_command(args.run),
+        overwrite=args.overwrite,
+    )
     print(
         f"epoch {card['training']['epochs_done']} of {settings['num_epochs']}: {json.dumps(card['metrics'])}"
     )

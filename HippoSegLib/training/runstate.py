@@ -12,7 +12,7 @@ import torch
 from ..errors import OutputError, TrainingError
 from .evaluation import write_rows
 
-STATE, SETTINGS, LOG = "state.pt", "settings.json", "log.csv"
+STATE, SETTINGS, LOG, COMMAND = "state.pt", "settings.json", "log.csv", "command.txt"
 
 
 class RunFolder:
@@ -70,6 +70,11 @@ class RunFolder:
             temporary.write_text(json.dumps(settings, indent=1), encoding="utf-8")
             os.replace(temporary, self.path / SETTINGS)
 
+    def write_command(self, command: str) -> None:
+        """Write the command that makes this run, for the card."""
+        if self.path is not None:
+            (self.path / COMMAND).write_text(command + "\n", encoding="utf-8")
+
     def save(self, state: dict[str, Any]) -> None:
         """Write the state, and its history as the log.
 
@@ -98,3 +103,9 @@ def read_run(path: str | Path) -> tuple[dict, dict]:
         return settings, torch.load(path / STATE, map_location="cpu", weights_only=True)
     except Exception as error:
         raise TrainingError(f"The run in {path} cannot be read.", "Train it again.") from error
+
+
+def read_command(path: str | Path) -> str:
+    """Return the command that makes the run in this folder, or "" where none is known."""
+    path = Path(path) / COMMAND
+    return path.read_text(encoding="utf-8").strip() if path.exists() else ""

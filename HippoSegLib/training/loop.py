@@ -1,0 +1,219 @@
+"""The training loop: epochs, divergence guard, moving average, validation, saved state."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+
+from ..errors import Cancelled, TrainingError
+from ..unet3d import UNet3D
+from .batches import ahead, epoch_order, make_sample
+from .cases import CLASSES, Case
+from .evaluation import STRUCTURES, Evaluator, means
+from .hosts import Host
+from .losses import dice_and_cross_entropy
+from .runstate import RunFolder
+from .settings import Settings
+
+_WINDOW = 10  # steps whose mean loss is watched for divergence
+_RISE = 1.5  # how far above its start that mean may rise
+_RESTARTS = 3  # how often the learning rate is lowered before giving up
+_GRADIENT_NORM = 12.0
+_SAVED = ("epoch", "step", "restarts", "slower", "history", "start_losses", "recent", "best")
+
+
+class _Diverged(Exception):
+    """The loss became infinite, or rose well above its start."""
+
+
+class Loop:
+    """One run as state that can be saved, and the loop that advances it.
+
+    Args:
+        model: Network with its starting weights.
+        train, held: Training and validation cases.
+        hosts: Surroundings the crops are set into.
+        settings: What makes the run what it is.
+        device: Where to compute.
+        mixed_precision: Whether the network computes in bfloat16.
+        micro_batch: Samples in memory at a time; changes nothing but rounding.
+    """
+
+    def __init__(
+        self,
+        model: UNet3D,
+        train: Sequence[Case],
+        held: Sequence[Case],
+        hosts: Sequence[Host],
+        settings: Settings,
+        device: torch.device,
+        mixed_precision: bool,
+        micro_batch: int,
+    ):
+        self.model, self.train, self.hosts, self.settings = model.to(device), train, hosts, settings
+        self.device, self.mixed, self.micro_batch = device, mixed_precision, micro_batch
+        self.evaluator = Evaluator(held, settings.region_shape, settings.preprocessing)
+        self.ema = copy.deepcopy(self.model).requires_grad_(False)
+        groups = (
+            # Norms and biases are not pulled to 0.
+            {
+                "params": [p for p in self.model.parameters() if p.ndim > 1],
+                "weight_decay": settings.weight_decay,
+            },
+            {"params": [p for p in self.model.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+        )
+        self.optimizer = torch.optim.AdamW(list(groups), lr=settings.learning_rate)
+        self.epoch, self.step, self.restarts, self.slower = 0, 0, 0, 1.0
+        self.history: list[dict] = []
+        self.start_losses: list[float] = []
+        self.recent: list[float] = []
+        self.best: dict = {"whole": -1.0, "epoch": 0, "weights": None}
+
+    def state(self) -> dict:
+        """Return a copy of everything the run consists of, as tensors and plain values."""
+        networks = {name: getattr(self, name).state_dict() for name in ("model", "ema", "optimizer")}
+        return copy.deepcopy({**networks, **{name: getattr(self, name) for name in _SAVED}})
+
+    def restore(self, state: dict) -> None:
+        """Go back, or on, to a saved state."""
+        # The optimiser would go on writing into the tensors it is given.
+        state = copy.deepcopy(state)
+        for name in ("model", "ema", "optimizer"):
+            getattr(self, name).load_state_dict(state[name])
+        for name in _SAVED:
+            setattr(self, name, state[name])
+
+    def run(
+        self, folder: RunFolder, progress: Callable[[str, float], None], cancel: Callable[[], bool]
+    ) -> None:
+        """Go on to the last epoch, saving after each; see :func:`~.trainer.train_3d_unet` for the errors."""
+        epochs, good, note = self.settings.num_epochs, self.state(), ""
+        while self.epoch < epochs:
+            started, rate = time.monotonic(), self._rate()
+            try:
+                loss = self._epoch(progress, cancel)
+            except _Diverged:
+                note = self._slow_down(good)
+                progress(f"{note}: going on from epoch {self.epoch}", self.epoch / epochs)
+                continue
+            self.epoch += 1
+            row = {"epoch": self.epoch, "learning_rate": rate, "train_loss": loss, **self._validate()}
+            self.history.append({**row, "seconds": time.monotonic() - started, "note": note})
+            note = ""
+            state = self.state()
+            if sum(self.recent) / len(self.recent) <= max(self.start_losses):
+                good = state
+            folder.save(state)
+            score = f", Dice {row['val_whole']:.3f}" if row["val_whole"] != "" else ""
+            progress(f"epoch {self.epoch} of {epochs}: loss {loss:.3f}{score}", self.epoch / epochs)
+
+    def _slow_down(self, good: dict) -> str:
+        """Restore the last good state with a third of the learning rate; return what happened in words."""
+        restarts, slower = self.restarts + 1, self.slower / 3
+        if restarts > _RESTARTS:
+            rate = self.settings.learning_rate * self.slower
+            raise TrainingError(
+                f"The loss diverged {restarts} times, the last time with the learning rate {rate:.3g}.",
+                "Train with a much smaller learning rate, and look at the cases.",
+            )
+        self.restore(good)
+        self.restarts, self.slower = restarts, slower
+        return f"loss diverged, learning rate lowered to {self.settings.learning_rate * slower:.3g}"
+
+    def _rate(self) -> float:
+        """Return the learning rate of the coming step: linear warm-up over 3 %, then a cosine to 0."""
+        total = math.ceil(len(self.train) / self.settings.batch_size) * self.settings.num_epochs
+        warm = max(1, round(0.03 * total))
+        if self.step < warm:
+            part = (self.step + 1) / warm
+        else:
+            part = 0.5 * (1 + math.cos(math.pi * (self.step - warm) / max(1, total - warm)))
+        return self.settings.learning_rate * self.slower * part
+
+    def _epoch(self, progress: Callable[[str, float], None], cancel: Callable[[], bool]) -> float:
+        """Run one epoch and return its mean loss; raises _Diverged."""
+        settings = self.settings
+        order = epoch_order(len(self.train), settings.seed, self.epoch)
+        # Dropout draws from torch's generator: seeded per epoch, a resumed run draws the same.
+        torch.manual_seed(settings.seed * 100_003 + self.epoch + 1)
+        samples = ahead(
+            lambda i: make_sample(self.train[order[i]], i, self.epoch, settings, self.hosts), len(order)
+        )
+        self.model.train()
+        losses = []
+        try:
+            for first in range(0, len(order), settings.batch_size):
+                count = min(settings.batch_size, len(order) - first)
+                losses.append(self._step(samples, count, cancel))
+                self._watch(losses[-1])
+                progress(
+                    f"epoch {self.epoch + 1}",
+                    (self.epoch + (first + count) / len(order)) / settings.num_epochs,
+                )
+        finally:
+            samples.close()
+        return sum(losses) / len(losses)
+
+    def _step(self, samples: Iterator, count: int, cancel: Callable[[], bool]) -> float:
+        """Accumulate gradients over ``count`` samples, update once, return the loss."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._rate()
+        self.optimizer.zero_grad(set_to_none=True)
+        total, done = 0.0, 0
+        while done < count:
+            if cancel():
+                raise Cancelled("Training was cancelled; finished epochs are kept in the run folder.")
+            now = min(self.micro_batch, count - done)
+            pairs = [next(samples) for _ in range(now)]
+            inputs, target = (
+                torch.stack([torch.from_numpy(pair[k]) for pair in pairs]).to(self.device) for k in (0, 1)
+            )
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
+                logits = self.model(inputs)
+            loss = dice_and_cross_entropy(logits, target) * (now / count)
+            loss.backward()
+            total, done = total + loss.item(), done + now
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), _GRADIENT_NORM)
+        if not math.isfinite(total) or not torch.isfinite(norm):
+            raise _Diverged
+        self.optimizer.step()
+        self.step += 1
+        self._average()
+        return total
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        # A young average forgets faster, or the random first weights would linger in it.
+        decay = min(self.settings.ema_decay, self.step / (self.step + 10))
+        for mean, value in zip(self.ema.parameters(), self.model.parameters(), strict=True):
+            mean.lerp_(value, 1 - decay)
+
+    def _watch(self, loss: float) -> None:
+        """Raise _Diverged where the mean of the last losses has risen well above the start."""
+        if len(self.start_losses) < _WINDOW:
+            self.start_losses.append(loss)
+        self.recent = [*self.recent, loss][-_WINDOW:]
+        # The first step comes before any update, so an explosion right after it does not hide itself.
+        start = min(sum(self.start_losses) / len(self.start_losses), self.start_losses[0])
+        if len(self.recent) == _WINDOW and sum(self.recent) / _WINDOW > _RISE * start:
+            raise _Diverged
+
+    def _validate(self) -> dict:
+        if self.epoch % self.settings.validate_every and self.epoch != self.settings.num_epochs:
+            return {f"val_{name}": "" for name in STRUCTURES}
+        scores = means(self.evaluator(self.ema, self.device, self.mixed))
+        if scores["whole"] > self.best["whole"]:
+            weights = {k: v.detach().cpu().clone() for k, v in self.ema.state_dict().items()}
+            self.best = {"whole": scores["whole"], "epoch": self.epoch, "weights": weights}
+        return {f"val_{name}": value for name, value in scores.items()}
+
+    def finished(self, keep: str) -> UNet3D:
+        """Return the averaged network, on the CPU, of the ``best`` or the ``last`` epoch."""
+        model = UNet3D(self.model.in_channels, CLASSES, self.model.widths, self.settings.dropout)
+        model.load_state_dict(self.best["weights"] if keep == "best" else self.ema.state_dict())
+        model.history = self.history
+        return model.eval()

@@ -1,0 +1,56 @@
+"""The settings that make a training what it is: two runs with equal settings and cases are equal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..errors import TrainingError
+from ..preprocessing import Preprocessing
+from ..unet3d import WIDTHS
+from .augmentation import Augmentation
+
+#: The network's region (z, y, x) in voxels of 1 mm.
+REGION_SHAPE = (48, 56, 40)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of a training run; :func:`~.trainer.train_3d_unet` says what each means.
+
+    Raises:
+        TrainingError: A value is impossible.
+    """
+
+    learning_rate: float = 0.001
+    batch_size: int = 16
+    num_epochs: int = 50
+    seed: int = 0
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    region_shape: tuple[int, int, int] = REGION_SHAPE
+    widths: tuple[int, ...] = WIDTHS
+    dropout: float = 0.1
+    weight_decay: float = 0.01
+    ema_decay: float = 0.998
+    validate_every: int = 1
+
+    def __post_init__(self):
+        if not (min(self.batch_size, self.num_epochs, self.validate_every) >= 1 and self.learning_rate > 0):
+            raise TrainingError(
+                "Batch size, number of epochs, epochs between validations and learning rate must be above 0.",
+                "Correct the training settings.",
+            )
+        divisor = 2 ** (len(self.widths) - 1)
+        if len(self.region_shape) != 3 or any(n % divisor or n < 2 * divisor for n in self.region_shape):
+            raise TrainingError(
+                f"The region {tuple(self.region_shape)} does not fit a network of {len(self.widths)} levels.",
+                f"Use three multiples of {divisor}, at least {2 * divisor}.",
+            )
+
+    def to_dict(self) -> dict:
+        """Return the settings as plain JSON values, for run folder and card."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        plain["preprocessing"] = self.preprocessing.to_dict()
+        plain["augmentation"] = self.augmentation.to_dict()
+        plain["region_shape"], plain["widths"] = list(self.region_shape), list(self.widths)
+        return plain
