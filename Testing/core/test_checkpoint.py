@@ -1,0 +1,105 @@
+"""Model folders: what is refused, by name; small random networks stand in for trained ones."""
+
+import json
+
+import pytest
+
+from HippoSegLib.checkpoint import CARD, SEGMENTER, bundled_models, load_model, read_card, save_model
+from HippoSegLib.errors import ModelError, OutputError
+from HippoSegLib.preprocessing import Preprocessing
+
+WIDTHS = (4, 8)
+
+
+@pytest.fixture
+def model_folder(tmp_path):
+    """A model for crops with an untrained network."""
+    import torch
+
+    from HippoSegLib.unet3d import UNet3D
+
+    torch.manual_seed(0)
+    weights = tmp_path / "weights.pt"
+    state = UNet3D(1, 3, WIDTHS).state_dict()
+    torch.save({name: value.half() for name, value in state.items()}, weights)
+    part = {
+        "widths": WIDTHS,
+        "classes": ["background", "anterior", "posterior"],
+        "preprocessing": Preprocessing.named("plain").to_dict(),
+        "region_size": [16, 16, 16],
+        "spacing_mm": 1.0,
+    }
+    return save_model(tmp_path / "mine", {"name": "mine", "segmenter": part}, weights)
+
+
+def test_what_was_saved_loads_and_gives_the_same_values(model_folder):
+    import torch
+
+    model = load_model(model_folder)
+    stored = torch.load(model_folder / SEGMENTER, weights_only=True)
+    for name, value in model.segmenter.state_dict().items():
+        assert torch.equal(value, stored[name].float())
+    assert not model.segmenter.training and model.localizer is None
+
+
+def test_a_model_is_never_overwritten(model_folder, tmp_path):
+    with pytest.raises(OutputError, match="exists"):
+        save_model(model_folder, {}, tmp_path / "weights.pt")
+
+
+def test_altered_weights_are_refused_by_name(model_folder):
+    data = bytearray((model_folder / SEGMENTER).read_bytes())
+    data[-1] ^= 1
+    (model_folder / SEGMENTER).write_bytes(bytes(data))
+    with pytest.raises(ModelError, match=r"'segmenter\.pt' of model 'mine'.*SHA-256"):
+        load_model(model_folder)
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"format_version": 1}', ""])
+def test_a_damaged_card_is_refused(model_folder, damage):
+    (model_folder / CARD).write_text(damage)
+    with pytest.raises(ModelError, match="card of model 'mine' is damaged"):
+        load_model(model_folder)
+
+
+def test_another_format_version_is_refused(model_folder):
+    card = json.loads((model_folder / CARD).read_text())
+    card["format_version"] = 99
+    (model_folder / CARD).write_text(json.dumps(card))
+    with pytest.raises(ModelError, match="format version 99"):
+        load_model(model_folder)
+
+
+def test_weights_that_run_code_are_refused(model_folder):
+    import hashlib
+    import pickle
+
+    class Evil:
+        def __reduce__(self):
+            return print, ("executed",)
+
+    data = pickle.dumps(Evil())
+    (model_folder / SEGMENTER).write_bytes(data)
+    card = json.loads((model_folder / CARD).read_text())
+    card["files"][SEGMENTER]["sha256"] = hashlib.sha256(data).hexdigest()
+    (model_folder / CARD).write_text(json.dumps(card))
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_model(model_folder)
+
+
+def test_an_unknown_model_is_named_and_the_known_ones_listed():
+    with pytest.raises(ModelError, match=r"no model 'nowhere'"):
+        load_model("nowhere")
+
+
+def test_the_bundled_model_keeps_the_size_promised():
+    assert "hipposeg" in bundled_models()
+    model = load_model()
+    networks = (model.segmenter, model.localizer)
+    parameters = sum(p.numel() for network in networks for p in network.parameters())
+    size = sum(path.stat().st_size for path in model.folder.iterdir())
+    assert parameters <= 2_000_000
+    assert size <= 8_000_000
+    card = read_card(model.folder)
+    assert card["parameters"] == parameters
+    assert {"licence", "segmenter", "localizer", "figures"} <= set(card)
