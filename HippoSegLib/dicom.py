@@ -16,8 +16,9 @@ import SimpleITK as sitk
 
 from .errors import InputError
 
-_SERIES_UID, _SERIES_NUMBER, _MODALITY, _SOP_CLASS = "0020|000e", "0020|0011", "0008|0060", "0008|0016"
+_SERIES_UID, _SERIES_NUMBER, _MODALITY = "0020|000e", "0020|0011", "0008|0060"
 _POSITION, _ORIENTATION, _TILT, _FRAMES = "0020|0032", "0020|0037", "0018|1120", "0028|0008"
+_DISTANCE, _SLOPE = "0018|0088", "0028|1053"
 
 #: How far slices may stray, as a part of the slice distance, and at least mm.
 _UNEVEN, _UNEVEN_MM = 0.02, 0.02
@@ -31,11 +32,13 @@ class Slice:
     series: str
     number: str
     modality: str
-    size: tuple[int, ...]
+    size: tuple[float, ...]  # columns, rows, values per pixel, pixel spacing in x and y (mm)
     position: np.ndarray | None  # (3,) LPS mm
     orientation: np.ndarray | None  # (2, 3) unit vectors along rows and columns
     tilt: float  # degrees
     frames: int
+    distance: float  # mm between slices as stated; 0 where it is not
+    slope: float  # of the rescaling to be applied to the stored integers
 
 
 def read_series(folder: str | Path, series: str | int | None = None) -> tuple[sitk.Image, list[str]]:
@@ -63,6 +66,8 @@ def read_series(folder: str | Path, series: str | int | None = None) -> tuple[si
     spacing_z = _check(chosen)
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames([s.path for s in chosen])
+    if any(s.slope != 1 for s in chosen):
+        reader.SetOutputPixelType(sitk.sitkFloat32)  # else the first slice's type would hold for all
     try:
         image = reader.Execute()
     except RuntimeError:
@@ -71,13 +76,17 @@ def read_series(folder: str | Path, series: str | int | None = None) -> tuple[si
             "in an unsupported way.",
             "Export the series again, or convert it to NIfTI with dcm2niix.",
         ) from None
-    if image.GetPixelID() == sitk.sitkFloat64:
-        image = sitk.Cast(image, sitk.sitkFloat32)
     rows, columns = chosen[0].orientation
     image.SetSpacing([*image.GetSpacing()[:2], spacing_z])
     image.SetOrigin(chosen[0].position.tolist())
     image.SetDirection(np.stack([rows, columns, np.cross(rows, columns)], axis=1).ravel().tolist())
-    return image, []
+    warnings = []
+    if spacing_z > 1.5 * chosen[0].distance > 0:
+        warnings.append(
+            f"The DICOM slices lie {spacing_z:.3g} mm apart, but the series states "
+            f"{chosen[0].distance:.3g} mm: slices may be missing."
+        )
+    return image, warnings
 
 
 def _scan(folder: Path) -> list[Slice]:
@@ -125,18 +134,27 @@ def _slice(reader: sitk.ImageFileReader, path: str) -> Slice:
         orientation = orientation.reshape(2, 3)
         norms = np.linalg.norm(orientation, axis=1, keepdims=True)
         orientation = orientation / norms if (norms > 0).all() else None
-    tilt = numbers(_TILT, 1)
-    frames = numbers(_FRAMES, 1)
+
+    def number(key: str, default: float) -> float:
+        values = numbers(key, 1)
+        return default if values is None else float(values[0])
+
     return Slice(
         path=path,
         series=tag(_SERIES_UID),
         number=tag(_SERIES_NUMBER),
         modality=tag(_MODALITY),
-        size=(*reader.GetSize()[:2], reader.GetNumberOfComponents()),
+        size=(
+            *reader.GetSize()[:2],
+            reader.GetNumberOfComponents(),
+            *(round(v, 4) for v in reader.GetSpacing()[:2]),
+        ),
         position=numbers(_POSITION, 3),
         orientation=orientation,
-        tilt=0.0 if tilt is None else float(tilt[0]),
-        frames=1 if frames is None else int(frames[0]),
+        tilt=number(_TILT, 0.0),
+        frames=int(number(_FRAMES, 1)),
+        distance=number(_DISTANCE, 0.0),
+        slope=number(_SLOPE, 1.0),
     )
 
 

@@ -33,7 +33,7 @@ def check_image(image: sitk.Image, region: bool = False) -> tuple[sitk.Image, li
 
     Returns:
         The image (the same object where nothing had to be changed; a last axis of length 1 dropped,
-        float64 as float32, NaN and infinity outside the head replaced by 0) and warnings in words.
+        64-bit numbers as float32, NaN and infinity outside the head replaced by 0) and warnings in words.
 
     Raises:
         InputError: It cannot be used.
@@ -46,8 +46,8 @@ def check_image(image: sitk.Image, region: bool = False) -> tuple[sitk.Image, li
     if image.GetPixelIDTypeAsString().startswith("label"):
         raise InputError("The image is a label image, not a scan.", "Give the T1 image itself.")
     warnings = _check_geometry(image, region)
-    if image.GetPixelID() == sitk.sitkFloat64:
-        image = sitk.Cast(image, sitk.sitkFloat32)
+    if image.GetPixelID() in (sitk.sitkFloat64, sitk.sitkInt64, sitk.sitkUInt64):
+        image = sitk.Cast(image, sitk.sitkFloat32)  # 64 bits are twice the memory for nothing
     array = sitk.GetArrayViewFromImage(image)
     if array.dtype.kind == "f":
         image, array, more = _finite(image, array)
@@ -137,23 +137,26 @@ def _finite(image: sitk.Image, array: np.ndarray) -> tuple[sitk.Image, np.ndarra
 def _inside_head(array: np.ndarray, bad: np.ndarray) -> bool:
     """Whether a voxel of ``bad`` is enclosed by the head, or ``bad`` blanks a slice through it.
 
-    The head: finite voxels above a tenth of the 99th percentile. Enclosed: not reachable from the
+    The head: finite voxels above a tenth of the robust range. Enclosed: not reachable from the
     image's border without passing through the head.
     """
     from scipy import ndimage
 
     good = array[~bad]
-    background = np.median(good) if np.mean(good == good.min()) > 0.5 else 0.0
-    head = ~bad & (array > max(background, 0) + 0.1 * np.percentile(good, 99))
-    if bool((bad & ndimage.binary_fill_holes(head)).any()):
+    low = float(good.min())
+    head = ~bad & (array > low + 0.1 * (float(np.percentile(good, 99)) - low))
+    components, count = ndimage.label(~head)
+    open_ = np.zeros(count + 1, bool)
+    for axis in range(3):
+        for end in (0, -1):
+            open_[components.take(end, axis=axis).ravel()] = True
+    if not open_[components[bad]].all():
         return True
     for axis in range(3):
         others = tuple(a for a in range(3) if a != axis)
         with_head = np.flatnonzero(head.any(axis=others))
-        if len(with_head) == 0:
-            return True
-        blank = ~(~bad).any(axis=others)
-        if blank[with_head[0] : with_head[-1]].any():
+        blank = bad.all(axis=others)
+        if len(with_head) and blank[with_head[0] : with_head[-1]].any():
             return True
     return False
 
