@@ -39,7 +39,7 @@ TRAIN_REAL_HEADS = tuple(("ds000011", f"sub-{i:02d}") for i in range(1, 8)) + tu
 )
 _WEAK_PREFIX = {"ds000011": "ds11", "ds002748_stripped": "ds2748"}
 
-WIDTHS = (8, 16, 32, 48, 48)
+WIDTHS = (8, 16, 32, 48, 40)
 OUTPUTS = 7  # four classes and three coordinates
 #: Coordinates leave the network in units of this many mm.
 COORDINATE_UNIT_MM = 50.0
