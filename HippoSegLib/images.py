@@ -221,7 +221,10 @@ def write_image(image: sitk.Image, path: str | Path, overwrite: bool = False) ->
             f"'{path.name}' exists already.", "Choose another output folder, or allow overwriting."
         )
     if image.GetMetaDataKeys():
-        image = _without_metadata(sitk.Image(image))
+        # A new image: the text fields of `sitk.Image(image)` would be shared with the caller's.
+        clean = sitk.GetImageFromArray(sitk.GetArrayViewFromImage(image))
+        clean.CopyInformation(image)
+        image = clean
     with replacing(path, overwrite, suffix) as temporary:
         writer = sitk.ImageFileWriter()
         writer.SetFileName(str(temporary))

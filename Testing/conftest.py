@@ -1,0 +1,66 @@
+"""Fixtures shared by all tests. Tests on real data skip where HIPPOSEG_DATA is not set."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+# One thread everywhere (set before numpy and torch load): results do not depend on the machine's
+# load, and a test run leaves room for others.
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+import SimpleITK as sitk  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[1]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+sitk.ProcessObject.SetGlobalWarningDisplay(False)
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder with real scans that the environment variable HIPPOSEG_DATA names."""
+    folder = os.environ.get("HIPPOSEG_DATA", "")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("HIPPOSEG_DATA does not name the folder with real scans")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def sample_path() -> Path:
+    """The sample scan that ships with the project."""
+    return ROOT / "Resources" / "SampleData" / "hipposeg_sample_T1.nii.gz"
+
+
+def head_array(size: tuple[int, int, int] = (56, 64, 52), seed: int = 0) -> np.ndarray:
+    """A bright noisy ellipsoid in dark noise, int16 (x, y, z) = ``size``, returned as (z, y, x)."""
+    rng = np.random.default_rng(seed)
+    axes = [np.linspace(-1, 1, n) for n in size[::-1]]
+    z, y, x = np.meshgrid(*axes, indexing="ij")
+    inside = (x / 0.8) ** 2 + (y / 0.85) ** 2 + (z / 0.75) ** 2 < 1
+    return np.where(inside, rng.normal(600, 80, inside.shape), rng.normal(20, 8, inside.shape)).astype(
+        np.int16
+    )
+
+
+@pytest.fixture
+def head() -> sitk.Image:
+    """A small synthetic head: int16, 56 × 64 × 52 voxels of 2.8 × 2.6 × 3 mm, slightly oblique (LPS)."""
+    image = sitk.GetImageFromArray(head_array())
+    image.SetSpacing((2.8, 2.6, 3.0))
+    image.SetOrigin((-70.0, -90.0, -60.0))
+    image.SetDirection(sitk.VersorTransform((0.05, 0.1, 0.15, 0.98), (0, 0, 0)).GetMatrix())
+    return image
+
+
+@pytest.fixture
+def region() -> sitk.Image:
+    """A small synthetic crop as of one hippocampus: float32, 36 × 50 × 34 voxels of 1 mm."""
+    rng = np.random.default_rng(1)
+    return sitk.GetImageFromArray(rng.normal(500, 60, (34, 50, 36)).astype(np.float32))
