@@ -125,8 +125,15 @@ def _read_with_itk(path: Path, region: bool) -> tuple[sitk.Image, list[str]]:
         f"'{path.name}' cannot be read: it is damaged, truncated, or its data file is missing.",
         "Copy or export the scan again.",
     )
-    warnings = []
-    fields = _header_fields(path)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        raise damaged from None
+    if len([s for s in reader.GetSize() if s > 1]) > 3:
+        raise InputError(f"'{path.name}' is 4D: it holds several volumes.", "Give one volume, the T1 image.")
+    fields, warnings = _header_fields(path), []
     if not _states_orientation(fields):
         if not region:
             raise InputError(
@@ -136,14 +143,7 @@ def _read_with_itk(path: Path, region: bool) -> tuple[sitk.Image, list[str]]:
         warnings.append("The file states no orientation: axes are taken as left, posterior, superior.")
     if fields.get("compresseddata", "").lower() == "true" and not _zlib_sound(path, fields):
         raise damaged
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
     try:
-        reader.ReadImageInformation()
-        if len([s for s in reader.GetSize() if s > 1]) > 3:
-            raise InputError(
-                f"'{path.name}' is 4D: it holds several volumes.", "Give one volume, the T1 image."
-            )
         return _without_metadata(reader.Execute()), warnings
     except RuntimeError:
         raise damaged from None
