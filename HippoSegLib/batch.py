@@ -58,17 +58,14 @@ def output_names(paths: Sequence[Path]) -> list[str]:
     if len(set(full)) < len(full):
         raise InputError("A scan was given twice.", "Name each scan once.")
     names = [image_stem(p) for p in full]
+    here = [(p.parent, n) for p, n in zip(full, names, strict=True)]
+    # Two kinds of file with one stem in one folder: the suffix tells them apart.
+    names = [p.name.replace(".", "_") if here.count(h) > 1 else h[1] for p, h in zip(full, here, strict=True)]
     for depth in range(1, max((len(p.parts) for p in full), default=1)):
         alike = {n for n in names if names.count(n) > 1}
-        if not alike:
-            break
         for i, path in enumerate(full):
             if names[i] in alike and depth < len(path.parts) - 1:
                 names[i] = f"{path.parts[-1 - depth]}_{names[i]}"
-    # Two kinds of file with one stem in one folder: the suffix tells them apart.
-    for i, path in enumerate(full):
-        if names.count(names[i]) > 1:
-            names[i] = path.name.replace(".", "_")
     return names
 
 

@@ -1,0 +1,108 @@
+"""Localisation from a hand-made network answer: poses, sides, cut fields of view, no head at all."""
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from scipy.spatial.transform import Rotation
+
+from HippoSegLib.errors import NotFoundError
+from HippoSegLib.frame import WORLD_RAS
+from HippoSegLib.localization import (
+    COORDINATE_UNIT_MM,
+    coarse_image,
+    grid_points,
+    interpret,
+    localize,
+    shrink,
+)
+
+CENTRE = np.array([12.0, -40.0, 300.0])
+
+
+def _answer(rotation: np.ndarray, shift, hippocampi=("left", "right"), noise=2.0):
+    """What a perfect network would say of an ellipsoid head turned by `rotation` about `shift`."""
+    points = grid_points(CENTRE)
+    axes = rotation @ WORLD_RAS
+    coordinates = (points - CENTRE - shift) @ axes
+    x, y, z = np.moveaxis(coordinates, -1, 0)
+    inside = (x / 70) ** 2 + ((y + 5) / 85) ** 2 + ((z - 25) / 65) ** 2 < 1
+    logits = np.full((4, *inside.shape), -6.0, np.float32)
+    logits[0][~inside] = 6
+    logits[1][inside] = 6
+    for c, (side, sign) in enumerate((("left", -1), ("right", 1)), start=2):
+        if side in hippocampi:
+            rod = ((x - sign * 25) / 7) ** 2 + (y / 18) ** 2 + (z / 7) ** 2 < 1
+            logits[c][rod] = 8
+    values = np.moveaxis(coordinates, -1, 0) / COORDINATE_UNIT_MM
+    values = values + np.random.default_rng(0).normal(0, noise / COORDINATE_UNIT_MM, values.shape)
+    return np.concatenate([logits, values]).astype(np.float32), axes
+
+
+@pytest.mark.parametrize("angles", [(0, 0, 0), (30, 0, 0), (0, -30, 0), (0, 0, 30), (30, 30, -30)])
+def test_pose_and_sides_follow_the_anatomy(angles):
+    rotation = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
+    shift = np.array([8.0, -5.0, 3.0])
+    output, axes = _answer(rotation, shift)
+    found = interpret(output, CENTRE)
+    assert np.rad2deg(Rotation.from_matrix(found.frame.axes @ axes.T).magnitude()) < 1
+    for side, sign in (("left", -1), ("right", 1)):
+        truth = CENTRE + shift + axes @ [sign * 25, 0, 0]
+        assert found.centres[side] == pytest.approx(truth, abs=1.5)
+        assert found.expected_centre(side) == pytest.approx(truth, abs=2.5)
+    ellipsoid = 4 / 3 * np.pi * 70 * 85 * 65
+    assert found.intracranial_mm3 == pytest.approx(ellipsoid, rel=0.02)
+    assert found.misfit_mm == pytest.approx(2 * np.sqrt(3), rel=0.2)
+
+
+def test_a_side_that_is_not_seen_has_no_centre_but_an_expected_place():
+    output, axes = _answer(np.eye(3), np.zeros(3), hippocampi=("right",))
+    found = interpret(output, CENTRE)
+    assert set(found.centres) == {"right"}
+    assert found.expected_centre("left") == pytest.approx(CENTRE + axes @ [-25, 0, 0], abs=2.5)
+
+
+def test_hardly_any_brain_is_no_head():
+    output, _ = _answer(np.eye(3), np.zeros(3))
+    output[0] = 9
+    with pytest.raises(NotFoundError, match="No head with a brain"):
+        interpret(output, CENTRE)
+
+
+def _head(direction=None) -> sitk.Image:
+    image = sitk.Image([60, 70, 50], sitk.sitkInt16)
+    image.SetSpacing([2.5, 2.0, 3.0])
+    array = np.random.default_rng(0).integers(0, 500, image.GetSize()[::-1]).astype(np.int16)
+    out = sitk.GetImageFromArray(array)
+    out.CopyInformation(image)
+    return out
+
+
+def test_coordinates_that_fit_no_pose_are_refused():
+    import torch
+
+    class Scrambled(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1))
+
+        def forward(self, x):
+            output, _ = _answer(np.eye(3), np.zeros(3), noise=60.0)
+            return torch.from_numpy(output)[None]
+
+    with pytest.raises(NotFoundError, match="No hippocampus was found"):
+        localize(_head(), Scrambled())
+
+
+def test_the_coarse_grid_shows_the_head_where_it_is():
+    image = _head()
+    array = sitk.GetArrayFromImage(image)
+    array[:] = 0
+    array[20:26, 30:38, 40:48] = 1000  # a cube, at known world coordinates
+    cube = sitk.GetImageFromArray(array)
+    cube.CopyInformation(image)
+    truth = np.array(cube.TransformContinuousIndexToPhysicalPoint([43.5, 33.5, 22.5]))
+    middle = np.array(cube.TransformContinuousIndexToPhysicalPoint([29.5, 34.5, 24.5]))
+    coarse = coarse_image(shrink(cube), middle)
+    points = grid_points(middle)
+    centre = (coarse[..., None] * points).sum(axis=(0, 1, 2)) / coarse.sum()
+    assert centre == pytest.approx(truth, abs=0.7)
