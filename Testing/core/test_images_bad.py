@@ -372,11 +372,13 @@ def test_no_orientation_is_accepted_for_a_region_only(region, tmp_path):
 
 
 def test_nrrd_without_space(head, tmp_path):
+    """A valid NRRD that states voxel sizes but no axes of the head."""
     path = tmp_path / "scan.nrrd"
     sitk.WriteImage(head, str(path))
-    content = path.read_bytes()
-    start = content.index(b"space: ")
-    path.write_bytes(content[:start] + content[content.index(b"\n", start) + 1 :])
+    header, mark, voxels = path.read_bytes().partition(b"\n\n")
+    lines = [line for line in header.split(b"\n") if not line.startswith(b"space")]
+    path.write_bytes(b"\n".join([*lines, b"spacings: 2.8 2.6 3"]) + mark + voxels)
+    assert sitk.ReadImage(str(path)).GetSize() == head.GetSize()
     refused("left and right cannot be told", path)
 
 
