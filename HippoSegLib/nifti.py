@@ -200,11 +200,11 @@ def _truncated(name: str) -> InputError:
 def _shape(header: Header, name: str) -> tuple[int, int, int]:
     """Size (x, y, z); refuses everything that is not one volume of one value per voxel."""
     dim = header.dim
-    if not 1 <= len(dim) <= 7 or any(d < 1 for d in dim):
+    if not 1 <= len(dim) <= 7 or any(d < 1 for d in dim[:3]):
         raise InputError(f"'{name}' states an impossible image size.", "Export or convert the scan again.")
     if header.datatype in _COMPLEX:
         raise InputError(f"'{name}' holds complex numbers.", "Give the magnitude image.")
-    if header.datatype in _COLOUR or (len(dim) > 4 and np.prod(dim[4:]) > 1):
+    if header.datatype in _COLOUR or max(dim[4:], default=1) > 1:
         raise InputError(f"'{name}' holds colours or vectors.", "Give a grey-value T1 image.")
     if header.datatype not in _DTYPES:
         raise InputError(

@@ -99,14 +99,20 @@ def test_gzip_in_several_members_is_read(nifti, head):
     assert np.array_equal(sitk.GetArrayFromImage(read_image(nifti)), sitk.GetArrayFromImage(head))
 
 
-@pytest.mark.skipif(not hasattr(__import__("os"), "geteuid"), reason="permissions are a POSIX thing")
-def test_unreadable(nifti):
-    import os
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (PermissionError(13, "Permission denied"), "cannot be opened"),
+        (OSError(5, "Input/output error"), "cannot be read .Input/output error."),
+        (MemoryError(), "memory"),
+    ],
+)
+def test_what_the_system_refuses(nifti, monkeypatch, error, words):
+    def failing(path):
+        raise error
 
-    if os.geteuid() == 0:
-        pytest.skip("the superuser may read everything")
-    nifti.chmod(0)
-    refused("cannot be opened", nifti)
+    monkeypatch.setattr("pathlib.Path.read_bytes", failing)
+    refused(words, nifti)
 
 
 # Kinds of image
