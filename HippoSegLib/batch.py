@@ -176,6 +176,7 @@ def write_result(
                 name,
                 volumes=result.measurements.whole,
                 flags=[flag.message for flag in result.flags],
+                region_side=result.provenance.get("settings", {}).get("region_side"),
             )
         for side, volume in (result.probabilities or {}).items():
             write_image(volume, staging / f"{name}_{side}_probability.nii.gz")
