@@ -160,6 +160,15 @@ def evaluate(
     }
 
 
+def _new_network() -> UNet3D:
+    """A network that starts from the classes' shares of a head image: rare ones are not unlearned first."""
+    network = UNet3D(1, OUTPUTS, WIDTHS, dropout=0.0)
+    with torch.no_grad():
+        network.head.weight *= 0.1
+        network.head.bias[:4] = torch.tensor([0.8, 0.2, 2e-4, 2e-4]).log()
+    return network
+
+
 def train(
     data: Path, run_dir: Path, *, steps=4000, batch_size=2, learning_rate=2e-3, seed=0, threads=1
 ) -> None:
@@ -169,7 +178,7 @@ def train(
     run_dir.mkdir(parents=True, exist_ok=True)
     source = HeadSource(data)
     held_out = HeadSource(data, TEST_LABEL_MAPS, ())
-    network = UNet3D(1, OUTPUTS, WIDTHS, dropout=0.0)
+    network = _new_network()
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.99))
     optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=1e-3)
     state_path, first = run_dir / "state.pt", 0
@@ -181,7 +190,7 @@ def train(
         first = state["step"]
     log, started = [], time.time()
     for step in range(first, steps):
-        warm = min(1.0, (step + 1) / 200)
+        warm = min(1.0, (step + 1) / 100)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / steps)) + 1e-6
         batch = _to_batch([source.sample(seed, step * batch_size + k) for k in range(batch_size)])
