@@ -204,6 +204,28 @@ def picture_task(request: dict, folder: str, progress, cancel) -> dict:
     return {"picture": name}
 
 
+def files_task(request: dict, folder: str, progress, cancel) -> dict:
+    """Segment files on the disk: ``rows`` of the table that :func:`HippoSegLib.batch.segment_files` writes.
+
+    The request holds ``paths``, ``output`` and ``options``.
+    """
+    _load_libraries(progress)
+    from .batch import segment_files
+
+    paths, rows = request["paths"], []
+
+    def tell(name: str, words: str, fraction: float) -> None:
+        progress(f"{name}: {words}", (len(rows) + fraction) / len(paths))
+
+    for outcome in segment_files(
+        paths, request["output"], progress=tell, cancel=cancel, **request.get("options", {})
+    ):
+        row = outcome.as_row()
+        rows.append(row)
+        progress(f"{row['scan']}: {row['status']}", len(rows) / len(paths))
+    return {"rows": rows}
+
+
 def _load_libraries(progress: Callable[[str, float], None]) -> None:
     progress("Loading libraries", 0.0)
     require_packages()
@@ -214,4 +236,5 @@ TASKS: dict[str, Callable[..., dict]] = {
     "preview": preview_task,
     "devices": devices_task,
     "picture": picture_task,
+    "files": files_task,
 }

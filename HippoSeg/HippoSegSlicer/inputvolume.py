@@ -114,35 +114,43 @@ def localToWorld(volumeNode, positionLps) -> np.ndarray:
     return (_toWorld(volumeNode) @ np.append(RAS_TO_LPS @ np.asarray(positionLps, float), 1.0))[:3]
 
 
-def definedPoints(pointsNode, volumeNode) -> dict[str, list[float]]:
-    """Side -> LPS mm in the volume's frame, of the points that have been placed.
+def placeOptions(places: dict, volumeNode) -> dict:
+    """Options ``points`` and ``boxes`` of the segmentation, LPS mm in the volume's own frame.
 
     Args:
-        pointsNode: A point list whose points are described ``left`` and ``right``, or ``None``.
+        places: Side -> point list, region of interest or None; points not placed yet are left out.
     """
-    found = {}
-    for index in range(pointsNode.GetNumberOfControlPoints() if pointsNode is not None else 0):
-        if pointsNode.GetNthControlPointPositionStatus(index) != slicer.vtkMRMLMarkupsNode.PositionDefined:
+    options = {"points": {}, "boxes": {}}
+    for side, node in places.items():
+        if node is None:
             continue
-        world = [0.0, 0.0, 0.0]
-        pointsNode.GetNthControlPointPositionWorld(index, world)
-        found[pointsNode.GetNthControlPointDescription(index)] = worldToLocal(volumeNode, world).tolist()
-    return found
+        if node.IsA("vtkMRMLMarkupsROINode"):
+            corners = boxCorners(node, volumeNode)
+            if corners is not None:
+                options["boxes"][side] = corners
+        elif isPlaced(node):
+            world = [0.0, 0.0, 0.0]
+            node.GetNthControlPointPositionWorld(0, world)
+            options["points"][side] = worldToLocal(volumeNode, world).tolist()
+    return {key: value for key, value in options.items() if value}
+
+
+def isPlaced(node) -> bool:
+    """Whether a place says where: its first point is set."""
+    return (
+        node is not None
+        and node.GetNumberOfControlPoints() > 0
+        and node.GetNthControlPointPositionStatus(0) == slicer.vtkMRMLMarkupsNode.PositionDefined
+    )
 
 
 def boxCorners(roiNode, volumeNode) -> list[list[float]] | None:
-    """(lower, upper) LPS mm, in the volume's frame, of the box around a region of interest."""
-    if roiNode is None:
-        return None
-    size, center = [0.0] * 3, [0.0] * 3
+    """(lower, upper) LPS mm, in the volume's frame, of the box around a region of interest; None if empty."""
+    size = [0.0] * 3
     roiNode.GetSize(size)
-    roiNode.GetCenterWorld(center)
     if min(size) <= 0:
         return None
-    toWorld = vtk.vtkMatrix4x4()
-    roiNode.GetObjectToWorldMatrix()  # brings the matrix up to date
-    toWorld.DeepCopy(roiNode.GetObjectToWorldMatrix())
-    matrix = slicer.util.arrayFromVTKMatrix(toWorld)
+    matrix = slicer.util.arrayFromVTKMatrix(roiNode.GetObjectToWorldMatrix())
     signs = np.array([[i, j, k] for i in (-0.5, 0.5) for j in (-0.5, 0.5) for k in (-0.5, 0.5)])
     corners = [matrix[:3, :3] @ (sign * size) + matrix[:3, 3] for sign in signs]
     local = np.array([worldToLocal(volumeNode, corner) for corner in corners])

@@ -90,9 +90,7 @@ class Parameters:
         parts: Anterior and posterior segments.
         labelMap: Also make a label map volume.
         preprocessing: What differs from the model's card: {step: False or {parameter: value}}.
-        segmentation, table: Result nodes of the input volume.
-        points: Point list with the places of the hippocampi.
-        boxLeft, boxRight: Regions of interest in their place.
+        placeLeft, placeRight: Where the hippocampi are: point lists or regions of interest.
     """
 
     inputVolume = _Reference()
@@ -102,25 +100,22 @@ class Parameters:
     parts = _Flag()
     labelMap = _Flag()
     preprocessing = _Json()
-    segmentation = _Reference()
-    table = _Reference()
-    points = _Reference()
-    boxLeft = _Reference()
-    boxRight = _Reference()
+    placeLeft = _Reference()
+    placeRight = _Reference()
 
     def __init__(self, node):
         self.node = node
 
-    def box(self, side: str):
-        """The region of interest of a side, or None."""
-        return self.boxLeft if side == "left" else self.boxRight
+    def place(self, side: str):
+        """The point list or region of interest of a side, or None."""
+        return self.placeLeft if side == "left" else self.placeRight
 
-    def setBox(self, side: str, roiNode) -> None:
-        """Set the region of interest of a side."""
+    def setPlace(self, side: str, node) -> None:
+        """Set the point list or region of interest of a side."""
         if side == "left":
-            self.boxLeft = roiNode
+            self.placeLeft = node
         else:
-            self.boxRight = roiNode
+            self.placeRight = node
 
     def describe(self) -> str:
         """All settings in one line, for the log and bug reports; without names of nodes."""
@@ -132,7 +127,6 @@ class Parameters:
                 "parts": self.parts,
                 "labelMap": self.labelMap,
                 "preprocessing": self.preprocessing,
-                "points": self.points is not None,
-                "boxes": [side for side in SIDES if self.box(side) is not None],
+                "places": [side for side in SIDES if self.place(side) is not None],
             }
         )

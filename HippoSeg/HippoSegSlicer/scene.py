@@ -93,7 +93,7 @@ def orientedImage(mask: np.ndarray, index, volumeNode):
     image = slicer.vtkOrientedImageData()
     size = mask.shape[::-1]
     image.SetExtent(*[n for start, count in zip(index, size) for n in (start, start + count - 1)])  # noqa: B905
-    image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
+    image.AllocateScalars(vtk.VTK_SHORT, 1)  # label values of parts do not fit into a byte
     vtk_to_numpy(image.GetPointData().GetScalars())[:] = mask.ravel()
     matrix = vtk.vtkMatrix4x4()
     volumeNode.GetIJKToRASMatrix(matrix)
@@ -177,6 +177,18 @@ def showInViews(outcome: Outcome, volumeNode) -> None:
         view.resetFocalPoint()
 
 
+def labelArray(segmentationNode, volumeNode) -> np.ndarray:
+    """(z, y, x) uint16 on the volume's grid: the label values of HippoSeg's segments as they are now."""
+    array = np.zeros(slicer.util.arrayFromVolume(volumeNode).shape, np.uint16)
+    for value, structure in STRUCTURES.items():
+        if segmentationNode.GetSegmentation().GetSegment(structure.segmentId) is not None:
+            mask = slicer.util.arrayFromSegmentBinaryLabelmap(
+                segmentationNode, structure.segmentId, volumeNode
+            )
+            array[mask > 0] = value
+    return array
+
+
 def placeLabelMap(segmentationNode, volumeNode):
     """Make or update a label map volume with the segments' label values on the volume's grid."""
     name = _("{volume} hippocampi labels").format(volume=volumeNode.GetName())
@@ -185,16 +197,10 @@ def placeLabelMap(segmentationNode, volumeNode):
     if node is None:
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", name)
         segmentationNode.SetNodeReferenceID(role, node.GetID())
-    array = np.zeros(slicer.util.arrayFromVolume(volumeNode).shape, np.uint16)
-    segmentation = segmentationNode.GetSegmentation()
-    for number in range(segmentation.GetNumberOfSegments()):
-        segmentId = segmentation.GetNthSegmentID(number)
-        mask = slicer.util.arrayFromSegmentBinaryLabelmap(segmentationNode, segmentId, volumeNode)
-        array[mask > 0] = segmentation.GetSegment(segmentId).GetLabelValue()
     matrix = vtk.vtkMatrix4x4()
     volumeNode.GetIJKToRASMatrix(matrix)
     node.SetIJKToRASMatrix(matrix)
-    slicer.util.updateVolumeFromArray(node, array)
+    slicer.util.updateVolumeFromArray(node, labelArray(segmentationNode, volumeNode))
     node.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
     if node.GetDisplayNode() is None:
         node.CreateDefaultDisplayNodes()
@@ -213,7 +219,6 @@ def _colorTable():
         table.SetName(name)
         table.SetHideFromEditors(False)
         table.SetNumberOfColors(max(STRUCTURES) + 1)
-        table.NamesInitialisedOn()
         table.SetColor(0, "background", 0.0, 0.0, 0.0, 0.0)
         for value, structure in STRUCTURES.items():
             table.SetColor(value, structure.name, *structure.color, 1.0)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import tempfile
 
 import slicer
 import vtk
 from slicer.i18n import tr as _
 
-from HippoSegLib.errors import InputError, OutputError
+from HippoSegLib.errors import InputError
 from HippoSegLib.labels import PART, PARTS, SIDES, WHOLE
 
 from .inputvolume import checkVolume, voxelVolume
@@ -63,12 +61,12 @@ def placeTable(segmentationNode, volumeNode):
         segmentationNode.SetNodeReferenceID(TABLE, node.GetID())
     wasModifying = node.StartModify()
     node.RemoveAllColumns()
-    columns = zip(*tableRows(row, flags), strict=True)
-    for title, values in zip((_("Measure"), _("Value"), _("Unit")), columns, strict=True):
+    rows = tableRows(row, flags)
+    for column, title in enumerate((_("Measure"), _("Value"), _("Unit"))):
         array = vtk.vtkStringArray()
         array.SetName(title)
-        for value in values:
-            array.InsertNextValue(value)
+        for line in rows:
+            array.InsertNextValue(line[column])
         node.AddColumn(array)
     node.SetUseColumnTitleAsColumnHeader(True)
     node.SetLocked(True)
@@ -155,16 +153,8 @@ def writeCsv(tableNode, path: str) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    try:
-        handle, temporary = tempfile.mkstemp(suffix=".csv", dir=os.path.dirname(os.path.abspath(path)))
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8-sig", newline="") as file:
-                file.write(tableText(tableNode))
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise OutputError(
-            f"The table could not be written ({error.strerror or 'write error'}).", "Choose another folder."
-        ) from error
+    from HippoSegLib.files import replacing
+
+    with replacing(path, overwrite=True) as temporary:
+        # With a byte order mark, so that spreadsheets read the units.
+        temporary.write_text(tableText(tableNode), encoding="utf-8-sig", newline="")

@@ -1,7 +1,8 @@
 """A worker whose `segment` is a test double: quick, without torch, and steered by the options it gets.
 
 Run as a script it is the worker process (its command is given to `WorkerProcess`); the product
-never uses it. `options["model"]` chooses the behaviour: see `BEHAVIOURS` in the code.
+never uses it. What it does beyond labelling is chosen by `options["model"]` or, where the environment
+variable HIPPOSEG_TEST_STEERING names a file, by the file's content; see `misbehave`.
 """
 
 from __future__ import annotations
@@ -25,70 +26,102 @@ STAGES = (
 
 
 @dataclass
-class FakeMeasurements:
-    """The part of the measurements that the worker passes on."""
-
-    volumes_mm3: dict
-
-    def as_row(self) -> dict:
-        return {f"{side}_mm3": volume for side, volume in self.volumes_mm3.items()}
-
-
-@dataclass
 class FakeResult:
     """The shape of `SegmentationResult`."""
 
     labels: object
-    measurements: FakeMeasurements
+    measurements: object
     flags: list = field(default_factory=list)
     provenance: dict = field(default_factory=dict)
-    regions: dict = field(default_factory=dict)
     probabilities: dict | None = None
 
 
-def fake_segment(image, model=None, device="auto", progress=None, cancel=None, **options):
-    """Label the brightest voxels: 17 where x (LPS) is above the volume's middle, 53 elsewhere."""
+def steering(model: str | None) -> str:
+    """What the double is to do."""
+    path = os.environ.get("HIPPOSEG_TEST_STEERING")
+    return pathlib.Path(path).read_text(encoding="utf-8") if path and os.path.exists(path) else model or ""
+
+
+def misbehave(behaviour: str) -> None:
+    """End in one of the ways a segmentation can end."""
+    from HippoSegLib.errors import InputError, NotFoundError
+
+    if behaviour == "crash":
+        os._exit(3)
+    if behaviour == "memory":
+        raise MemoryError
+    if behaviour == "bug":
+        raise ZeroDivisionError("division by zero")
+    if behaviour == "input-error":
+        raise InputError("The scan is constant.", "Choose another volume.")
+    if behaviour == "not-found":
+        raise NotFoundError("No hippocampus was found.", "Mark them.")
+    if behaviour == "noisy":
+        print("a library prints")
+        os.system("echo a program prints")
+
+
+def dawdle(behaviour: str, cancel) -> None:
+    """Be slow at a stage, with or without listening."""
+    from HippoSegLib.errors import Cancelled
+
+    for _ in range(100 if behaviour == "slow" else 0):
+        time.sleep(0.1)
+        if cancel():
+            raise Cancelled()
+    if behaviour == "deaf":
+        time.sleep(30)
+    if behaviour == "deaf-with-child":
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        time.sleep(30)
+
+
+def fake_segment(image, model=None, device="auto", progress=None, cancel=None, *, parts=False, **options):
+    """Label the brightest voxels: left where x (LPS) is above the volume's middle, right elsewhere.
+
+    With parts, the front half (smaller y in LPS) of each is anterior.
+    """
     import SimpleITK as sitk
 
-    from HippoSegLib.errors import Cancelled, InputError, NotFoundError
+    from HippoSegLib.errors import Cancelled
+    from HippoSegLib.labels import PART, WHOLE
 
+    behaviour = steering(model)
+    wait_at = behaviour.split(":")[1] if behaviour.startswith("stay:") else None
     for number, stage in enumerate(STAGES):
         progress(stage, number / len(STAGES))
         if cancel():
             raise Cancelled()
-        if model == "slow":
-            for _ in range(100):
-                time.sleep(0.1)
-                if cancel():
-                    raise Cancelled()
-        if model == "deaf":
-            time.sleep(30)
-        if model == "deaf-with-child":
-            subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-            time.sleep(30)
-    if model == "crash":
-        os._exit(3)
-    if model == "memory":
-        raise MemoryError
-    if model == "bug":
-        raise ZeroDivisionError("division by zero")
-    if model == "input-error":
-        raise InputError("The scan is constant.", "Choose another volume.")
-    if model == "not-found":
-        raise NotFoundError("No hippocampus was found.", "Mark them.")
-    if model == "noisy":
-        print("a library prints")
-        os.system("echo a program prints")
+        dawdle("slow" if wait_at == stage else behaviour, cancel)
+    misbehave("" if options.get("points") or options.get("boxes") else behaviour)
     array = sitk.GetArrayFromImage(image)
+    bright = array > 0.5 * array.max()
+    if behaviour == "empty":
+        bright[:] = False
+    matrix = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
+    k, j, i = np.indices(array.shape)
+    x, y = (matrix[axis, 0] * i + matrix[axis, 1] * j + matrix[axis, 2] * k for axis in (0, 1))
+    is_left, is_front = x > np.median(x), y < np.median(y)
     labels = np.zeros(array.shape, np.uint16)
-    labels[array > 0.5 * array.max()] = 53
-    x = image.GetDirection()[0] * np.arange(array.shape[2])
-    labels[:, :, x > np.median(x)] = np.where(labels[:, :, x > np.median(x)] > 0, 17, 0)
+    for side, here in (("left", is_left), ("right", ~is_left)):
+        if options.get("region_side") not in (None, side):
+            continue
+        labels[bright & here] = WHOLE[side]
+        if parts:
+            labels[bright & here & is_front] = PART[side]["anterior"]
+            labels[bright & here & ~is_front] = PART[side]["posterior"]
     out = sitk.GetImageFromArray(labels)
     out.CopyInformation(image)
-    voxel = float(np.prod(image.GetSpacing()))
-    volumes = {"left": float((labels == 17).sum() * voxel), "right": float((labels == 53).sum() * voxel)}
-    return FakeResult(out, FakeMeasurements(volumes), provenance={"device": device, "pid": os.getpid()})
+    from HippoSegLib.measurement import measure
+
+    provenance = {
+        "device": device,
+        "pid": os.getpid(),
+        "options": {"parts": parts, **options},
+        "geometry": [image.GetSpacing(), image.GetOrigin(), image.GetDirection()],
+        "model": {"name": "double"},
+    }
+    return FakeResult(out, measure(out, 1.5e6), provenance=provenance)
 
 
 def fake_task(request, folder, progress, cancel):
@@ -96,6 +129,31 @@ def fake_task(request, folder, progress, cancel):
     from HippoSegLib.workertasks import segment_task
 
     return segment_task(request, folder, progress, cancel, segment=fake_segment)
+
+
+def fake_devices(request, folder, progress, cancel):
+    """Two devices, and one that fails its probe."""
+    return {
+        "devices": [
+            {"name": "cpu", "description": "CPU, 2 threads"},
+            {"name": "cuda:1", "description": "Card B (cuda:1)"},
+        ],
+        "refused": ["Card A (cuda:0): its test failed (RuntimeError)"],
+        "automatic": {"name": "cuda:1", "reason": "Automatic: Card B (cuda:1)."},
+    }
+
+
+def fake_preview(request, folder, progress, cancel):
+    """Two channels per side: a corner of the input, and its half."""
+    from HippoSegLib.workertasks import from_image, to_image
+
+    image = to_image(request["image"], folder)[:4, :5, :6]
+    return {
+        "channels": {
+            side: [from_image(image / (n + 1), folder, f"p-{side}-{n}.npy") for n in range(2)]
+            for side in ("left", "right")
+        }
+    }
 
 
 def command() -> list[str]:
@@ -106,5 +164,7 @@ def command() -> list[str]:
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
     from HippoSegLib.worker import main
+    from HippoSegLib.workertasks import TASKS
 
-    main(tasks={"segment": fake_task})
+    doubles = {"segment": fake_task, "devices": fake_devices, "preview": fake_preview}
+    main(tasks={**TASKS, **doubles})

@@ -1,0 +1,138 @@
+"""HippoSeg, a 3D Slicer module: left and right hippocampus from a T1 MRI of the head.
+
+This file holds the shells that Slicer looks for; what they do is in `HippoSegSlicer` and, without
+Slicer, in `HippoSegLib`. Both are imported when the module is first used, not when Slicer starts.
+"""
+
+import importlib.util
+import os
+import sys
+
+import slicer
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+
+
+def findLibrary() -> None:
+    """Let `HippoSegLib` be found: beside this file where installed, one folder up in the sources."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    if importlib.util.find_spec("HippoSegLib") is None:
+        sys.path.append(here if os.path.isdir(os.path.join(here, "HippoSegLib")) else os.path.dirname(here))
+
+
+class HippoSeg(ScriptedLoadableModule):
+    """What Slicer shows of the module before it is opened."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        parent.title = "HippoSeg"
+        parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        parent.dependencies = ["Segmentations", "Markups"]
+        parent.contributors = ["HippoSeg contributors"]
+        parent.helpText = _(
+            "Segments the left and right hippocampus in a T1-weighted MRI of the head and measures them. Choose the "
+            "volume and click <b>Segment Hippocampus</b>. Not for clinical use. "
+            '<a href="https://github.com/HippoSeg/SlicerHippoSeg#readme">Documentation</a>'
+        )
+        parent.acknowledgementText = _(
+            "The preprocessing (CLAHE and SCE-3DWT) and the 3D U-Net follow: Khan, Kim, Park, Kim, Kwon, "
+            "A Resource-Efficient 3D U-Net for Hippocampus Segmentation Using CLAHE and SCE-3DWT Techniques, "
+            'IEEE Access 2025, <a href="https://doi.org/10.1109/access.2025.3577266">'
+            "doi 10.1109/access.2025.3577266</a>. Please cite it with HippoSeg. Training data: Medical Segmentation "
+            "Decathlon, Task04 (CC-BY-SA 4.0). Not for clinical use."
+        )
+        slicer.app.connect("startupCompleted()", self.registerSampleData)
+
+    def registerSampleData(self) -> None:
+        """Offer the shipped sample in the Sample Data module."""
+        findLibrary()
+        from HippoSegSlicer.sampledata import registerSampleData
+
+        registerSampleData(self.resourcePath("Icons/HippoSegSample.png"))
+
+
+class HippoSegWidget(ScriptedLoadableModuleWidget):
+    """The panel."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        self.logic = self.panel = self.ui = None
+
+    def setup(self) -> None:
+        ScriptedLoadableModuleWidget.setup(self)
+        findLibrary()
+        from HippoSegSlicer.dependencies import Installer
+        from HippoSegSlicer.panel import Panel
+        from HippoSegSlicer.questions import Dialogs
+
+        widget = slicer.util.loadUI(self.resourcePath("UI/HippoSeg.ui"))
+        self.layout.addWidget(widget)
+        self.ui = slicer.util.childWidgetVariables(widget)
+        widget.setMRMLScene(slicer.mrmlScene)
+        self.logic = HippoSegLogic()
+        self.panel = Panel(self.ui, self.logic.jobs, self.logic.getParameterNode, Dialogs(), Installer())
+
+    def enter(self) -> None:
+        self.panel.enter()
+
+    def cleanup(self) -> None:
+        if self.panel is not None:
+            self.panel.cleanup()
+
+
+class HippoSegLogic(ScriptedLoadableModuleLogic):
+    """What can be done without the panel; see `HippoSegSlicer.console`."""
+
+    def __init__(self):
+        ScriptedLoadableModuleLogic.__init__(self)
+        findLibrary()
+        from HippoSegSlicer.logic import Logic
+
+        self.jobs = Logic()
+
+    def segment(self, volumeNode, **options):
+        """Segment one volume; returns (segmentation node, measurements). See `console.segment`."""
+        from HippoSegSlicer import console
+
+        return console.segment(self.jobs, volumeNode, **options)
+
+    def segmentAll(self, volumeNodes=None, **options) -> list:
+        """Segment the scene's volumes; returns a row per volume. See `console.segmentAll`."""
+        from HippoSegSlicer import console
+
+        return console.segmentAll(self.jobs, volumeNodes, **options)
+
+    def segmentSequence(self, browserNode, **options) -> list:
+        """Segment all frames of a sequence; returns a row per frame. See `console.segmentSequence`."""
+        from HippoSegSlicer import console
+
+        return console.segmentSequence(self.jobs, browserNode, **options)
+
+    def segmentFolder(self, folder, outputFolder, **options) -> list:
+        """Segment the scans of a folder; returns a row per scan. See `console.segmentFolder`."""
+        from HippoSegSlicer import console
+
+        return console.segmentFolder(self.jobs, folder, outputFolder, **options)
+
+
+class HippoSegTest(ScriptedLoadableModuleTest):
+    """Self-test: `Slicer --testing --python-script …`, or the button in developer mode."""
+
+    def setUp(self) -> None:
+        slicer.mrmlScene.Clear()
+
+    def runTest(self) -> None:
+        findLibrary()
+        from HippoSegSlicer.selftest import TESTS
+
+        for test in TESTS:
+            self.setUp()
+            self.delayDisplay(test.__doc__.splitlines()[0])
+            test(self)
+        self.delayDisplay("HippoSeg: all tests passed")

@@ -1,0 +1,201 @@
+"""What the logic can be asked to do: one class per task of the worker.
+
+A job says what the worker is sent and what becomes of the answer. It is made from nodes of the scene
+and fails early, with a sentence, where they cannot be used.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+
+import numpy as np
+import slicer
+from slicer.i18n import tr as _
+
+from HippoSegLib.errors import HippoSegError, NotFoundError
+
+from . import scene
+from .inputvolume import checkVolume, geometry, voxels
+from .outcome import readChannels, readOutcome
+from .volumestable import placeTable
+
+INPUT_FILE = "in.npy"
+
+
+class Job:
+    """One request to the worker.
+
+    Attributes:
+        task: The worker's task.
+        volumeNode: The volume it is about, if any; its removal ends the job.
+        inBackground: Nobody waits for it: it does not make the logic busy.
+        value: The answer, once it is there.
+        error: Why there is none.
+    """
+
+    task = ""
+    inBackground = False
+
+    def __init__(self, volumeNode=None):
+        self.volumeNode = volumeNode
+        self.value = None
+        self.error: HippoSegError | None = None
+
+    @property
+    def isDone(self) -> bool:
+        """Whether it has ended, well or not."""
+        return self.value is not None or self.error is not None
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Files the worker is given."""
+        return {INPUT_FILE: voxels(self.volumeNode)} if self.volumeNode is not None else {}
+
+    def request(self) -> dict:
+        """What else the worker is told."""
+        return {}
+
+    def accept(self, result: Mapping, folder: str) -> None:
+        """Take the worker's answer: sets `value`."""
+        self.value = result
+
+    def _image(self) -> dict:
+        return {"array": INPUT_FILE, **geometry(self.volumeNode)}
+
+
+class DevicesJob(Job):
+    """Devices, what "auto" means, and a worker that is warm."""
+
+    task = "devices"
+    inBackground = True
+
+    def __init__(self, model: str = ""):
+        super().__init__()
+        self._model = model
+
+    def request(self) -> dict:
+        return {"model": self._model or None}
+
+
+class SegmentJob(Job):
+    """Segment a volume and show the result in the scene: `value` is the segmentation node.
+
+    Args:
+        volumeNode: The volume.
+        options: Keyword arguments of :func:`HippoSegLib.segmentation.segment`, plain values.
+        segmentationNode: The node to update; None takes the volume's earlier result, if any.
+        replaceEdited: Replace a result that has been edited since; otherwise a new node is made.
+        labelMap: Also make a label map volume.
+
+    Raises:
+        InputError: The volume cannot be segmented.
+    """
+
+    task = "segment"
+
+    def __init__(
+        self, volumeNode, options: Mapping, segmentationNode=None, replaceEdited=False, labelMap=False
+    ):
+        super().__init__(volumeNode)
+        self._remarks = checkVolume(volumeNode)
+        self._options = {key: value for key, value in options.items() if value not in (None, "", {}, False)}
+        self._segmentationNode, self._replaceEdited, self._labelMap = (
+            segmentationNode,
+            replaceEdited,
+            labelMap,
+        )
+        self.outcome = None
+
+    def request(self) -> dict:
+        return {"image": self._image(), "options": self._options, "run": "segment"}
+
+    def accept(self, result: Mapping, folder: str) -> None:
+        outcome = readOutcome(result, folder)
+        if not outcome.values:
+            raise NotFoundError(
+                "No hippocampus was found in the volume.",
+                "Check that it shows a head; if it does, mark both hippocampi and go on from there.",
+            )
+        outcome.flags += [
+            {"code": "transform", "message": remark, "side": None, "severity": "warning"}
+            for remark in self._remarks
+        ]
+        node = scene.placeSegmentation(outcome, self.volumeNode, self._target())
+        placeTable(node, self.volumeNode)
+        if self._labelMap:
+            scene.placeLabelMap(node, self.volumeNode)
+        scene.showInViews(outcome, self.volumeNode)
+        self.outcome, self.value = outcome, node
+
+    def _target(self):
+        node = self._segmentationNode
+        if node is None or node.GetScene() is None:
+            node = scene.resultOf(self.volumeNode)
+        if node is not None and scene.isEdited(node) and not self._replaceEdited:
+            return None
+        return node
+
+
+class PreviewJob(Job):
+    """Put what the network would see into the scene: `value` is the list of volume nodes."""
+
+    task = "preview"
+    _ROLE = "HippoSeg.Preview"
+
+    def __init__(self, volumeNode, options: Mapping):
+        super().__init__(volumeNode)
+        checkVolume(volumeNode)
+        self._options = {key: value for key, value in options.items() if value not in (None, "", {}, False)}
+
+    def request(self) -> dict:
+        return {"image": self._image(), "options": self._options, "run": "preview"}
+
+    def accept(self, result: Mapping, folder: str) -> None:
+        names = {"left": _("left"), "right": _("right")}
+        nodes = []
+        for (side, number), image in readChannels(result, folder).items():
+            role = f"{self._ROLE}.{side}.{number}"
+            name = _("{volume} as the network sees it, {side}, channel {number}").format(
+                volume=self.volumeNode.GetName(), side=names[side], number=number + 1
+            )
+            earlier = self.volumeNode.GetNodeReference(role)
+            node = scene.placeImage(image, name, self.volumeNode, earlier)
+            node.SetAttribute("HippoSeg.Preview", side)
+            self.volumeNode.SetNodeReferenceID(role, node.GetID())
+            nodes.append(node)
+        self.value = nodes
+
+
+class PictureJob(Job):
+    """Draw the quality-control picture of a result: `value` is the path of a PNG to be moved or read.
+
+    Raises:
+        InputError: The volume cannot be used.
+    """
+
+    task = "picture"
+
+    def __init__(self, segmentationNode, volumeNode, row: Mapping, flags: list[str], region: str = ""):
+        super().__init__(volumeNode)
+        checkVolume(volumeNode)
+        self._segmentationNode, self._row, self._flags, self._region = segmentationNode, row, flags, region
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {**super().arrays(), "labels.npy": scene.labelArray(self._segmentationNode, self.volumeNode)}
+
+    def request(self) -> dict:
+        image = self._image()
+        return {
+            "image": image,
+            "labels": {**image, "array": "labels.npy"},
+            "title": self.volumeNode.GetName(),
+            "volumes": {side: self._row.get(f"{side}_mm3") for side in ("left", "right")},
+            "flags": self._flags,
+            "region_side": self._region or None,
+        }
+
+    def accept(self, result: Mapping, folder: str) -> None:
+        self.value = os.path.join(slicer.app.temporaryPath, "HippoSeg-picture.png")
+        shutil.move(os.path.join(folder, result["picture"]), self.value)
+        os.remove(os.path.join(folder, "labels.npy"))

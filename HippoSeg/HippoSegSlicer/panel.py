@@ -1,0 +1,250 @@
+"""The panel: its parts, put together, and what they do with the logic."""
+
+from __future__ import annotations
+
+import slicer
+import vtk
+from slicer.i18n import tr as _
+
+from HippoSegLib.errors import Cancelled, HippoSegError, NotFoundError
+
+from . import scene
+from .inputspanel import InputsPanel
+from .inputvolume import checkVolume, placeOptions
+from .jobs import DevicesJob, Job, PictureJob, PreviewJob, SegmentJob
+from .logic import Logic
+from .parameters import Parameters
+from .placepanel import PlacePanel
+from .preprocessingpanel import PreprocessingPanel
+from .protocols import Installer, Questions
+from .report import reportText
+from .resultspanel import ResultsPanel
+from .runpanel import RunPanel
+from .setuppanel import SetupPanel
+
+
+class Panel(slicer.util.VTKObservationMixin):
+    """Binds the widgets to parameters and logic.
+
+    Args:
+        ui: The widgets of HippoSeg.ui.
+        logic: Runs the jobs.
+        parameterNode: Gives the scene's parameter node, making it where needed.
+        questions, installer: See :mod:`.protocols`.
+    """
+
+    def __init__(self, ui, logic: Logic, parameterNode, questions: Questions, installer: Installer):
+        super().__init__()
+        self._ui, self._logic, self._parameterNode, self._questions = ui, logic, parameterNode, questions
+        self._parameters: Parameters | None = None
+        self._isAsking = False  # the hippocampi were not found: go on when both have been shown
+        self._isRefreshing = False
+        self.inputs = InputsPanel(ui, self.parameters, questions)
+        self.run = RunPanel(ui)
+        self.place = PlacePanel(ui, self.parameters)
+        self.results = ResultsPanel(ui, self.parameters, questions)
+        self.preprocessing = PreprocessingPanel(ui, self.parameters)
+        self.setup = SetupPanel(ui, installer, questions)
+
+        self.run.segmentClicked.connect(self.segment)
+        self.run.cancelClicked.connect(self._cancel)
+        self.run.reportClicked.connect(self._copyReport)
+        self.place.placed.connect(self._onPlaced)
+        self.results.failed.connect(self._showError)
+        self.results.pictureAsked.connect(self._start)
+        self.preprocessing.previewClicked.connect(self._preview)
+        self.setup.installed.connect(self.enter)
+        self.setup.failed.connect(self._showError)
+        logic.progress.connect(self._onProgress)
+        logic.finished.connect(self._onFinished)
+        logic.error.connect(self._onError)
+        for event, method in (
+            (slicer.vtkMRMLScene.EndCloseEvent, self._onSceneReplaced),
+            (slicer.vtkMRMLScene.EndImportEvent, self._onSceneReplaced),
+            (slicer.vtkMRMLScene.NodeAddedEvent, self._onNodesChanged),
+            (slicer.vtkMRMLScene.NodeRemovedEvent, self._onNodesChanged),
+        ):
+            self.addObserver(slicer.mrmlScene, event, method)
+        self._observeParameters()
+
+    def parameters(self) -> Parameters:
+        """The parameters of the current scene."""
+        if self._parameters is None or self._parameters.node.GetScene() is not slicer.mrmlScene:
+            self._parameters = Parameters(self._parameterNode())
+        return self._parameters
+
+    def enter(self) -> None:
+        """The module is shown: choose the shown volume, warm up the worker."""
+        self.inputs.chooseShownVolume()
+        if self.setup.isReady and not self._logic.isBusy:
+            self._logic.submit(DevicesJob(self.parameters().model))
+        self.refresh()
+
+    def cleanup(self) -> None:
+        """The module is unloaded."""
+        self.removeObservers()
+        self.place.removeObservers()
+        self._logic.progress.disconnect(self._onProgress)
+        self._logic.finished.disconnect(self._onFinished)
+        self._logic.error.disconnect(self._onError)
+        self._logic.close()
+
+    def refresh(self, *_arguments) -> None:
+        """Show everything as it is now."""
+        if self._isRefreshing or slicer.mrmlScene.IsBatchProcessing():
+            return
+        self._isRefreshing = True
+        try:
+            missing, isBusy = self.missing(), self._logic.isBusy
+            self.setup.refresh()
+            self.inputs.refresh()
+            self.run.refresh(missing, isBusy)
+            self.place.refresh(self.parameters().inputVolume is not None)
+            self.results.refresh(isBusy)
+            self.preprocessing.refresh(not missing and not isBusy)
+        finally:
+            self._isRefreshing = False
+
+    def missing(self) -> str:
+        """What keeps the volume from being segmented, in words; "" if nothing does."""
+        if self.setup.isInstalling:
+            return _("Wait for the installation to finish.")
+        if not self.setup.isReady:
+            return _("Install the packages that are missing first (above).")
+        try:
+            checkVolume(self.parameters().inputVolume)
+        except HippoSegError as error:
+            return str(error)
+        return self.inputs.problem()
+
+    def options(self) -> dict:
+        """The keyword arguments of the segmentation that follow from the panel."""
+        parameters = self.parameters()
+        options = {
+            "model": parameters.model,
+            "device": parameters.device,
+            "region_side": parameters.region,
+            "preprocessing": parameters.preprocessing,
+        }
+        if not parameters.region:
+            options |= placeOptions(self.place.places, parameters.inputVolume)
+        return options
+
+    def segment(self) -> None:
+        """What the button does."""
+        parameters = self.parameters()
+        earlier = scene.resultOf(parameters.inputVolume)
+        replaceEdited = False
+        if earlier is not None and scene.isEdited(earlier):
+            answer = self._questions.replaceEdited(earlier.GetName())
+            if answer is None:
+                return
+            replaceEdited = answer == "replace"
+        self._isAsking = False
+        try:
+            options = {**self.options(), "parts": parameters.parts}
+            job = SegmentJob(
+                parameters.inputVolume, options, replaceEdited=replaceEdited, labelMap=parameters.labelMap
+            )
+        except HippoSegError as error:
+            self._showError(error)
+            return
+        self._start(job)
+
+    def _preview(self) -> None:
+        try:
+            self._start(PreviewJob(self.parameters().inputVolume, self.options()))
+        except HippoSegError as error:
+            self._showError(error)
+
+    def _start(self, job: Job) -> None:
+        self.run.start()
+        try:
+            self._logic.submit(job)
+        except HippoSegError as error:
+            self._showError(error)
+        self.refresh()
+
+    def _cancel(self) -> None:
+        self.run.setCancelling()
+        self._logic.cancel()
+
+    def _onProgress(self, job: Job, stage: str, fraction: float) -> None:
+        if not job.inBackground:
+            self.run.setProgress(stage, fraction)
+
+    def _onFinished(self, job: Job) -> None:
+        if isinstance(job, DevicesJob):
+            self.inputs.setDevices(job.value)
+        else:
+            self.run.stop()
+        if isinstance(job, SegmentJob):
+            self._ui.resultsButton.collapsed = False
+            seconds = _("Done in {seconds} s.").format(seconds=f"{self.run.elapsedSeconds:.1f}")
+            self.run.setMessage(" ".join([seconds, *job.outcome.warnings()]))
+        elif isinstance(job, PreviewJob):
+            self.run.setMessage(
+                _("What the network sees is in the scene: {names}.").format(
+                    names=", ".join(node.GetName() for node in job.value)
+                )
+            )
+        elif isinstance(job, PictureJob):
+            self.results.showPicture(job.value)
+        self.refresh()
+
+    def _onError(self, job: Job, error: HippoSegError) -> None:
+        if not job.inBackground:
+            self._showError(error)
+        self.refresh()
+        if isinstance(error, NotFoundError) and isinstance(job, SegmentJob):
+            self._isAsking = True
+            self.place.ask()
+
+    def _showError(self, error: HippoSegError) -> None:
+        self.run.stop()
+        if isinstance(error, Cancelled):
+            self.run.setMessage(_("Cancelled; the scene is as it was."))
+        else:
+            self.run.setMessage(str(error), hasReport=True)
+        self.refresh()
+
+    def _onPlaced(self) -> None:
+        self.refresh()
+        if self._isAsking and self.place.missing:
+            self.place.startPoint(self.place.missing[0])
+        elif self._isAsking and not self.missing() and not self._logic.isBusy:
+            self.segment()
+
+    def _copyReport(self) -> None:
+        log = self._logic.lastLog or "\n".join(getattr(self._logic.worker, "log", ()))
+        text = reportText(self._ui.messageLabel.text, self.parameters(), log)
+        slicer.app.clipboard().setText(text)
+
+    def _observeParameters(self) -> None:
+        """Follow the parameter node of the current scene and the volume it names."""
+        self.removeObservers(self._onParameters)
+        self.removeObservers(self.refresh)
+        parameters = self.parameters()
+        self.addObserver(parameters.node, vtk.vtkCommand.ModifiedEvent, self._onParameters)
+        volumeNode = parameters.inputVolume
+        if volumeNode is not None:
+            for event in (
+                vtk.vtkCommand.ModifiedEvent,
+                slicer.vtkMRMLTransformableNode.TransformModifiedEvent,
+            ):
+                self.addObserver(volumeNode, event, self.refresh)
+        self.place.observe()
+        self.refresh()
+
+    def _onParameters(self, caller, event) -> None:
+        self._observeParameters()
+
+    def _onSceneReplaced(self, caller, event) -> None:
+        self._isAsking = False
+        self._parameters = None
+        self._observeParameters()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _onNodesChanged(self, caller, event, node) -> None:
+        if not slicer.mrmlScene.IsBatchProcessing() and node.IsA("vtkMRMLScalarVolumeNode"):
+            self.refresh()

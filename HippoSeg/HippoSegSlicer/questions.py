@@ -1,0 +1,53 @@
+"""The questions the panel asks, as Slicer's dialogs."""
+
+from __future__ import annotations
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+
+class Dialogs:
+    """Implements :class:`.protocols.Questions`. In testing mode nothing is asked."""
+
+    def replaceEdited(self, name: str) -> str | None:
+        """Replace a result that was edited, make a new one, or neither."""
+        if slicer.app.testingEnabled():
+            return "new"
+        box = qt.QMessageBox(slicer.util.mainWindow())
+        box.windowTitle = "HippoSeg"
+        box.text = _("“{name}” has been edited since it was made.").format(name=name)
+        box.informativeText = _("Replace it, losing the edits, or keep it and make a new one?")
+        box.setStandardButtons(qt.QMessageBox.Yes | qt.QMessageBox.No | qt.QMessageBox.Cancel)
+        box.button(qt.QMessageBox.Yes).text = _("Replace")
+        box.button(qt.QMessageBox.No).text = _("Make a new one")
+        box.setDefaultButton(qt.QMessageBox.No)
+        answer = box.exec_()
+        return {int(qt.QMessageBox.Yes): "replace", int(qt.QMessageBox.No): "new"}.get(int(answer))
+
+    def modelFolder(self) -> str:
+        """A folder that holds a model."""
+        return qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Folder of a model")) or ""
+
+    def wheelsFolder(self) -> str:
+        """A folder that holds wheel files."""
+        return qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Folder of wheel files")) or ""
+
+    def csvFile(self, suggestion: str) -> str:
+        """Name of the CSV file to write."""
+        return _saveFile(_("Export volumes"), suggestion, "CSV (*.csv)")
+
+    def pictureFile(self, suggestion: str) -> str:
+        """Name of the PNG file to write."""
+        return _saveFile(_("Save picture"), suggestion, "PNG (*.png)")
+
+    def install(self, text: str) -> bool:
+        """Consent to an installation; never given in testing mode."""
+        if slicer.app.testingEnabled():
+            return False
+        return slicer.util.confirmOkCancelDisplay(text, windowTitle=_("HippoSeg: install packages?"))
+
+
+def _saveFile(title: str, suggestion: str, kind: str) -> str:
+    result = qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), title, suggestion, kind)
+    return (result[0] if isinstance(result, tuple) else result) or ""

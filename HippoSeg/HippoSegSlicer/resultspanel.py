@@ -1,0 +1,127 @@
+"""The part of the panel with the volumes of the last result, and what can be done with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from HippoSegLib.errors import HippoSegError
+
+from . import scene
+from .jobs import PictureJob
+from .protocols import Questions
+from .signal import Signal
+from .volumestable import TABLE, measureAgain, tableText, writeCsv
+
+
+class ResultsPanel:
+    """Table, surfaces, corrections, export and picture of the chosen volume's result.
+
+    Signals:
+        failed(error): Something the user should read.
+        pictureAsked(job): The quality-control picture is to be drawn.
+    """
+
+    def __init__(self, ui, parameters, questions: Questions):
+        self._ui, self._parameters, self._questions = ui, parameters, questions
+        self.failed, self.pictureAsked = Signal(), Signal()
+        for button, slot in (
+            (ui.measureButton, self._onMeasure),
+            (ui.editButton, self._onEdit),
+            (ui.copyButton, self._onCopy),
+            (ui.exportButton, self._onExport),
+            (ui.pictureButton, self._onPicture),
+        ):
+            button.connect("clicked(bool)", lambda _checked=False, slot=slot: self._guarded(slot))
+
+    @property
+    def segmentationNode(self):
+        """The result of the chosen volume, or None."""
+        volumeNode = self._parameters().inputVolume
+        return scene.resultOf(volumeNode) if volumeNode is not None else None
+
+    @property
+    def _tableNode(self):
+        node = self.segmentationNode
+        return node.GetNodeReference(TABLE) if node is not None else None
+
+    def refresh(self, isBusy: bool) -> None:
+        """Show the result of the chosen volume."""
+        node, table = self.segmentationNode, self._tableNode
+        self._ui.volumesTable.setMRMLTableNode(table)
+        if table is not None:
+            self._ui.volumesTable.resizeColumnsToContents()
+            self._ui.volumesTable.resizeRowsToContents()
+        self._ui.show3DButton.setSegmentationNode(node)
+        for button in (self._ui.measureButton, self._ui.editButton, self._ui.show3DButton):
+            button.enabled = node is not None
+        for button in (self._ui.copyButton, self._ui.exportButton):
+            button.enabled = table is not None
+        self._ui.pictureButton.enabled = node is not None and not isBusy
+
+    def showPicture(self, path: str) -> None:
+        """Show the quality-control picture in a window of its own, with a button to save it."""
+        dialog = qt.QDialog(slicer.util.mainWindow())
+        dialog.name = "HippoSegPicture"
+        dialog.windowTitle = _("HippoSeg: quality-control picture")
+        dialog.setAttribute(qt.Qt.WA_DeleteOnClose, True)
+        label = qt.QLabel()
+        label.setPixmap(qt.QPixmap(path))
+        area = qt.QScrollArea()
+        area.setWidget(label)
+        save = qt.QPushButton(_("Save…"))
+        save.toolTip = _("Save the picture as a PNG file")
+        layout = qt.QVBoxLayout(dialog)
+        layout.addWidget(area)
+        layout.addWidget(save)
+        save.connect("clicked(bool)", lambda _checked=False: self._guarded(lambda: self._savePicture(path)))
+        dialog.resize(960, 720)
+        dialog.show()
+
+    def _savePicture(self, path: str) -> None:
+        target = self._questions.pictureFile("hippocampi.png")
+        if target:
+            shutil.copyfile(path, target)
+
+    def _guarded(self, slot) -> None:
+        try:
+            slot()
+        except HippoSegError as error:
+            self.failed.emit(error)
+        except OSError as error:
+            self.failed.emit(
+                HippoSegError(f"The file could not be written ({error.strerror}).", "Choose another place.")
+            )
+
+    def _onMeasure(self) -> None:
+        measureAgain(self.segmentationNode)
+        self.refresh(False)
+
+    def _onEdit(self) -> None:
+        node = self.segmentationNode
+        slicer.util.selectModule("SegmentEditor")
+        editor = slicer.modules.segmenteditor.widgetRepresentation().self().editor
+        editor.setSegmentationNode(node)
+        editor.setSourceVolumeNode(self._parameters().inputVolume)
+
+    def _onCopy(self) -> None:
+        slicer.app.clipboard().setText(tableText(self._tableNode, "\t"))
+
+    def _onExport(self) -> None:
+        path = self._questions.csvFile(_("hippocampal volumes") + ".csv")
+        if path:
+            writeCsv(self._tableNode, path if os.path.splitext(path)[1] else path + ".csv")
+
+    def _onPicture(self) -> None:
+        node, parameters = self.segmentationNode, self._parameters()
+        measureAgain(node)  # the picture names the volumes of the segments as they are
+        row, flags = json.loads(node.GetAttribute(scene.ROW)), json.loads(node.GetAttribute(scene.FLAGS))
+        job = PictureJob(
+            node, parameters.inputVolume, row, [flag["message"] for flag in flags], parameters.region
+        )
+        self.pictureAsked.emit(job)

@@ -1,0 +1,40 @@
+"""The sample scan that came with HippoSeg, offered by the Sample Data module; no internet needed."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+from HippoSegLib import errors
+
+SAMPLE_NAME = "HippoSegT1"
+FILE_NAME = "hipposeg_sample_T1.nii.gz"
+SHA256 = "b443b0026ae376d0bc1e861df41a3b5276ff37138fca1d045e3d9977b5581a56"
+
+
+def sampleFile() -> pathlib.Path:
+    """The sample's file, beside the library."""
+    root = pathlib.Path(os.path.abspath(errors.__file__)).parents[1]
+    return root / "Resources" / "SampleData" / FILE_NAME
+
+
+def registerSampleData(thumbnail: str) -> None:
+    """Register the sample; does nothing where the Sample Data module is switched off.
+
+    Args:
+        thumbnail: Path of its picture.
+    """
+    try:
+        import SampleData
+    except ImportError:
+        return
+    SampleData.SampleDataLogic.registerCustomSampleDataSource(
+        category="HippoSeg",
+        sampleName=SAMPLE_NAME,
+        thumbnailFileName=thumbnail,
+        uris=sampleFile().as_uri(),
+        fileNames=FILE_NAME,
+        nodeNames=SAMPLE_NAME,
+        checksums=f"SHA256:{SHA256}",
+        loadFileType="VolumeFile",
+    )

@@ -1,0 +1,310 @@
+"""The panel, by clicks: from the volume to the result, states, cancelling, things that go wrong."""
+
+from __future__ import annotations
+
+import time
+
+import fake_worker
+import numpy as np
+import psutil
+import pytest
+from panelbed import PLAIN, add_volume, ellipsoids, masks
+
+
+def test_one_click_from_volume_to_segments(panel):
+    volume = add_volume("T1")
+    panel.parameters.inputVolume = volume
+    panel.segment()
+    found = masks(panel.result, volume)
+    assert set(found) == {"Left hippocampus", "Right hippocampus"}
+    truth = ellipsoids() > 50
+    assert np.array_equal(found["Left hippocampus"] | found["Right hippocampus"], truth)
+    # i runs to the patient's left here: the left hippocampus has the larger i.
+    assert (
+        np.argwhere(found["Left hippocampus"])[:, 2].min()
+        > np.argwhere(found["Right hippocampus"])[:, 2].max()
+    )
+    assert panel.ui.messageLabel.text.startswith("Done in")
+    assert panel.ui.volumesTable.mrmlTableNode() is not None
+    assert not panel.ui.resultsButton.collapsed and not panel.ui.progressFrame.visible
+
+
+def test_the_button_says_what_is_missing(panel):
+    assert not panel.ui.segmentButton.enabled
+    assert "No volume is chosen" in panel.ui.segmentButton.toolTip
+    panel.click("segmentButton")  # a disabled button does nothing
+    assert panel.result is None and not panel.logic.isBusy
+    panel.parameters.inputVolume = add_volume("T1")
+    assert panel.ui.segmentButton.enabled
+    panel.parameters.model = "no such model"
+    assert not panel.ui.segmentButton.enabled and "no such model" in panel.ui.segmentButton.toolTip
+
+
+def test_the_shown_volume_is_chosen_until_the_user_chooses(panel):
+    import slicer
+
+    first, second = add_volume("first"), add_volume("second")
+    slicer.util.setSliceViewerLayers(background=second)
+    panel.panel.enter()
+    assert panel.ui.inputSelector.currentNode() is second
+    panel.ui.inputSelector.setCurrentNode(first)
+    panel.panel.enter()
+    assert panel.parameters.inputVolume is first
+    assert panel.ui.inputSelector.nodeIDs() == [first.GetID(), second.GetID()]
+
+
+def test_label_maps_and_vector_volumes_are_not_offered(panel):
+    import slicer
+
+    add_volume("T1")
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "labels")
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "colours")
+    assert len(panel.ui.inputSelector.nodeIDs()) == 1
+
+
+def test_two_volumes_keep_their_own_results(panel):
+    first, second = add_volume("first"), add_volume("second")
+    for volume in (first, second):
+        panel.ui.inputSelector.setCurrentNode(volume)
+        panel.segment()
+    results = []
+    for volume in (first, second):
+        panel.ui.inputSelector.setCurrentNode(volume)
+        results.append(panel.result)
+        assert panel.ui.volumesTable.mrmlTableNode().GetName() == f"{volume.GetName()} hippocampal volumes"
+    assert results[0] is not results[1]
+    assert [node.GetName() for node in results] == ["first hippocampi", "second hippocampi"]
+
+
+def test_devices_are_offered_with_words(panel):
+    panel.panel.enter()
+    panel.testbed.waitFor(lambda: panel.ui.deviceComboBox.count == 3)
+    combo = panel.ui.deviceComboBox
+    assert [combo.itemText(i) for i in range(3)] == ["Automatic", "CPU, 2 threads", "Card B (cuda:1)"]
+    assert "Automatic: Card B" in panel.ui.deviceLabel.text
+    assert "Not offered: Card A (cuda:0): its test failed" in panel.ui.deviceLabel.text
+    combo.setCurrentIndex(2)
+    assert panel.parameters.device == "cuda:1"
+    volume = add_volume("T1")
+    panel.parameters.inputVolume = volume
+    panel.segment()
+    import json
+
+    assert json.loads(panel.result.GetAttribute("HippoSeg.Provenance"))["device"] == "cuda:1"
+
+
+def test_a_device_saved_elsewhere_is_not_silently_replaced(panel):
+    panel.parameters.device = "cuda:7"
+    panel.panel.enter()
+    panel.testbed.waitFor(lambda: panel.ui.deviceComboBox.count == 3)
+    assert panel.parameters.device == "auto"
+    assert "cuda:7 was chosen before and is not usable" in panel.ui.deviceLabel.text
+
+
+def test_what_the_widgets_say_reaches_the_segmentation(panel):
+    import json
+
+    volume = add_volume("T1")
+    panel.parameters.inputVolume = volume
+    panel.ui.regionComboBox.setCurrentIndex(2)
+    panel.click("partsCheckBox")
+    panel.click("labelMapCheckBox")
+    panel.segment()
+    assert set(masks(panel.result, volume)) == {"Right hippocampus, anterior", "Right hippocampus, posterior"}
+    options = json.loads(panel.result.GetAttribute("HippoSeg.Provenance"))["options"]
+    assert options == {"parts": True, "region_side": "right"}
+    import slicer
+
+    (labels,) = slicer.util.getNodesByClass("vtkMRMLLabelMapVolumeNode")
+    assert set(np.unique(slicer.util.arrayFromVolume(labels))) == {0, 531, 532}
+
+
+@pytest.mark.parametrize("stage", fake_worker.STAGES)
+def test_cancel_at_each_stage_is_quick_and_leaves_the_scene(panel, steer, stage):
+    import slicer
+
+    panel.parameters.inputVolume = add_volume("T1")
+    before = slicer.mrmlScene.GetNumberOfNodes()
+    steer(f"stay:{stage}")
+    panel.click("segmentButton")
+    panel.testbed.waitFor(lambda: panel.ui.stageLabel.text.startswith(stage))
+    assert not panel.ui.segmentButton.enabled and panel.ui.progressFrame.visible
+    start = time.monotonic()
+    panel.click("cancelButton")
+    panel.wait()
+    assert time.monotonic() - start < 1.0
+    assert slicer.mrmlScene.GetNumberOfNodes() == before
+    assert panel.ui.messageLabel.text == "Cancelled; the scene is as it was."
+    assert panel.ui.segmentButton.enabled and not panel.ui.progressFrame.visible
+
+
+def test_cancel_of_a_worker_that_does_not_listen(panel, steer):
+    panel.parameters.inputVolume = add_volume("T1")
+    steer("deaf")
+    panel.click("segmentButton")
+    panel.testbed.waitFor(lambda: "Checking" in panel.ui.stageLabel.text)
+    start = time.monotonic()
+    panel.click("cancelButton")
+    panel.wait()
+    assert time.monotonic() - start < 1.0
+    steer("")
+    panel.segment()
+    assert panel.result is not None
+
+
+def test_the_window_stays_alive_and_shows_stage_and_time(panel, steer):
+    """While the worker sleeps, events are handled: the longest gap between two is short."""
+    panel.parameters.inputVolume = add_volume("T1")
+    steer("slow")
+    panel.click("segmentButton")
+    ticks = []
+    timer = panel.testbed.qt.QTimer()
+    timer.setInterval(10)
+    timer.connect("timeout()", lambda: ticks.append(time.monotonic()))
+    timer.start()
+    panel.testbed.waitFor(lambda: "— 1 s" in panel.ui.stageLabel.text)
+    timer.stop()
+    assert max(np.diff(ticks)) < 0.25
+    panel.click("cancelButton")
+    panel.wait()
+
+
+def test_the_volume_is_deleted_while_it_is_segmented(panel, steer):
+    import slicer
+
+    volume = add_volume("T1")
+    panel.parameters.inputVolume = volume
+    steer("slow")
+    panel.click("segmentButton")
+    panel.testbed.waitFor(lambda: "Checking" in panel.ui.stageLabel.text)
+    slicer.mrmlScene.RemoveNode(volume)
+    panel.wait()
+    assert "The volume was removed" in panel.ui.messageLabel.text
+    assert not slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+    assert not panel.ui.segmentButton.enabled
+
+
+def test_the_scene_is_closed_while_a_volume_is_segmented(panel, steer):
+    import slicer
+
+    panel.parameters.inputVolume = add_volume("T1")
+    steer("slow")
+    panel.click("segmentButton")
+    panel.testbed.waitFor(lambda: "Checking" in panel.ui.stageLabel.text)
+    slicer.mrmlScene.Clear(0)
+    panel.wait()
+    assert "The scene was closed" in panel.ui.messageLabel.text
+    assert not slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+    steer("")
+    panel.parameters.inputVolume = add_volume("next")
+    panel.segment()
+    assert panel.result.GetName() == "next hippocampi"
+
+
+def test_the_worker_is_killed_from_outside(panel, steer):
+    panel.parameters.inputVolume = add_volume("T1")
+    steer("slow")
+    panel.click("segmentButton")
+    panel.testbed.waitFor(lambda: "Checking" in panel.ui.stageLabel.text)
+    psutil.Process(panel.logic.worker.processId).kill()
+    panel.wait()
+    assert "ended from outside" in panel.ui.messageLabel.text and "memory" in panel.ui.messageLabel.text
+    steer("")
+    panel.segment()
+    assert panel.result is not None
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "words"),
+    [
+        ("input-error", "The scan is constant. Choose another volume."),
+        ("memory", "There is not enough memory."),
+        ("bug", "unexpected error (ZeroDivisionError)"),
+        ("crash", "ended unexpectedly (code 3)"),
+    ],
+)
+def test_errors_are_one_sentence_with_a_remedy_and_a_report(panel, steer, behaviour, words):
+    import slicer
+
+    panel.parameters.inputVolume = add_volume("Müller, Anna")
+    steer(behaviour)
+    panel.segment()
+    assert words in panel.ui.messageLabel.text
+    assert panel.ui.reportButton.visible
+    panel.click("reportButton")
+    report = slicer.app.clipboard().text()
+    assert words in report and "Settings:" in report and "Müller" not in report
+    assert ("Traceback" in report) == (behaviour == "bug")
+
+
+def test_an_empty_result_is_an_error_and_not_a_success(panel, steer):
+    panel.parameters.inputVolume = add_volume("T1")
+    steer("empty")
+    panel.segment()
+    assert "No hippocampus was found" in panel.ui.messageLabel.text and panel.result is None
+
+
+@pytest.mark.parametrize("name", ["Jiří/č. 7: ümlaut", "头部", "a\\b%d{x}"])
+def test_names_of_volumes_are_only_names(panel, name):
+    panel.parameters.inputVolume = add_volume(name)
+    panel.segment()
+    assert panel.result.GetName() == f"{name} hippocampi"
+
+
+def test_a_folder_for_temporary_files_with_spaces_and_other_letters(panel, tmp_path, monkeypatch):
+    import tempfile
+
+    folder = tmp_path / "dočasné soubory 临时"
+    folder.mkdir()
+    panel.logic.worker.close()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    panel.parameters.inputVolume = add_volume("T1")
+    panel.segment()
+    assert panel.result is not None and panel.logic.worker.folder.startswith(str(folder))
+    assert not list(folder.rglob("*.npy"))  # the scan does not stay on the disk
+    panel.logic.worker.close()
+    assert not list(folder.iterdir())
+
+
+def test_every_control_has_a_tooltip(panel):
+    qt = panel.testbed.qt
+    kinds = (qt.QAbstractButton, qt.QComboBox, qt.QAbstractSpinBox, qt.QAbstractItemView, qt.QProgressBar)
+    for name, widget in vars(panel.ui).items():
+        isControl = isinstance(widget, kinds) or type(widget).__name__ in ("ctkSliderWidget", "qMRMLNodeComboBox")
+        if isControl and not name.startswith("qt_"):
+            assert widget.toolTip, name
+
+
+def test_settings_are_saved_with_the_scene_and_restored(panel, tmp_path):
+    import slicer
+
+    volume = add_volume("T1")
+    panel.parameters.inputVolume = volume
+    panel.ui.regionComboBox.setCurrentIndex(1)
+    panel.click("partsCheckBox")
+    panel.ui.clipLimitSlider.setValue(0.05)
+    wanted = panel.parameters.preprocessing
+    path = tmp_path / "scéna s mezerou.mrb"
+    assert slicer.util.saveScene(str(path))
+    slicer.mrmlScene.Clear(0)
+    assert panel.ui.inputSelector.currentNode() is None
+    assert panel.ui.regionComboBox.currentIndex == 0 and not panel.ui.partsCheckBox.checked
+    slicer.util.loadScene(str(path))
+    assert panel.ui.inputSelector.currentNode().GetName() == "T1"
+    assert panel.ui.regionComboBox.currentIndex == 1 and panel.ui.partsCheckBox.checked
+    assert panel.parameters.preprocessing == wanted and wanted
+    panel.segment()
+    assert panel.result is not None
+
+
+def test_a_transform_put_on_the_chosen_volume_is_noticed(panel):
+    import slicer
+
+    volume = add_volume("T1", PLAIN)
+    panel.parameters.inputVolume = volume
+    mirror = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "mirror")
+    mirror.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(np.diag([-1.0, 1, 1, 1])))
+    volume.SetAndObserveTransformNodeID(mirror.GetID())
+    assert not panel.ui.segmentButton.enabled and "mirrors the head" in panel.ui.segmentButton.toolTip
+    volume.SetAndObserveTransformNodeID(None)
+    assert panel.ui.segmentButton.enabled
