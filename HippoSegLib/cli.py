@@ -16,6 +16,7 @@ COMMANDS = {
     "segment": ("HippoSegLib.commands.segment", "find and measure both hippocampi"),
     "info": ("HippoSegLib.commands.info", "print versions, devices and models"),
     "preprocess": ("HippoSegLib.commands.preprocess", "write what the network would see"),
+    "evaluate": ("HippoSegLib.commands.evaluate", "compare with reference labels"),
     "train": ("HippoSegLib.training.command", "train a segmenter on labelled crops"),
 }
 

@@ -1,0 +1,1 @@
+"""Comparing segmentations with reference labels: pairing, label values, the comparison, tables, pictures."""
