@@ -36,16 +36,16 @@ class HippoSeg(ScriptedLoadableModule):
         parent.dependencies = ["Segmentations", "Markups"]
         parent.contributors = ["HippoSeg contributors"]
         parent.helpText = _(
-            "Segments the left and right hippocampus in a T1-weighted MRI of the head and measures them. Choose the "
-            "volume and click <b>Segment Hippocampus</b>. Not for clinical use. "
+            "Segments the left and right hippocampus in a T1-weighted MRI of the head and measures them. "
+            "Choose the volume and click <b>Segment Hippocampus</b>. Not for clinical use. "
             '<a href="https://github.com/HippoSeg/SlicerHippoSeg#readme">Documentation</a>'
         )
         parent.acknowledgementText = _(
             "The preprocessing (CLAHE and SCE-3DWT) and the 3D U-Net follow: Khan, Kim, Park, Kim, Kwon, "
             "A Resource-Efficient 3D U-Net for Hippocampus Segmentation Using CLAHE and SCE-3DWT Techniques, "
             'IEEE Access 2025, <a href="https://doi.org/10.1109/access.2025.3577266">'
-            "doi 10.1109/access.2025.3577266</a>. Please cite it with HippoSeg. Training data: Medical Segmentation "
-            "Decathlon, Task04 (CC-BY-SA 4.0). Not for clinical use."
+            "doi 10.1109/access.2025.3577266</a>. Please cite it with HippoSeg. Training data: Medical "
+            "Segmentation Decathlon, Task04 (CC-BY-SA 4.0). Not for clinical use."
         )
         slicer.app.connect("startupCompleted()", self.registerSampleData)
 

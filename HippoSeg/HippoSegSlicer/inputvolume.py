@@ -146,8 +146,7 @@ def isPlaced(node) -> bool:
 
 def boxCorners(roiNode, volumeNode) -> list[list[float]] | None:
     """(lower, upper) LPS mm, in the volume's frame, of the box around a region of interest; None if empty."""
-    size = [0.0] * 3
-    roiNode.GetSize(size)
+    size = np.array(roiNode.GetSize())
     if min(size) <= 0:
         return None
     matrix = slicer.util.arrayFromVTKMatrix(roiNode.GetObjectToWorldMatrix())

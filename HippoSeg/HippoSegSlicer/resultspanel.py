@@ -30,6 +30,7 @@ class ResultsPanel:
     def __init__(self, ui, parameters, questions: Questions):
         self._ui, self._parameters, self._questions = ui, parameters, questions
         self.failed, self.pictureAsked = Signal(), Signal()
+        self._dialog = None
         for button, slot in (
             (ui.measureButton, self._onMeasure),
             (ui.editButton, self._onEdit),
@@ -69,7 +70,6 @@ class ResultsPanel:
         dialog = qt.QDialog(slicer.util.mainWindow())
         dialog.name = "HippoSegPicture"
         dialog.windowTitle = _("HippoSeg: quality-control picture")
-        dialog.setAttribute(qt.Qt.WA_DeleteOnClose, True)
         label = qt.QLabel()
         label.setPixmap(qt.QPixmap(path))
         area = qt.QScrollArea()
@@ -82,6 +82,7 @@ class ResultsPanel:
         save.connect("clicked(bool)", lambda _checked=False: self._guarded(lambda: self._savePicture(path)))
         dialog.resize(960, 720)
         dialog.show()
+        self._dialog = dialog  # a window without a reference would vanish at once
 
     def _savePicture(self, path: str) -> None:
         target = self._questions.pictureFile("hippocampi.png")

@@ -26,8 +26,9 @@ def consentText(packages) -> str:
             _("HippoSeg needs Python packages that do not come with Slicer:"),
             *lines,
             _(
-                "They are downloaded from the Python package index (torch: through the PyTorch extension, the large "
-                "size is the one with GPU support) and installed into this Slicer, once. Nothing is sent anywhere."
+                "They are downloaded from the Python package index (torch: through the PyTorch extension; "
+                "the large size is the one with GPU support) and installed into this Slicer, once. "
+                "Nothing is sent anywhere."
             ),
         ]
     )

@@ -128,8 +128,16 @@ class PanelUnderTest:
         return self.panel.parameters()
 
     def click(self, name: str) -> None:
-        """Click a widget by name."""
-        self.testbed.click(getattr(self.ui, name))
+        """Click a widget by name; a check box is only where its mark and text are."""
+        widget = getattr(self.ui, name)
+        isCheckBox = isinstance(widget, self.testbed.qt.QCheckBox)
+        self.testbed.click(widget, (10, widget.height // 2) if isCheckBox else None)
+
+    def open(self, name: str) -> None:
+        """Open a part of the panel with a click on its bar."""
+        bar = getattr(self.ui, name)
+        if bar.collapsed:
+            self.testbed.click(bar, (20, 5))
 
     def wait(self, seconds: float = 30.0) -> None:
         """Until nothing that was asked for runs."""

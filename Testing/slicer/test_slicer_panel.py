@@ -270,7 +270,10 @@ def test_every_control_has_a_tooltip(panel):
     qt = panel.testbed.qt
     kinds = (qt.QAbstractButton, qt.QComboBox, qt.QAbstractSpinBox, qt.QAbstractItemView, qt.QProgressBar)
     for name, widget in vars(panel.ui).items():
-        isControl = isinstance(widget, kinds) or type(widget).__name__ in ("ctkSliderWidget", "qMRMLNodeComboBox")
+        isControl = isinstance(widget, kinds) or type(widget).__name__ in (
+            "ctkSliderWidget",
+            "qMRMLNodeComboBox",
+        )
         if isControl and not name.startswith("qt_"):
             assert widget.toolTip, name
 

@@ -152,9 +152,10 @@ def loadModule(path):
     return python, instance, widget, panel
 
 
-def click(button) -> None:
-    """Press and release the left mouse button on a widget."""
-    QtTest.QTest.mouseClick(button, QtCore.Qt.LeftButton)
+def click(widget, position: tuple[int, int] | None = None) -> None:
+    """Press and release the left mouse button on a widget: in its middle, or at (x, y) pixels."""
+    where = QtCore.QPoint() if position is None else QtCore.QPoint(*position)
+    QtTest.QTest.mouseClick(widget, QtCore.Qt.LeftButton, QtCore.Qt.NoModifier, where)
     slicer.app.processEvents()
 
 
