@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     options = street_options(args)
     if args.scans is None and args.results is None:
         raise InputError("There is nothing to evaluate.", "Give --scans, or --results.")
-    from ..checkpoint import model_folder, read_card
+    from ..checkpoint import load_model
     from ..evaluation import output, plots
     from ..evaluation.cases import pair_cases
     from ..evaluation.labelmap import label_map
@@ -69,9 +69,10 @@ def run(args: argparse.Namespace) -> int:
     results_meaning = label_map(args.results_label_map, args.side)
     cases, unused = pair_cases(args.scans, args.labels, args.results)
     output.check_output(args.output, args.overwrite)
-    known = []
+    model, known = None, []
     if args.results is None:
-        known = output.trained_on([case.name for case in cases], read_card(model_folder(args.model)))
+        model = load_model(args.model)
+        known = output.trained_on([case.name for case in cases], model.card)
     meaning = check_references(cases, meaning, args.region)
     progress, results = ProgressLine(sys.stderr), []
     try:
@@ -105,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
         values = {name: list(v) for name, v in results_meaning.values.items()}
         settings["results_label_map"] = {"name": results_meaning.name, "values": values}
     files = output.write_evaluation(
-        args.output, results, meaning, settings, pictures=pictures, overwrite=args.overwrite
+        args.output, results, meaning, settings, model, pictures=pictures, overwrite=args.overwrite
     )
     rows = [row for result in results for row in result.rows]
     print(f"\n{summary_text(summarise(rows), rows)}\n")

@@ -29,6 +29,7 @@ _REMEDY = (
     f"Use {', '.join(PRESET_NAMES[:-1])}, {PRESET_NAMES[-1]}, or name the values, as in left=17,right=53 "
     f"(names: {', '.join(STRUCTURES)}; several values with a plus, as in left=1+2)."
 )
+_LABELS_WANTED = "Give the labels as one 3D NIfTI, NRRD or MetaImage file."
 #: So many values are named in a message; the rest is counted.
 _NAMED_VALUES = 12
 
@@ -138,8 +139,9 @@ def _refuse_shared(values: Mapping[str, tuple[int, ...]]) -> None:
                 )
 
 
-def values_in(array: np.ndarray) -> list[int]:
-    """The values of a label array other than 0, ascending."""
+def values_in(labels: sitk.Image) -> list[int]:
+    """The values of a label image other than 0, ascending."""
+    array = sitk.GetArrayViewFromImage(labels)
     return [int(v) for v in np.unique(array[array != 0])]
 
 
@@ -167,8 +169,9 @@ def read_labels(path: str | Path, region: bool = False) -> sitk.Image:
     path = Path(path)
     try:
         image = _read(path, region)
-    except InputError as error:  # the cause holds, but the remedy speaks of scans
-        raise InputError(error.cause, "Give the labels as one 3D NIfTI, NRRD or MetaImage file.") from None
+    except InputError as error:
+        # The cause holds; a remedy that asks for a T1 image does not.
+        raise InputError(error.cause, _LABELS_WANTED if "T1" in error.remedy else error.remedy) from None
     except OSError as error:
         reason = error.strerror or "input/output error"
         raise InputError(
@@ -192,16 +195,22 @@ def _read(path: Path, region: bool) -> sitk.Image:
     name = path.name.lower()
     if not path.is_file() or not name.endswith(SUFFIXES):
         what = "is not of a kind that is read here" if path.exists() else "does not exist"
-        raise InputError(f"'{path.name}' {what}.")
+        raise InputError(f"'{path.name}' {what}.", _LABELS_WANTED)
     if name.endswith((".nii", ".nii.gz")):
         return read_nifti(path, region)[0]
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError:
-        raise InputError(f"'{path.name}' cannot be read: it is damaged or truncated.") from None
+        raise InputError(
+            f"'{path.name}' cannot be read: it is damaged or truncated.", "Copy or export it again."
+        ) from None
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise InputError(f"'{path.name}' is not one 3D label image (it has several layers or frames).")
+        raise InputError(
+            f"'{path.name}' is not one 3D label image (it has several layers or frames).", _LABELS_WANTED
+        )
     direction = np.reshape(image.GetDirection(), (3, 3))
     if np.abs(direction.T @ direction - np.eye(3)).max() > 1e-3:
-        raise InputError(f"'{path.name}' has axes that are not at right angles.")
+        raise InputError(
+            f"'{path.name}' has axes that are not at right angles.", "Resample it onto the scan's grid."
+        )
     return image

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..checkpoint import Model
 from ..errors import OutputError
 from ..files import replacing
 from ..provenance import versions
@@ -64,11 +65,21 @@ def trained_on(names: Sequence[str], card: Mapping) -> list[str]:
     return [name for name in names if name in known]
 
 
-def record(results: Sequence[CaseResult], meaning: LabelMap, summary: Mapping, settings: Mapping) -> dict:
+def record(
+    results: Sequence[CaseResult],
+    meaning: LabelMap,
+    summary: Mapping,
+    settings: Mapping,
+    model: Model | None = None,
+) -> dict:
     """Content of `evaluation.json`: what was evaluated, how, and the summary. Names only, no paths."""
+    used = None
+    if model is not None:
+        sums = {name: file["sha256"] for name, file in model.card["files"].items()}
+        used = {"name": model.name, "sha256": model.sha256, "files": sums}
     first = next((r.provenance for r in results if r.provenance is not None), None)
     return {
-        "model": None if first is None else first["model"],
+        "model": used,
         "versions": versions(),
         "settings": {
             "label_map": {"name": meaning.name, "values": {k: list(v) for k, v in meaning.values.items()}},
@@ -93,6 +104,7 @@ def write_evaluation(
     results: Sequence[CaseResult],
     meaning: LabelMap,
     settings: Mapping,
+    model: Model | None = None,
     *,
     pictures: bool = True,
     overwrite: bool = False,
@@ -103,6 +115,7 @@ def write_evaluation(
         folder: Made if it is missing.
         results: From `run.evaluate_cases`.
         settings: What else was chosen, for the record.
+        model: The model that segmented; None where existing results were compared.
         pictures: False leaves them out; those of an earlier evaluation that is replaced are removed.
 
     Returns:
@@ -114,7 +127,7 @@ def write_evaluation(
     check_output(folder, overwrite)
     rows: list[Row] = [row for result in results for row in result.rows]
     summary = summarise(rows)
-    text = json.dumps(record(results, meaning, summary, settings), indent=2, ensure_ascii=False)
+    text = json.dumps(record(results, meaning, summary, settings, model), indent=2, ensure_ascii=False)
     content = {
         CASES: cases_csv(rows).encode(),
         SUMMARY: summary_csv(summary).encode(),

@@ -80,7 +80,7 @@ def check_references(cases: Sequence[Case], meaning: LabelMap, region: bool = Fa
     error = None
     for case in cases:
         try:
-            there |= set(values_in(sitk.GetArrayViewFromImage(read_labels(case.label, region))))
+            there |= set(values_in(read_labels(case.label, region)))
         except InputError as problem:
             error = error or problem
     if not there and error is not None:
@@ -152,7 +152,7 @@ def _reference(case: Case, meaning: LabelMap, region: bool) -> tuple[sitk.Image,
     if not masks:
         raise InputError(
             f"'{case.label.name}' has none of the label map's values; "
-            f"the values there are: {in_words(values_in(array))}.",
+            f"the values there are: {in_words(values_in(image))}.",
             "Correct the labels, or the label map.",
         )
     return image, masks
@@ -183,7 +183,7 @@ def _judge_existing(case: Case, meaning: LabelMap, results_meaning: LabelMap, re
     reference, truth = _reference(case, meaning, region)
     labels = read_labels(Path(case.result), region)
     refuse_other_world(labels, reference, truth, "result", case.label.name)
-    there = values_in(sitk.GetArrayViewFromImage(labels))
+    there = values_in(labels)
     if there and not results_meaning.present(there):
         raise InputError(
             f"'{case.result.name}' has none of the values expected in a result; "

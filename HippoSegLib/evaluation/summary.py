@@ -54,7 +54,7 @@ def summarise(rows: Sequence[Row]) -> dict[str, dict]:
         values = {m: np.array([row.values[m] for row in counted], float) for m in METRICS}
         result[name] = {metric: describe(v) for metric, v in values.items()}
         bias = result[name]["bias_mm3"]
-        spread = None if bias["sd"] is None else 1.96 * bias["sd"]
+        spread = 1.96 * bias["sd"] if bias["n"] > 2 else None
         result[name] |= {
             "missing": sum(row.state == MISSING for row in mine),
             "exchanged": sum(row.state == EXCHANGED for row in mine),
@@ -137,8 +137,8 @@ def summary_text(summary: dict[str, dict], rows: Sequence[Row]) -> str:
     lines = []
     for structure, entries in summary.items():
         n = entries["dice"]["n"]
-        what = "sides" if structure.startswith("both") else "cases"
-        notes = [f"{n} {what}"]
+        what = "side" if structure.startswith("both") else "case"
+        notes = [f"{n} {what}{'' if n == 1 else 's'}"]
         if entries["missing"]:
             notes.append(f"{entries['missing']} of them not found, counted as Dice 0")
         if entries["exchanged"]:
