@@ -104,11 +104,17 @@ def _unknown_pose(given) -> Localization:
 
 
 def whole_image_region(head: sitk.Image, side: str, part: Mapping) -> Region:
-    """Region over a whole crop, along the image's own axes, in sizes the network can halve."""
-    extent = np.array(head.GetSize()) * np.array(head.GetSpacing()) / part["spacing_mm"]
+    """Region over a whole crop, along the image's own axes, in sizes the network can halve.
+
+    Where the crop has the region's spacing already, voxels fall on voxels and nothing is interpolated.
+    """
+    spacing = part["spacing_mm"]
+    scale = spacing / np.array(head.GetSpacing())
+    extent = np.array(head.GetSize()) / scale
     divisor = 2 ** (len(part["widths"]) - 1)
-    size = np.maximum(np.ceil(extent / divisor) * divisor, np.array(part["region_size"])[::-1]).astype(int)
-    centre = head.TransformContinuousIndexToPhysicalPoint(((np.array(head.GetSize()) - 1) / 2).tolist())
-    return region_about(
-        centre, np.array(head.GetDirection()).reshape(3, 3), side, size[::-1], part["spacing_mm"]
-    )
+    size = np.maximum(np.ceil(np.round(extent, 3) / divisor) * divisor, np.array(part["region_size"])[::-1])
+    first = -np.floor((size - extent) / 2)
+    last = first + size - 1
+    corners = [head.TransformContinuousIndexToPhysicalPoint((c * scale).tolist()) for c in (first, last)]
+    axes = np.array(head.GetDirection()).reshape(3, 3)
+    return region_about(np.mean(corners, axis=0), axes, side, size[::-1], spacing)
