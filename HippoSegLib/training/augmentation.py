@@ -148,7 +148,8 @@ def _look_up(volume: torch.Tensor, offsets: torch.Tensor, center: np.ndarray) ->
 def _sample_crop(case: Case, offsets: torch.Tensor, center: np.ndarray) -> tuple[np.ndarray, ...]:
     image = torch.from_numpy(np.pad(case.image, _SEAM, mode="edge"))
     label = torch.from_numpy(np.pad(case.label, _SEAM))
-    classes = functional.one_hot(label.long(), CLASSES)[..., 1:].permute(3, 0, 1, 2)
+    kinds = max(CLASSES, int(label.max()) + 1)  # one more where parts are unknown
+    classes = functional.one_hot(label.long(), kinds)[..., 1:].permute(3, 0, 1, 2)
     # 1 in the crop, falling to 0 over the replicated rim.
     ramps = [
         torch.clamp(torch.minimum(torch.arange(n), torch.arange(n).flip(0)) / (_SEAM + 1), max=1)
@@ -157,8 +158,8 @@ def _sample_crop(case: Case, offsets: torch.Tensor, center: np.ndarray) -> tuple
     cover = ramps[0][:, None, None] * ramps[1][None, :, None] * ramps[2][None, None, :]
     stack = torch.cat((torch.stack((image, cover)), classes.to(image.dtype)))
     out = _look_up(stack, offsets, center + _SEAM).numpy()
-    whole = out[2] + out[3]
-    found = np.where(whole > 0.5, np.where(out[2] >= out[3], 1, 2), 0).astype(np.uint8)
+    shares = out[2:]
+    found = np.where(shares.sum(axis=0) > 0.5, shares.argmax(axis=0) + 1, 0).astype(np.uint8)
     return out[0], found, out[1]
 
 

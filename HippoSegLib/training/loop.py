@@ -40,7 +40,7 @@ class Loop:
         settings: What makes the run what it is.
         device: Where to compute.
         mixed_precision: Whether the network computes in bfloat16.
-        micro_batch: Samples in memory at a time; changes nothing but rounding.
+        micro_batch: Samples in memory at a time; changes nothing but rounding and what dropout draws.
     """
 
     def __init__(
