@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import sys
 
 import numpy as np
@@ -173,8 +174,6 @@ def test_label_maps_that_cannot_be_are_refused(folders, tmp_path, capsys, option
     )  # fmt: skip
     words = capsys.readouterr().err
     assert code == 3 and words.count("\n") == 1
-    import re
-
     assert re.search(sentence, words), words
     assert not (tmp_path / "out").exists()
 
@@ -326,7 +325,7 @@ def test_a_head_in_which_nothing_is_found_counts_as_zero(tmp_path, monkeypatch):
     assert all(r["status"].startswith("missing") and "No head" in r["flags"] for r in rows)
 
 
-def test_training_cases_are_pointed_out(tmp_path, monkeypatch, capsys):
+def test_training_cases_are_pointed_out():
     from HippoSegLib.evaluation.output import trained_on
 
     card = {"segmenter": {"training": {"train_cases": ["hippocampus_001", "hippocampus_003"]}}}
@@ -404,3 +403,12 @@ def test_crops_of_the_decathlon(data_dir, tmp_path):
             overlap.Execute(*masks)
             assert float(row["dice"]) == pytest.approx(overlap.GetDiceCoefficient(), abs=1e-4)
             assert float(row["dice"]) > 0.7
+
+
+def test_an_output_that_is_no_folder_is_refused_before_any_work(folders, tmp_path, capsys):
+    truth, found = folders
+    (tmp_path / "out").write_text("mine")
+    options = ("--results", found / "*_hippocampus.nii.gz", "--labels", truth / "*_man.nii.gz", "-q")
+    assert evaluate(*options, "--label-map", "neuromorphometrics", "-o", tmp_path / "out") == 6
+    assert "'out' cannot be written" in capsys.readouterr().err
+    assert (tmp_path / "out").read_text() == "mine"
