@@ -7,7 +7,7 @@ import pathlib
 
 from HippoSegLib import errors
 
-SAMPLE_NAME = "HippoSegT1"
+SAMPLE_NAME, NODE_NAME = "HippoSeg sample head", "HippoSegSample"
 FILE_NAME = "hipposeg_sample_T1.nii.gz"
 SHA256 = "b443b0026ae376d0bc1e861df41a3b5276ff37138fca1d045e3d9977b5581a56"
 
@@ -34,7 +34,7 @@ def registerSampleData(thumbnail: str) -> None:
         thumbnailFileName=thumbnail,
         uris=sampleFile().as_uri(),
         fileNames=FILE_NAME,
-        nodeNames=SAMPLE_NAME,
+        nodeNames=NODE_NAME,
         checksums=f"SHA256:{SHA256}",
         loadFileType="VolumeFile",
     )

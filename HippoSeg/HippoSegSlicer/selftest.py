@@ -15,7 +15,7 @@ from HippoSegLib.labels import WHOLE
 from .inputvolume import voxelVolume
 from .jobs import SegmentJob
 from .logic import Logic
-from .sampledata import SAMPLE_NAME, sampleFile
+from .sampledata import NODE_NAME, sampleFile
 from .scene import placeLabelMap
 from .structures import STRUCTURES
 from .volumestable import measureAgain
@@ -26,7 +26,7 @@ PLAUSIBLE_MM3 = (2000.0, 5500.0)
 
 def loadSample():
     """The sample scan as a volume node."""
-    return slicer.util.loadVolume(str(sampleFile()), {"name": SAMPLE_NAME})
+    return slicer.util.loadVolume(str(sampleFile()), {"name": NODE_NAME})
 
 
 def testSample(case) -> None:

@@ -1,0 +1,36 @@
+# Scripts and resources of the module. Written by Testing/slicer/cmake_lists.py.
+set(HIPPOSEG_MODULE_SCRIPTS
+  HippoSeg.py
+  HippoSegSlicer/__init__.py
+  HippoSegSlicer/console.py
+  HippoSegSlicer/dependencies.py
+  HippoSegSlicer/inputspanel.py
+  HippoSegSlicer/inputvolume.py
+  HippoSegSlicer/jobs.py
+  HippoSegSlicer/logic.py
+  HippoSegSlicer/models.py
+  HippoSegSlicer/outcome.py
+  HippoSegSlicer/panel.py
+  HippoSegSlicer/parameters.py
+  HippoSegSlicer/placepanel.py
+  HippoSegSlicer/preprocessingpanel.py
+  HippoSegSlicer/preprocessingsettings.py
+  HippoSegSlicer/protocols.py
+  HippoSegSlicer/questions.py
+  HippoSegSlicer/report.py
+  HippoSegSlicer/resultspanel.py
+  HippoSegSlicer/runpanel.py
+  HippoSegSlicer/sampledata.py
+  HippoSegSlicer/scene.py
+  HippoSegSlicer/selftest.py
+  HippoSegSlicer/setuppanel.py
+  HippoSegSlicer/signal.py
+  HippoSegSlicer/structures.py
+  HippoSegSlicer/volumestable.py
+  HippoSegSlicer/workerprocess.py
+  )
+
+set(HIPPOSEG_MODULE_RESOURCES
+  Resources/Icons/HippoSeg.png
+  Resources/UI/HippoSeg.ui
+  )
