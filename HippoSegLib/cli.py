@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import os
 import signal
 import sys
 
@@ -47,6 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
     except HippoSegError as error:
         print(f"hipposeg: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # the reader of our output (head, less) has closed it: nothing to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("\nhipposeg: Cancelled.", file=sys.stderr)
         return Cancelled.exit_code
