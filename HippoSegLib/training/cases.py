@@ -15,6 +15,9 @@ from ..errors import InputError, TrainingError
 #: Label values of the data and classes of the network: background, anterior, posterior.
 CLASSES = 3
 
+#: Label of a voxel known to be hippocampus, of a part that is not known: no class of the network.
+WHOLE_ONLY = 3
+
 
 @dataclass(frozen=True)
 class Case:
@@ -25,7 +28,8 @@ class Case:
         subject: Subject id; both sides of one person share it.
         image: float32 (z, y, x) at 1 mm, x to the right, y anterior, z superior, shifted so that its
             minimum is 0, the value crops are padded with.
-        label: uint8, same shape: 0 background, 1 anterior, 2 posterior.
+        label: uint8, same shape: 0 background, 1 anterior, 2 posterior; in fine-tuning also
+            ``WHOLE_ONLY``.
     """
 
     name: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 
 from ..preprocessing import Preprocessing, channels
-from .cases import Case, fit
+from .cases import WHOLE_ONLY, Case, fit
 
 #: Columns of a table of scores, and what each compares.
 STRUCTURES = ("whole", "anterior", "posterior")
@@ -24,7 +25,12 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def dice_of_parts(found: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Return Dice of the whole, the anterior (1) and the posterior (2) part of two label arrays."""
+    """Return Dice of the whole, the anterior (1) and the posterior (2) part of two label arrays.
+
+    Where the truth has voxels of unknown part (``WHOLE_ONLY``), the parts' Dice is NaN.
+    """
+    if (truth == WHOLE_ONLY).any():
+        return {"whole": dice(found > 0, truth > 0), "anterior": math.nan, "posterior": math.nan}
     pairs = ((found > 0, truth > 0), (found == 1, truth == 1), (found == 2, truth == 2))
     return {name: dice(a, b) for name, (a, b) in zip(STRUCTURES, pairs, strict=True)}
 
@@ -72,8 +78,9 @@ class Evaluator:
 
 
 def means(rows: Sequence[dict]) -> dict[str, float]:
-    """Return the mean of each of ``STRUCTURES`` over rows of scores."""
-    return {name: float(np.mean([row[name] for row in rows])) for name in STRUCTURES}
+    """Return the mean of each of ``STRUCTURES`` over the rows of scores that have it; NaN where none has."""
+    values = {name: [row[name] for row in rows if not math.isnan(row[name])] for name in STRUCTURES}
+    return {name: float(np.mean(found)) if found else math.nan for name, found in values.items()}
 
 
 def summary(rows: Sequence[dict]) -> dict[str, dict[str, float]]:

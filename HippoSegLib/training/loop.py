@@ -13,6 +13,7 @@ from ..errors import Cancelled, TrainingError
 from ..unet3d import UNet3D
 from .batches import ahead, epoch_order, make_sample
 from .cases import CLASSES, Case
+from .distributed import Team
 from .evaluation import STRUCTURES, Evaluator, means
 from .hosts import Host
 from .losses import dice_and_cross_entropy
@@ -23,7 +24,7 @@ _WINDOW = 10  # steps whose mean loss is watched for divergence
 _RISE = 1.5  # how far above its start that mean may rise
 _RESTARTS = 3  # how often the learning rate is lowered before giving up
 _GRADIENT_NORM = 12.0
-_SAVED = ("epoch", "step", "restarts", "slower", "history", "start_losses", "recent", "best")
+_SAVED = ("epoch", "step", "restarts", "slower", "history", "start_losses", "recent", "best", "scores")
 
 
 class _Diverged(Exception):
@@ -58,20 +59,16 @@ class Loop:
         self.device, self.mixed, self.micro_batch = device, mixed_precision, micro_batch
         self.evaluator = Evaluator(held, settings.region_shape, settings.preprocessing)
         self.ema = copy.deepcopy(self.model).requires_grad_(False)
-        groups = (
-            # Norms and biases are not pulled to 0.
-            {
-                "params": [p for p in self.model.parameters() if p.ndim > 1],
-                "weight_decay": settings.weight_decay,
-            },
-            {"params": [p for p in self.model.parameters() if p.ndim <= 1], "weight_decay": 0.0},
-        )
-        self.optimizer = torch.optim.AdamW(list(groups), lr=settings.learning_rate)
+        self.team = Team()
+        self.optimizer = torch.optim.AdamW(parameter_groups(self.model, settings), lr=settings.learning_rate)
+        anchored = settings.transfer is not None and settings.transfer.anchor > 0
+        self.start = [p.detach().clone() for p in self.model.parameters()] if anchored else None
         self.epoch, self.step, self.restarts, self.slower = 0, 0, 0, 1.0
         self.history: list[dict] = []
         self.start_losses: list[float] = []
         self.recent: list[float] = []
         self.best: dict = {"whole": -1.0, "epoch": 0, "weights": None}
+        self.scores: list[list[dict]] = []  # in transfer learning, the rows of every validation
 
     def state(self) -> dict:
         """Return a copy of everything the run consists of, as tensors and plain values."""
@@ -85,14 +82,22 @@ class Loop:
         for name in ("model", "ema", "optimizer"):
             getattr(self, name).load_state_dict(state[name])
         for name in _SAVED:
-            setattr(self, name, state[name])
+            setattr(self, name, state.get(name, getattr(self, name)))
 
     def run(
-        self, folder: RunFolder, progress: Callable[[str, float], None], cancel: Callable[[], bool]
+        self,
+        folder: RunFolder,
+        progress: Callable[[str, float], None],
+        cancel: Callable[[], bool],
+        until: int | None = None,
     ) -> None:
-        """Go on to the last epoch, saving after each; see :func:`~.trainer.train_3d_unet` for the errors."""
+        """Go on to the last epoch, saving after each; see :func:`~.trainer.train_3d_unet` for the errors.
+
+        Args:
+            until: End after this epoch, on a schedule made for all; the default is the last one.
+        """
         epochs, good, note = self.settings.num_epochs, self.state(), ""
-        while self.epoch < epochs:
+        while self.epoch < (until or epochs) and not self._settled():
             started, rate = time.monotonic(), self._rate()
             try:
                 loss = self._epoch(progress, cancel)
@@ -107,7 +112,8 @@ class Loop:
             state = self.state()
             if sum(self.recent) / len(self.recent) <= max(self.start_losses):
                 good = state
-            folder.save(state)
+            if self.team.rank == 0:
+                folder.save(state)
             score = f", Dice {row['val_whole']:.3f}" if row["val_whole"] != "" else ""
             progress(f"epoch {self.epoch} of {epochs}: loss {loss:.3f}{score}", self.epoch / epochs)
 
@@ -126,7 +132,8 @@ class Loop:
 
     def _rate(self) -> float:
         """Return the learning rate of the coming step: linear warm-up over 3 %, then a cosine to 0."""
-        total = math.ceil(len(self.train) / self.settings.batch_size) * self.settings.num_epochs
+        batch = self.settings.batch_size * self.team.size
+        total = math.ceil(len(self.train) / batch) * self.settings.num_epochs
         warm = max(1, round(0.03 * total))
         if self.step < warm:
             part = (self.step + 1) / warm
@@ -136,19 +143,27 @@ class Loop:
 
     def _epoch(self, progress: Callable[[str, float], None], cancel: Callable[[], bool]) -> float:
         """Run one epoch and return its mean loss; raises _Diverged."""
-        settings = self.settings
+        settings, team = self.settings, self.team
         order = epoch_order(len(self.train), settings.seed, self.epoch)
+        batch = settings.batch_size * team.size
+        firsts = range(0, len(order), batch)
+        shares = [team.share(first, min(batch, len(order) - first)) for first in firsts]
+        # A process without a sample in the last batch takes part with one that does not count.
+        mine = [i for first, share in zip(firsts, shares, strict=True) for i in share or [first]]
         # Dropout draws from torch's generator: seeded per epoch, a resumed run draws the same.
-        torch.manual_seed(settings.seed * 100_003 + self.epoch + 1)
+        torch.manual_seed(settings.seed * 100_003 + self.epoch + 1 + 7919 * team.rank)
         samples = ahead(
-            lambda i: make_sample(self.train[order[i]], i, self.epoch, settings, self.hosts), len(order)
+            lambda i: make_sample(self.train[order[mine[i]]], mine[i], self.epoch, settings, self.hosts),
+            len(mine),
         )
         self.model.train()
+        self._freeze()
+        network = team.wrap(self.model)
         losses = []
         try:
-            for first in range(0, len(order), settings.batch_size):
-                count = min(settings.batch_size, len(order) - first)
-                losses.append(self._step(samples, count, cancel))
+            for first, share in zip(firsts, shares, strict=True):
+                count = min(batch, len(order) - first)
+                losses.append(self._step(network, samples, len(share), count, cancel))
                 self._watch(losses[-1])
                 progress(
                     f"epoch {self.epoch + 1}",
@@ -158,32 +173,57 @@ class Loop:
             samples.close()
         return sum(losses) / len(losses)
 
-    def _step(self, samples: Iterator, count: int, cancel: Callable[[], bool]) -> float:
-        """Accumulate gradients over ``count`` samples, update once, return the loss."""
+    def _freeze(self) -> None:
+        """Let the encoder learn, or not yet: what does not learn needs no gradient."""
+        if self.settings.transfer is not None:
+            self.model.down.requires_grad_(self.epoch >= self.settings.transfer.decoder_epochs)
+
+    def _settled(self) -> bool:
+        """Whether validation has stopped improving for as long as the settings allow."""
+        transfer = self.settings.transfer
+        if transfer is None or not transfer.patience or not self.best["epoch"]:
+            return False
+        return self.epoch - self.best["epoch"] >= transfer.patience * self.settings.validate_every
+
+    def _step(self, network, samples: Iterator, own: int, count: int, cancel: Callable[[], bool]) -> float:
+        """Accumulate gradients over ``own`` of ``count`` samples, update once, return the loss of all."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self._rate()
+            group["lr"] = self._rate() * group.get("scale", 1.0)
         self.optimizer.zero_grad(set_to_none=True)
-        total, done = 0.0, 0
-        while done < count:
-            if cancel():
+        total, done, drawn = 0.0, 0, max(own, 1)
+        while done < drawn:
+            # Together, all must agree to stop: they ask each other once per step.
+            if (self.team.size == 1 or not done) and self.team.total(float(cancel()), self.device):
                 raise Cancelled("Training was cancelled; finished epochs are kept in the run folder.")
-            now = min(self.micro_batch, count - done)
+            now = min(self.micro_batch, drawn - done)
             pairs = [next(samples) for _ in range(now)]
             inputs, target = (
                 torch.stack([torch.from_numpy(pair[k]) for pair in pairs]).to(self.device) for k in (0, 1)
             )
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
-                logits = self.model(inputs)
-            loss = dice_and_cross_entropy(logits, target) * (now / count)
-            loss.backward()
+            with self.team.accumulating(network, last=done + now == drawn):
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
+                    logits = network(inputs)
+                loss = dice_and_cross_entropy(logits, target) * (now / count if own else 0.0)
+                # The gradients of a team are averaged, not added.
+                (loss * self.team.size).backward()
             total, done = total + loss.item(), done + now
+        total = self.team.total(total, self.device)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), _GRADIENT_NORM)
         if not math.isfinite(total) or not torch.isfinite(norm):
             raise _Diverged
         self.optimizer.step()
+        self._pull_back()
         self.step += 1
         self._average()
         return total
+
+    @torch.no_grad()
+    def _pull_back(self) -> None:
+        if self.start is None:
+            return
+        rates = {id(p): group["lr"] for group in self.optimizer.param_groups for p in group["params"]}
+        for value, start in zip(self.model.parameters(), self.start, strict=True):
+            value.lerp_(start, min(1.0, rates[id(value)] * self.settings.transfer.anchor))
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -203,13 +243,17 @@ class Loop:
             raise _Diverged
 
     def _validate(self) -> dict:
-        if self.epoch % self.settings.validate_every and self.epoch != self.settings.num_epochs:
+        due = self.epoch % self.settings.validate_every == 0 or self.epoch == self.settings.num_epochs
+        if not due or not self.evaluator.cases:
             return {f"val_{name}": "" for name in STRUCTURES}
-        scores = means(self.evaluator(self.ema, self.device, self.mixed))
+        rows = self.evaluator(self.ema, self.device, self.mixed)
+        if self.settings.transfer is not None:
+            self.scores.append(rows)
+        scores = means(rows)
         if scores["whole"] > self.best["whole"]:
             weights = {k: v.detach().cpu().clone() for k, v in self.ema.state_dict().items()}
             self.best = {"whole": scores["whole"], "epoch": self.epoch, "weights": weights}
-        return {f"val_{name}": value for name, value in scores.items()}
+        return {f"val_{name}": "" if math.isnan(value) else value for name, value in scores.items()}
 
     def finished(self, keep: str) -> UNet3D:
         """Return the averaged network, on the CPU, of the ``best`` or the ``last`` epoch."""
@@ -217,3 +261,25 @@ class Loop:
         model.load_state_dict(self.best["weights"] if keep == "best" else self.ema.state_dict())
         model.history = self.history
         return model.eval()
+
+
+def parameter_groups(model: UNet3D, settings: Settings) -> list[dict]:
+    """Return the optimiser's groups; ``scale`` is their part of the learning rate."""
+    transfer = settings.transfer
+    if transfer is None:
+        parts, decay = [(list(model.parameters()), 1.0)], settings.weight_decay
+    else:
+        levels = len(model.down)
+        parts = [
+            (list(block.parameters()), transfer.encoder_rate ** ((levels - level) / levels))
+            for level, block in enumerate(model.down)
+        ]
+        encoder = {id(p) for params, _ in parts for p in params}
+        parts.append(([p for p in model.parameters() if id(p) not in encoder], 1.0))
+        decay = 0.0 if transfer.anchor else settings.weight_decay
+    groups = []
+    for params, scale in parts:
+        # Norms and biases are not pulled to 0.
+        groups.append({"params": [p for p in params if p.ndim > 1], "weight_decay": decay, "scale": scale})
+        groups.append({"params": [p for p in params if p.ndim <= 1], "weight_decay": 0.0, "scale": scale})
+    return groups

@@ -5,23 +5,39 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
+from .cases import WHOLE_ONLY
+
 
 def dice_and_cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Return the loss averaged over samples, so that accumulated micro-batches equal one large batch.
 
+    Where only the whole is labelled, only the whole is asked for: the probability of such a voxel is
+    anterior + posterior together (a marginal loss, as Fidon et al., MICCAI 2021),
+    and the Dice of the parts of such a sample does not count.
+
     Args:
         logits: (n, 3, z, y, x) float, any precision; computed on in float32.
-        target: (n, z, y, x) int64: 0 background, 1 anterior, 2 posterior.
+        target: (n, z, y, x) int64: 0 background, 1 anterior, 2 posterior, ``WHOLE_ONLY``.
     """
     logits = logits.float()
-    cross_entropy = functional.cross_entropy(logits, target)
+    unknown = target == WHOLE_ONLY
+    if unknown.any():
+        logs = logits.log_softmax(dim=1)
+        logs = torch.cat((logs, logs[:, 1:].logsumexp(dim=1, keepdim=True)), dim=1)
+        cross_entropy = functional.nll_loss(logs, target)
+    else:
+        cross_entropy = functional.cross_entropy(logits, target)
     probability = logits.softmax(dim=1)[:, 1:]
-    truth = functional.one_hot(target, logits.shape[1])[..., 1:].movedim(-1, 1).to(probability.dtype)
+    truth = functional.one_hot(target, WHOLE_ONLY + 1)[..., 1:].movedim(-1, 1).to(probability.dtype)
     # The whole hippocampus counts beside its parts: where they meet is arbitrary, its outline is not.
     probability = torch.cat((probability, probability.sum(dim=1, keepdim=True)), dim=1)
-    truth = torch.cat((truth, truth.sum(dim=1, keepdim=True)), dim=1)
+    truth = torch.cat((truth[:, :2], truth.sum(dim=1, keepdim=True)), dim=1)
     space = (2, 3, 4)
     overlap = (probability * truth).sum(space)
     # One voxel is added on both sides of the fraction: a part outside the patch is no division by zero.
     dice = (2 * overlap + 1) / (probability.sum(space) + truth.sum(space) + 1)
-    return cross_entropy + 1 - dice.mean()
+    if not unknown.any():
+        return cross_entropy + 1 - dice.mean()
+    known = ~unknown.flatten(1).any(dim=1)
+    counted = torch.stack((known, known, torch.ones_like(known)), dim=1)
+    return cross_entropy + 1 - ((dice * counted).sum(dim=1) / counted.sum(dim=1)).mean()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from ..errors import TrainingError
 from ..preprocessing import Preprocessing
@@ -11,6 +11,31 @@ from .augmentation import Augmentation
 
 #: The network's region (z, y, x) in voxels of 1 mm.
 REGION_SHAPE = (48, 56, 40)
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """How a network that has learned already learns on.
+
+    Attributes:
+        decoder_epochs: Epochs at the start in which only the decoder learns.
+        encoder_rate: Learning rate of the first level, as a part of the decoder's; the levels between
+            rise geometrically.
+        anchor: Pull back to the starting weights, in place of the weight decay (L2-SP, Li et al., ICML 2018).
+        patience: Validations without improvement after which training ends; 0 never ends it early.
+    """
+
+    decoder_epochs: int = 5
+    encoder_rate: float = 0.1
+    anchor: float = 0.1
+    patience: int = 10
+
+    def __post_init__(self):
+        if min(self.decoder_epochs, self.anchor, self.patience) < 0 or not 0 <= self.encoder_rate <= 1:
+            raise TrainingError(
+                "A setting of the transfer learning is impossible.",
+                "Use values of 0 or more, and an encoder rate of at most 1.",
+            )
 
 
 @dataclass(frozen=True)
@@ -33,6 +58,7 @@ class Settings:
     weight_decay: float = 0.01
     ema_decay: float = 0.998
     validate_every: int = 1
+    transfer: Transfer | None = None
 
     def __post_init__(self):
         if not (min(self.batch_size, self.num_epochs, self.validate_every) >= 1 and self.learning_rate > 0):
@@ -52,5 +78,6 @@ class Settings:
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
         plain["preprocessing"] = self.preprocessing.to_dict()
         plain["augmentation"] = self.augmentation.to_dict()
+        plain["transfer"] = None if self.transfer is None else asdict(self.transfer)
         plain["region_shape"], plain["widths"] = list(self.region_shape), list(self.widths)
         return plain

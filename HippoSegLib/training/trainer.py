@@ -135,11 +135,11 @@ def train_3d_unet(
         "validation_cases": [case.name for case in held],
         "data_crc32": _checksum([*train, *held]),
     }
-    state = folder.load(record, resume)
-    if state is None:
-        folder.write_settings(record)
-    else:
+    state = loop.team.of_first(folder.load(record, resume) if loop.team.rank == 0 else None)
+    if state is not None:
         loop.restore(state)
+    elif loop.team.rank == 0:
+        folder.write_settings(record)
     loop.run(folder, progress or (lambda words, fraction: None), cancel or (lambda: False))
     return loop.finished(keep)
 
