@@ -1,0 +1,148 @@
+"""``hipposeg train`` from a folder of crops to a model that loads, and the export of a run."""
+
+import argparse
+import csv
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import torch
+from crops import write_folder
+
+from HippoSegLib.checkpoint import load_model, save_model
+from HippoSegLib.errors import InputError, OutputError, TrainingError
+from HippoSegLib.training import export
+from HippoSegLib.training.cases import load_cases, split_by_subject
+from HippoSegLib.training.command import add_arguments, run
+from HippoSegLib.training.evaluation import Evaluator, summary
+from HippoSegLib.unet3d import UNet3D
+
+
+def arguments(*words):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return parser.parse_args([str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A model folder of a very short training on six made-up crops of three subjects."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("command")
+    write_folder(folder / "crops", range(1, 7), shape=(40, 52, 36))
+    words = (folder / "crops", "-o", folder / "model", "--folds", 3, "--fold", 1, "--epochs", 1)
+    options = ("--batch-size", 4, "--seed", 2, "--preprocessing", "plain", "--device", "cpu", "--threads", 1)
+    assert run(arguments(*words, *options)) == 0
+    return folder
+
+
+def test_card_says_what_was_trained_on_what(trained):
+    card = json.loads((trained / "model" / "card.json").read_text())
+    cases = load_cases(trained / "crops")
+    held = [cases[i].name for i in split_by_subject([c.subject for c in cases], 3, 2)[1]]
+    assert card["training"]["validation_cases"] == held and len(held) == 2
+    assert sorted(card["training"]["train_cases"] + held) == [c.name for c in cases]
+    assert card["training"]["seed"] == 2 and card["training"]["epochs_done"] == 1
+    assert card["region_size"] == [48, 56, 40] and card["spacing_mm"] == 1.0
+    assert [one["step"] for one in card["preprocessing"]["channels"][0]] == ["min_max"]
+    command = card["training"]["command"]
+    assert command.startswith("hipposeg train crops -o model --folds 3 --fold 1 --seed 2")
+    assert str(trained) not in json.dumps(card)  # no places of this machine
+
+
+def test_the_cards_command_can_be_given_again(trained):
+    command = json.loads((trained / "model" / "card.json").read_text())["training"]["command"]
+    again = arguments(*command.split()[2:])
+    assert (again.fold, again.seed, again.epochs, again.preprocessing) == (1, 2, 1, "plain")
+
+
+def test_weights_are_small_and_load_without_code(trained):
+    path = trained / "model" / "segmenter.pt"
+    weights = torch.load(path, weights_only=True)
+    assert {value.dtype for value in weights.values()} == {torch.float16}
+    card = json.loads((trained / "model" / "card.json").read_text())
+    assert card["sha256"]["segmenter.pt"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert sum(value.numel() for value in weights.values()) == card["parameters"] <= 2_000_000
+    assert path.stat().st_size < 8_000_000
+
+
+def test_figures_are_those_of_the_written_weights(trained):
+    card = json.loads((trained / "model" / "card.json").read_text())
+    model = UNet3D(1, 3, card["widths"]).eval()
+    weights = torch.load(trained / "model" / "segmenter.pt", weights_only=True)
+    model.load_state_dict({name: value.float() for name, value in weights.items()})
+    cases = [c for c in load_cases(trained / "crops") if c.name in card["training"]["validation_cases"]]
+    from HippoSegLib.preprocessing import Preprocessing
+
+    rows = Evaluator(cases, tuple(card["region_size"]), Preprocessing.named("plain"))(model)
+    assert card["metrics"] == {"held_out_dice": summary(rows), "cases": 2}
+    with (trained / "model" / "held_out.csv").open(newline="") as file:
+        for row, written in zip(rows, csv.DictReader(file), strict=True):
+            assert written["case"] == row["case"]
+            assert float(written["whole"]) == pytest.approx(row["whole"], abs=1e-5)
+
+
+def test_the_model_loads_where_inference_loads_it(trained, tmp_path):
+    part = json.loads((trained / "model" / "card.json").read_text())
+    save_model(tmp_path / "mine", {"segmenter": part}, trained / "model" / "segmenter.pt")
+    model = load_model(tmp_path / "mine")
+    with torch.inference_mode():
+        assert model.segmenter(torch.zeros(1, 1, 48, 56, 40)).shape == (1, 3, 48, 56, 40)
+
+
+def test_a_model_is_not_overwritten(trained):
+    words = (trained / "crops", "-o", trained / "model", "--folds", 3)
+    with pytest.raises(OutputError, match="already holds a model"):
+        run(arguments(*words))
+    with pytest.raises(OutputError, match="already holds a model"):
+        export.main([str(trained / "model" / "run"), "-o", str(trained / "model")])
+
+
+def test_export_of_a_run(trained, tmp_path, capsys):
+    run_dir = trained / "model" / "run"
+    assert export.main([str(run_dir), "-o", str(tmp_path / "out"), "--data", str(trained / "crops")]) == 0
+    assert "epoch 1 of 1" in capsys.readouterr().out
+    one, two = (json.loads((f / "card.json").read_text()) for f in (trained / "model", tmp_path / "out"))
+    assert one == two
+    assert (tmp_path / "out" / "segmenter.pt").exists() and not list((tmp_path / "out").glob("*.part"))
+    with pytest.raises(TrainingError, match="no training run"):
+        export.main([str(tmp_path), "-o", str(tmp_path / "other")])
+
+
+def test_impossible_commands(trained, tmp_path):
+    with pytest.raises(TrainingError, match="no fold 5 of 5"):
+        run(arguments(trained / "crops", "-o", tmp_path / "m", "--fold", 5))
+    with pytest.raises(TrainingError, match="cannot be split into 5 folds"):
+        run(arguments(trained / "crops", "-o", tmp_path / "m"))
+    with pytest.raises(InputError, match="no images"):
+        run(arguments(tmp_path, "-o", tmp_path / "m"))
+    with pytest.raises(InputError, match="none of the heads"):
+        run(arguments(trained / "crops", "-o", tmp_path / "m", "--folds", 3, "--hosts", tmp_path))
+    assert not (tmp_path / "m" / "segmenter.pt").exists()
+
+
+@pytest.mark.slow
+def test_real_crops_are_learned(data_dir, tmp_path):
+    """A few minutes of training on real crops is far from chance on subjects it has not seen."""
+    from HippoSegLib.training import train_3d_unet
+    from HippoSegLib.training.settings import REGION_SHAPE
+
+    cases = load_cases(data_dir / "msd_hippocampus")
+    held = split_by_subject([c.subject for c in cases], 20)[0][:6]
+    train = [c for i, c in enumerate(cases) if i not in held][::6]
+    train = [c for c in train if c.subject not in {cases[i].subject for i in held}]
+    model = train_3d_unet(
+        [c.image for c in train],
+        [c.label for c in train],
+        0.004,
+        2,
+        5,
+        validation=[cases[i] for i in held],
+        subject_ids=[c.subject for c in train],
+        validate_every=5,
+        widths=(8, 16, 32),
+        device="cpu",
+    )
+    assert model.history[-1]["val_whole"] > 0.5
+    assert np.isfinite(model.history[-1]["train_loss"]) and REGION_SHAPE == (48, 56, 40)
