@@ -1,0 +1,155 @@
+"""Makes the pictures of panel and views under Resources/Screenshots, on the test bed and labelled so.
+
+usage: python Testing/slicer/screenshots.py [FOLDER]
+Also writes the sample's thumbnail for the Sample Data module, HippoSeg/Resources/Icons/HippoSegSample.png.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(HERE), str(HERE / "testbed"), str(ROOT / "HippoSeg"), str(ROOT)]
+
+import application  # noqa: E402
+import numpy as np  # noqa: E402
+from PIL import Image, ImageDraw, ImageFont  # noqa: E402
+
+LABEL = "Rendered by HippoSeg's test bed (slicer-core), not by the 3D Slicer application"
+THUMBNAIL = ROOT / "HippoSeg" / "Resources" / "Icons" / "HippoSegSample.png"
+
+
+def labelled(picture: Image.Image) -> Image.Image:
+    """The picture with a line below that says what made it, wrapped to its width."""
+    font = ImageFont.load_default(size=13)
+    words, lines = LABEL.split(), [""]
+    for word in words:
+        longer = f"{lines[-1]} {word}".strip()
+        if font.getlength(longer) > picture.width - 16:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    result = Image.new("RGB", (picture.width, picture.height + 18 * len(lines) + 8), (40, 40, 40))
+    result.paste(picture, (0, 0))
+    pen = ImageDraw.Draw(result)
+    for number, line in enumerate(lines):
+        pen.text((8, picture.height + 4 + 18 * number), line, fill=(230, 230, 230), font=font)
+    return result
+
+
+def save(picture: Image.Image, path: pathlib.Path) -> None:
+    """Write a small PNG: few colours are enough for a panel and for grey slices with two tints."""
+    labelled(picture).quantize(255, dither=Image.Dither.NONE).save(path, optimize=True)
+    print(f"{path.name}: {path.stat().st_size // 1024} KiB")
+
+
+def of_widget(widget) -> Image.Image:
+    """A picture of a widget as it is now."""
+    image = application.grab(widget).convertToFormat(application.qt.QImage.Format_RGB888)
+    data = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
+    return Image.fromarray(data[:, : 3 * image.width()].reshape(image.height(), image.width(), 3))
+
+
+def of_views(volume, center) -> Image.Image:
+    """Axial, sagittal and coronal slice and the 3D view in two rows."""
+    import rendering
+
+    views = [
+        rendering.SliceView("Red", "Axial", volume, center),
+        rendering.ThreeDView(),
+        rendering.SliceView("Green", "Coronal", volume, center),
+        rendering.SliceView("Yellow", "Sagittal", volume, center),
+    ]
+    arrays = [view.array() for view in views]
+    gap = np.zeros((arrays[0].shape[0], 4, 3), np.uint8)
+    rows = [np.hstack([arrays[i], gap, arrays[i + 1]]) for i in (0, 2)]
+    return Image.fromarray(np.vstack([rows[0], np.zeros((4, rows[0].shape[1], 3), np.uint8), rows[1]]))
+
+
+class FirstUse:
+    """An installer on a machine where everything is missing."""
+
+    def missing(self):
+        from HippoSegLib.dependencies import PACKAGES
+
+        return list(PACKAGES)
+
+
+def main(folder: pathlib.Path) -> None:
+    """Go through the panel's states with the shipped model and sample."""
+    app = application.start()
+    import slicer
+    from HippoSegSlicer.inputvolume import localToWorld
+    from HippoSegSlicer.logic import Logic
+    from HippoSegSlicer.sampledata import NODE_NAME, sampleFile
+    from panelbed import Answers, NothingMissing, PanelUnderTest
+
+    folder.mkdir(parents=True, exist_ok=True)
+    logic = Logic()
+    first = PanelUnderTest(application, logic, Answers(), FirstUse())
+    save(of_widget(first.window), folder / "panel-first-use.png")
+    first.close()
+
+    panel = PanelUnderTest(application, logic, Answers(), NothingMissing())
+    save(of_widget(panel.window), folder / "panel-empty.png")
+    volume = slicer.util.loadVolume(str(sampleFile()), {"name": NODE_NAME})
+    panel.parameters.inputVolume = volume
+    panel.panel.enter()
+    application.waitFor(lambda: "Automatic" in panel.ui.deviceLabel.text)
+    save(of_widget(panel.window), folder / "panel-ready.png")
+
+    running: list[Image.Image] = []
+
+    def on_progress(job, stage, fraction):
+        if stage.startswith("Segmenting"):
+            running.append(of_widget(panel.window))
+
+    logic.progress.connect(on_progress)
+    panel.click("segmentButton")
+    panel.wait(240)
+    assert panel.result is not None, panel.ui.messageLabel.text
+    save(running[-1], folder / "panel-running.png")
+    save(of_widget(panel.window), folder / "panel-done.png")
+
+    bounds, center = [0.0] * 6, [0.0] * 3
+    panel.result.GetSegmentation().GetBounds(bounds)
+    middle = np.array(bounds).reshape(3, 2).mean(axis=1)
+    center = localToWorld(volume, middle * (-1, -1, 1))
+    # Off the middle plane, so that the sagittal slice passes through a hippocampus.
+    left = np.array(panel.result.GetSegmentCenterRAS("HippoSeg_17"))
+    save(of_views(volume, [left[0], center[1], center[2]]), folder / "result.png")
+    thumbnail(volume, center)
+
+    panel.open("preprocessingButton")
+    panel.click("claheCheckBox")
+    panel.ui.resultsButton.collapsed = True
+    app.processEvents()
+    save(of_widget(panel.window), folder / "panel-preprocessing.png")
+    panel.click("resetButton")
+    panel.ui.preprocessingButton.collapsed = True
+
+    noise = np.random.default_rng(0).normal(100, 10, (64, 64, 64)).astype(np.float32)
+    panel.parameters.inputVolume = slicer.util.addVolumeFromArray(
+        noise, np.diag([-3.0, -3, 3, 1]), "not a head"
+    )
+    panel.click("segmentButton")
+    panel.wait(240)
+    assert panel.result is None
+    app.processEvents()
+    save(of_widget(panel.window), folder / "panel-not-found.png")
+    panel.close()
+    logic.close()
+
+
+def thumbnail(volume, center) -> None:
+    """An axial slice of the sample with its hippocampi, 260 x 280."""
+    import rendering
+
+    view = rendering.SliceView("Thumbnail", "Axial", volume, center, fieldOfView=190.0, size=280)
+    Image.fromarray(view.array()[:, 10:270]).quantize(128).save(THUMBNAIL, optimize=True)
+
+
+if __name__ == "__main__":
+    main(pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "Resources" / "Screenshots")

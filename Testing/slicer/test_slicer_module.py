@@ -1,0 +1,153 @@
+"""The module as Slicer loads it: quick, importing nothing heavy, with texts, sample data and self-test."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+
+import pytest
+from panelbed import ROOT
+
+MODULE = ROOT / "HippoSeg" / "HippoSeg.py"
+SCRIPTS = sorted((ROOT / "HippoSeg").rglob("*.py"))
+
+LOADING = """
+import sys, time, types
+sys.path.insert(0, sys.argv[1])
+import application
+application.start()
+import importlib.util
+before = set(sys.modules)
+start = time.perf_counter()
+spec = importlib.util.spec_from_file_location("HippoSeg", sys.argv[2])
+module = importlib.util.module_from_spec(spec)
+sys.modules["HippoSeg"] = module
+spec.loader.exec_module(module)
+parent = types.SimpleNamespace(path=sys.argv[2], title="", categories=[], dependencies=[], icon=None)
+module.HippoSeg(parent)
+print("milliseconds", 1000 * (time.perf_counter() - start))
+print("modules", *sorted(set(sys.modules) - before))
+print("title", parent.title, "|", parent.categories, "|", parent.helpText, parent.acknowledgementText)
+"""
+
+
+@pytest.fixture(scope="module")
+def loading(testbed):
+    """What loading the module in a fresh process costs and brings, the quickest of three times."""
+    folder = ROOT / "Testing" / "slicer" / "testbed"
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", LOADING, str(folder), str(MODULE)],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for _ in range(3)
+    ]
+    return min(runs, key=lambda text: float(re.search(r"milliseconds (\S+)", text)[1]))
+
+
+def test_loading_adds_less_than_50_ms(loading):
+    assert float(re.search(r"milliseconds (\S+)", loading)[1]) < 50
+
+
+def test_loading_imports_nothing_heavy(loading):
+    modules = re.search(r"modules (.*)", loading)[1].split()
+    heavy = [
+        m
+        for m in modules
+        if m.split(".")[0] in ("torch", "skimage", "pywt", "SimpleITK", "scipy", "HippoSegLib")
+    ]
+    assert heavy == [] and modules == ["HippoSeg"]
+
+
+def test_help_and_acknowledgement(loading):
+    for words in ("Not for clinical use", "10.1109/access.2025.3577266", "Segmentation", "CC-BY-SA"):
+        assert words in loading
+
+
+def test_file_scope_imports_are_of_slicer_and_the_standard_library_only():
+    allowed = set(sys.stdlib_module_names) | {"slicer", "qt", "ctk", "vtk", "numpy", "scipy", "SimpleITK"}
+    allowed |= {"HippoSegLib", "HippoSegSlicer"}
+    for path in SCRIPTS:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [node.module]
+            assert not [n for n in names if n.split(".")[0] not in allowed], path.name
+
+
+def test_the_library_knows_nothing_of_slicer():
+    for path in sorted((ROOT / "HippoSegLib").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            roots = {name.split(".")[0] for name in names}
+            assert not roots & {"slicer", "qt", "ctk", "vtk", "HippoSegSlicer"}, path.name
+
+
+def test_texts_that_a_user_sees_can_be_translated():
+    """Every text assigned to a widget goes through the translation function."""
+    shown = re.compile(r"\.(text|toolTip|windowTitle|informativeText) = (?!.*_\()(f?\"[^\"]*[a-z]{3})")
+    for path in SCRIPTS:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            assert not shown.search(line) or '"HippoSeg"' in line, f"{path.name}: {line}"
+
+
+def test_the_form_is_wired_and_names_only_known_widgets():
+    root = ET.parse(ROOT / "HippoSeg" / "Resources" / "UI" / "HippoSeg.ui").getroot()
+    custom = {one.findtext("class") for one in root.iter("customwidget")}
+    used = {w.get("class") for w in root.iter("widget") if w.get("class").startswith(("ctk", "qMRML"))}
+    assert used == custom
+    wired = {c.findtext("receiver") for c in root.iter("connection")}
+    selectors = {w.get("name") for w in root.iter("widget") if w.get("class") == "qMRMLNodeComboBox"}
+    assert selectors <= wired
+
+
+@pytest.fixture
+def loaded(testbed, scene):
+    """The module, loaded as Slicer does it."""
+    python, instance, widget, panel = testbed.loadModule(str(MODULE))
+    yield python, instance, widget, panel
+    widget.cleanup()
+    panel.close()
+
+
+def test_sample_data_is_registered_and_loads_offline(loaded, testbed):
+    import slicer
+    from HippoSegSlicer.sampledata import SHA256, sampleFile
+
+    _python, _instance, widget, _panel = loaded
+    assert hashlib.sha256(sampleFile().read_bytes()).hexdigest() == SHA256
+    sources = sys.modules["SampleData"].SampleDataLogic.sources
+    sources.clear()
+    slicer.app.startupCompleted.emit()
+    (source,) = sources["HippoSeg"]
+    assert source["uris"].startswith("file://") and source["checksums"] == f"SHA256:{SHA256}"
+    picture = testbed.qt.QImage(source["thumbnailFileName"])
+    assert (picture.width(), picture.height()) == (260, 280)
+    node = sys.modules["SampleData"].SampleDataLogic().downloadSample(source["sampleName"])
+    assert node.GetClassName() == "vtkMRMLScalarVolumeNode"
+    widget.panel.inputs.chooseShownVolume()
+
+
+def test_entering_and_leaving_leaves_nothing_behind(loaded):
+    import psutil
+
+    _python, _instance, widget, _panel = loaded
+    widget.enter()
+    worker = widget.logic.jobs.worker
+    process = psutil.Process(worker.processId)
+    widget.cleanup()
+    gone, alive = psutil.wait_procs([process], timeout=5)
+    assert not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
+    assert not worker.folder
