@@ -52,15 +52,21 @@ def of_widget(widget) -> Image.Image:
     return Image.fromarray(data[:, : 3 * image.width()].reshape(image.height(), image.width(), 3))
 
 
-def of_views(volume, center) -> Image.Image:
-    """Axial, sagittal and coronal slice and the 3D view in two rows."""
+def of_views(volume, node) -> Image.Image:
+    """Axial slice, 3D view, coronal and sagittal slice of a result, in two rows."""
     import rendering
 
+    bounds = [0.0] * 6
+    node.GetRASBounds(bounds)
+    middle = np.array(bounds).reshape(3, 2).mean(axis=1)
+    # Off the middle plane, so that the sagittal slice passes through a hippocampus.
+    left = np.array(node.GetSegmentCenterRAS("HippoSeg_17"))
+    center = [middle[0], left[1], left[2]]
     views = [
         rendering.SliceView("Red", "Axial", volume, center),
-        rendering.ThreeDView(),
+        rendering.ThreeDView(bounds),
         rendering.SliceView("Green", "Coronal", volume, center),
-        rendering.SliceView("Yellow", "Sagittal", volume, center),
+        rendering.SliceView("Yellow", "Sagittal", volume, left),
     ]
     arrays = [view.array() for view in views]
     gap = np.zeros((arrays[0].shape[0], 4, 3), np.uint8)
@@ -81,7 +87,6 @@ def main(folder: pathlib.Path) -> None:
     """Go through the panel's states with the shipped model and sample."""
     app = application.start()
     import slicer
-    from HippoSegSlicer.inputvolume import localToWorld
     from HippoSegSlicer.logic import Logic
     from HippoSegSlicer.sampledata import NODE_NAME, sampleFile
     from panelbed import Answers, NothingMissing, PanelUnderTest
@@ -113,14 +118,8 @@ def main(folder: pathlib.Path) -> None:
     save(running[-1], folder / "panel-running.png")
     save(of_widget(panel.window), folder / "panel-done.png")
 
-    bounds, center = [0.0] * 6, [0.0] * 3
-    panel.result.GetSegmentation().GetBounds(bounds)
-    middle = np.array(bounds).reshape(3, 2).mean(axis=1)
-    center = localToWorld(volume, middle * (-1, -1, 1))
-    # Off the middle plane, so that the sagittal slice passes through a hippocampus.
-    left = np.array(panel.result.GetSegmentCenterRAS("HippoSeg_17"))
-    save(of_views(volume, [left[0], center[1], center[2]]), folder / "result.png")
-    thumbnail(volume, center)
+    save(of_views(volume, panel.result), folder / "result.png")
+    thumbnail(volume, panel.result)
 
     panel.open("preprocessingButton")
     panel.click("claheCheckBox")
@@ -143,10 +142,11 @@ def main(folder: pathlib.Path) -> None:
     logic.close()
 
 
-def thumbnail(volume, center) -> None:
+def thumbnail(volume, node) -> None:
     """An axial slice of the sample with its hippocampi, 260 x 280."""
     import rendering
 
+    center = [0.0, *np.array(node.GetSegmentCenterRAS("HippoSeg_17"))[1:]]
     view = rendering.SliceView("Thumbnail", "Axial", volume, center, fieldOfView=190.0, size=280)
     Image.fromarray(view.array()[:, 10:270]).quantize(128).save(THUMBNAIL, optimize=True)
 

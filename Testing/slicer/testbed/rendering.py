@@ -103,9 +103,14 @@ class SliceView(_View):
 
 
 class ThreeDView(_View):
-    """A 3D view, aimed at what is shown."""
+    """A 3D view, aimed at a box.
 
-    def __init__(self, azimuth=150.0, elevation=25.0, size=420):
+    Args:
+        bounds: World RAS mm (x, x, y, y, z, z) of what is to be seen.
+        direction: World RAS direction from what is seen to the eye.
+    """
+
+    def __init__(self, bounds, direction=(0.35, 1.0, 0.55), size=420):
         super().__init__(size, size)
         node = slicer.vtkMRMLViewNode()
         node.SetName("View1")
@@ -116,11 +121,14 @@ class ThreeDView(_View):
         self._manage(slicer.vtkMRMLThreeDViewDisplayableManagerFactory.GetInstance(), THREE_D_MANAGERS, node)
         node.SetBoxVisible(False)
         node.SetAxisLabelsVisible(False)
+        node.SetOrientationMarkerType(slicer.vtkMRMLAbstractViewNode.OrientationMarkerTypeAxes)
         self.renderer.SetBackground(0.76, 0.76, 0.91)
         self.renderer.SetBackground2(0.45, 0.47, 0.75)
         self.renderer.GradientBackgroundOn()
-        self.renderer.ResetCamera()
-        self.renderer.GetActiveCamera().Azimuth(azimuth)
-        self.renderer.GetActiveCamera().Elevation(elevation)
-        self.renderer.ResetCamera()
-        self.renderer.GetActiveCamera().Zoom(1.3)
+        eye = self.renderer.GetActiveCamera()
+        center = np.array(bounds).reshape(3, 2).mean(axis=1)
+        eye.SetFocalPoint(*center)
+        eye.SetPosition(*(center + 200 * np.array(direction)))
+        eye.SetViewUp(0, 0, 1)
+        self.renderer.ResetCamera(bounds)
+        eye.Zoom(1.05)

@@ -1,0 +1,188 @@
+"""The panel and the console on the real core: the shipped model, the shipped sample, the command line beside."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from panelbed import ROOT, Answers, NothingMissing, PanelUnderTest, masks
+
+pytest.importorskip("torch")
+
+SAMPLE = ROOT / "Resources" / "SampleData" / "hipposeg_sample_T1.nii.gz"
+
+
+@pytest.fixture(scope="module")
+def real_worker():
+    """One warm worker with the real core for all tests here."""
+    from HippoSegSlicer.workerprocess import WorkerProcess
+
+    worker = WorkerProcess(libraryFolder=str(ROOT))
+    yield worker
+    worker.close()
+
+
+@pytest.fixture
+def real_logic(scene, real_worker):
+    from HippoSegSlicer.logic import Logic
+
+    logic = Logic(real_worker)
+    yield logic
+    logic.removeObservers()
+    while real_worker.isBusy and not logic.isBusy:
+        logic.poll(wait=0.05)
+    if logic.isBusy:
+        logic.close()
+
+
+@pytest.fixture
+def sample(scene):
+    import slicer
+
+    return slicer.util.loadVolume(str(SAMPLE))
+
+
+@pytest.fixture(scope="module")
+def command_line(tmp_path_factory):
+    """What the command line makes of the sample."""
+    out = tmp_path_factory.mktemp("command line")
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "HippoSegLib.cli",
+            "segment",
+            str(SAMPLE),
+            "-o",
+            str(out),
+            "--no-picture",
+            "-q",
+        ],
+        check=True,
+        cwd=ROOT,
+    )
+    return out
+
+
+def read(path) -> np.ndarray:
+    import SimpleITK as sitk
+
+    return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+
+
+def test_a_click_on_the_sample_gives_what_the_command_line_gives(testbed, real_logic, sample, command_line):
+    panel = PanelUnderTest(testbed, real_logic, Answers(), NothingMissing())
+    panel.parameters.inputVolume = sample
+    panel.segment()
+    assert panel.result is not None, panel.ui.messageLabel.text
+    expected = read(command_line / "hipposeg_sample_T1_hippocampus.nii.gz")
+    found = masks(panel.result, sample)
+    assert np.array_equal(found["Left hippocampus"], expected == 17)
+    assert np.array_equal(found["Right hippocampus"], expected == 53)
+    provenance = json.loads(panel.result.GetAttribute("HippoSeg.Provenance"))
+    text = (command_line / "hipposeg_sample_T1_hippocampus.json").read_text(encoding="utf-8")
+    assert provenance["model"] == json.loads(text)["model"]
+    # The second click finds the worker warm.
+    first = panel.logic.worker.processId
+    start = time.monotonic()
+    panel.segment()
+    warm = time.monotonic() - start
+    assert panel.logic.worker.processId == first and warm < 15
+    panel.click("pictureButton")
+    panel.wait()
+    assert not panel.ui.messageFrame.visible, panel.ui.messageLabel.text
+    panel.close()
+
+
+def test_the_console_measures_what_the_command_line_measures(real_logic, sample, command_line):
+    from HippoSegSlicer import console
+
+    node, row = console.segment(real_logic, sample, labelMap=True, output=None)
+    import slicer
+
+    labels = slicer.util.arrayFromVolume(node.GetNodeReference("HippoSeg.LabelMap"))
+    assert np.array_equal(labels, read(command_line / "hipposeg_sample_T1_hippocampus.nii.gz"))
+    with open(command_line / "hippocampus.csv", encoding="utf-8", newline="") as file:
+        (expected,) = csv.DictReader(file)
+    for name in ("left_mm3", "right_mm3", "total_mm3", "intracranial_mm3"):
+        if expected[name]:
+            assert f"{row[name]:.1f}" == expected[name]
+
+
+def test_a_folder_goes_on_after_a_scan_that_fails(real_logic, command_line, tmp_path):
+    from HippoSegSlicer import console
+
+    folder = tmp_path / "složka s mezerou"
+    folder.mkdir()
+    shutil.copy(SAMPLE, folder / "a.nii.gz")
+    (folder / "b.nii.gz").write_bytes(SAMPLE.read_bytes()[:20000])
+    (folder / "notes.txt").write_text("no scan")
+    lines = []
+    rows = console.segmentFolder(
+        real_logic, str(folder), str(tmp_path / "výstup"), picture=False, output=lines.append
+    )
+    assert [row["scan"] for row in rows] == ["a", "b"]
+    assert rows[0]["status"] == "ok" and rows[1]["status"].startswith("failed: ")
+    assert np.array_equal(
+        read(tmp_path / "výstup" / "a_hippocampus.nii.gz"),
+        read(command_line / "hipposeg_sample_T1_hippocampus.nii.gz"),
+    )
+    assert any("a: " in line for line in lines)
+
+
+def test_preview_is_what_the_network_sees(real_logic, sample, tmp_path):
+    import slicer
+    from HippoSegSlicer.jobs import PreviewJob
+
+    subprocess.run(
+        [sys.executable, "-m", "HippoSegLib.cli", "preprocess", str(SAMPLE), "-o", str(tmp_path)],
+        check=True,
+        cwd=ROOT,
+        capture_output=True,
+    )
+    nodes = real_logic.run(PreviewJob(sample, {}))
+    files = sorted(tmp_path.glob("*_channel*.nii.gz"))
+    assert len(nodes) == len(files) >= 2
+    for node in nodes:
+        side = node.GetAttribute("HippoSeg.Preview")
+        number = node.GetName().rsplit(" ", 1)[1]
+        (path,) = [f for f in files if f"_{side}_channel{number}" in f.name]
+        assert np.allclose(slicer.util.arrayFromVolume(node), read(path), atol=1e-6)
+
+
+@pytest.mark.parametrize("stage", ["Loading libraries", "Finding the hippocampi", "Segmenting"])
+def test_cancel_while_the_real_core_works(real_logic, sample, stage):
+    import slicer
+    from HippoSegSlicer.jobs import SegmentJob
+
+    from HippoSegLib.errors import Cancelled
+
+    if stage == "Loading libraries":
+        real_logic.worker.close()  # a cold start takes seconds, and can be cancelled all the same
+    times = []
+
+    def on_progress(job, words, fraction):
+        if words == stage and not times:
+            times.append(time.monotonic())
+            real_logic.cancel()
+
+    real_logic.progress.connect(on_progress)
+    before = slicer.mrmlScene.GetNumberOfNodes()
+    with pytest.raises(Cancelled):
+        real_logic.run(SegmentJob(sample, {}))
+    assert time.monotonic() - times[0] < 1.0
+    assert slicer.mrmlScene.GetNumberOfNodes() == before
+    real_logic.progress.disconnect(on_progress)
+
+
+def test_the_self_test_that_also_runs_in_slicer(testbed, scene):
+    python, _instance, widget, window = testbed.loadModule(str(ROOT / "HippoSeg" / "HippoSeg.py"))
+    python.HippoSegTest().runTest()
+    widget.cleanup()
+    window.close()
