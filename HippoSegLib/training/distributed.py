@@ -20,7 +20,7 @@ from ..errors import TrainingError
 
 
 def start(device: str = "auto") -> str:
-    """Join the group that ``torchrun`` describes in the environment, if it does; return this process's device.
+    """Join the group that ``torchrun`` describes, if it does; return this process's device.
 
     Raises:
         TrainingError: The other processes cannot be reached.
