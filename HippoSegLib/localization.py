@@ -1,6 +1,6 @@
 """Head in, position and pose of both hippocampi out, without registration.
 
-A small network looks at the whole head at 4 mm and answers, per voxel, outside / intracranial /
+A small network looks at the whole head at 6.5 mm and answers, per voxel, outside / intracranial /
 left / right hippocampus and the voxel's coordinates in the hippocampal frame (`frame.py`). A rigid
 fit to the coordinates gives the head's pose (registration by regression, Gopinath et al. 2024), the
 classes give the centres and the intracranial volume. Left and right are thus read from anatomy in
@@ -19,9 +19,27 @@ from .errors import NotFoundError
 from .frame import WORLD_RAS, Frame, fit_frame
 from .labels import SIDES
 
-GRID_SIZE = 64
-GRID_SPACING = 4.0
-COORDINATE_UNIT_MM = 50.0
+
+@dataclass(frozen=True)
+class CoarseGrid:
+    """What the localisation network sees: `size` voxels of `spacing` mm along each axis; its coordinates
+    come in units of `unit_mm`. A model's card states it."""
+
+    size: int = 40
+    spacing: float = 6.5
+    unit_mm: float = 50.0
+
+    def axis(self) -> np.ndarray:
+        """mm of the voxel centres along one axis, about the grid's centre."""
+        return (np.arange(self.size) - (self.size - 1) / 2) * self.spacing
+
+    def points(self, centre: np.ndarray) -> np.ndarray:
+        """LPS mm (n, n, n, 3) of the voxels of the grid about `centre`, indexed (z, y, x)."""
+        z, y, x = np.meshgrid(self.axis(), self.axis(), self.axis(), indexing="ij")
+        return np.stack([x, y, z], axis=-1) @ WORLD_RAS.T + centre
+
+
+GRID = CoarseGrid()
 #: Mean distance of a hippocampus from the mid-plane, mm (half of 49 mm in the training heads).
 HALF_DISTANCE = 24.5
 #: Soft volume under which the coarse network does not claim to see a hippocampus, mm³.
@@ -68,19 +86,19 @@ class Localization:
         return self.frame.to_world([x, 0.0, 0.0])
 
 
-def coarse_image(image: sitk.Image, centre: np.ndarray) -> np.ndarray:
-    """The head on the coarse grid about `centre` (LPS mm): (64, 64, 64) float32, scaled to 0..1.5.
+def coarse_image(image: sitk.Image, centre: np.ndarray, grid: CoarseGrid = GRID) -> np.ndarray:
+    """The head on the coarse grid about `centre` (LPS mm): (n, n, n) float32, scaled to 0..1.5.
 
     `image` is already thinned by :func:`shrink`; outside its field of view the grid is 0.
     """
-    origin = centre + WORLD_RAS @ np.full(3, -(GRID_SIZE - 1) / 2 * GRID_SPACING)
+    origin = centre + WORLD_RAS @ np.full(3, grid.axis()[0])
     resampled = sitk.Resample(
         image,
-        [GRID_SIZE] * 3,
+        [grid.size] * 3,
         sitk.Transform(),
         sitk.sitkLinear,
         origin.tolist(),
-        [GRID_SPACING] * 3,
+        [grid.spacing] * 3,
         WORLD_RAS.ravel().tolist(),
         0.0,
         sitk.sitkFloat32,
@@ -91,10 +109,10 @@ def coarse_image(image: sitk.Image, centre: np.ndarray) -> np.ndarray:
     return np.clip(array / max(top, 1e-6), 0, 1.5)
 
 
-def shrink(image: sitk.Image) -> sitk.Image:
+def shrink(image: sitk.Image, grid: CoarseGrid = GRID) -> sitk.Image:
     """Average blocks of voxels to at most the coarse spacing; float32, background at 0."""
     factors = [
-        max(1, min(int(GRID_SPACING // s), n))
+        max(1, min(int(grid.spacing // s), n))
         for s, n in zip(image.GetSpacing(), image.GetSize(), strict=True)
     ]
     small = sitk.Cast(sitk.BinShrink(image, factors), sitk.sitkFloat32)
@@ -104,7 +122,7 @@ def shrink(image: sitk.Image) -> sitk.Image:
     return small
 
 
-def _field_of_view_centre(small: sitk.Image) -> np.ndarray:
+def _field_of_view_centre(small: sitk.Image, grid: CoarseGrid) -> np.ndarray:
     """Centre of the field of view; along axes longer than the grid, centre of the foreground."""
     size = np.array(small.GetSize())
     corners = [
@@ -118,33 +136,26 @@ def _field_of_view_centre(small: sitk.Image) -> np.ndarray:
     if len(index):
         matrix = np.array(small.GetDirection()).reshape(3, 3) * np.array(small.GetSpacing())
         foreground = matrix @ index.mean(axis=0) + np.array(small.GetOrigin())
-        too_long = np.ptp(corners, axis=0) > GRID_SIZE * GRID_SPACING + 1
+        too_long = np.ptp(corners, axis=0) > grid.size * grid.spacing + 1
         centre = np.where(too_long, foreground, centre)
     return centre
 
 
-def grid_points(centre: np.ndarray) -> np.ndarray:
-    """LPS mm (n, n, n, 3) of the coarse voxels about `centre`, indexed (z, y, x)."""
-    axis = (np.arange(GRID_SIZE) - (GRID_SIZE - 1) / 2) * GRID_SPACING
-    z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
-    return np.stack([x, y, z], axis=-1) @ WORLD_RAS.T + centre
-
-
-def _cut_area(small: sitk.Image, centre: np.ndarray, intracranial: np.ndarray) -> float:
+def _cut_area(small: sitk.Image, points: np.ndarray, spacing: float, intracranial: np.ndarray) -> float:
     """Area in mm² over which the intracranial space ends at the edge of the field of view."""
     matrix = np.array(small.GetDirection()).reshape(3, 3) * np.array(small.GetSpacing())
-    index = (grid_points(centre) - np.array(small.GetOrigin())) @ np.linalg.inv(matrix).T
+    index = (points - np.array(small.GetOrigin())) @ np.linalg.inv(matrix).T
     inside = ((index >= -0.5) & (index <= np.array(small.GetSize()) - 0.5)).all(axis=-1)
     edge = ndimage.binary_dilation(~inside) & inside
-    return float((edge & intracranial).sum() * GRID_SPACING**2)
+    return float((edge & intracranial).sum() * spacing**2)
 
 
-def interpret(output: np.ndarray, centre: np.ndarray) -> Localization:
+def interpret(output: np.ndarray, centre: np.ndarray, grid: CoarseGrid = GRID) -> Localization:
     """Turn the network's answer into positions.
 
     Args:
         output: (7, n, n, n) float32: four class logits, three coordinates in units of
-            `COORDINATE_UNIT_MM`.
+            `grid.unit_mm`.
         centre: (3,) LPS mm of the grid's centre.
 
     Raises:
@@ -155,14 +166,14 @@ def interpret(output: np.ndarray, centre: np.ndarray) -> Localization:
     p /= p.sum(axis=0)
     intracranial = p[1:].sum(axis=0)
     components, n = ndimage.label(intracranial > 0.5)
-    voxel = GRID_SPACING**3
+    voxel = grid.spacing**3
     if n:
         sizes = np.bincount(components.ravel())[1:]
         head = components == 1 + int(np.argmax(sizes))
     if not n or sizes.max() * voxel < MIN_INTRACRANIAL_MM3:
         raise NotFoundError("No head with a brain was recognised in this image.", REMEDY)
-    points = grid_points(centre)
-    world, coordinates = points[head], output[4:].reshape(3, *head.shape)[:, head].T * COORDINATE_UNIT_MM
+    points = grid.points(centre)
+    world, coordinates = points[head], output[4:].reshape(3, *head.shape)[:, head].T * grid.unit_mm
     # The deep brain, near the hippocampi, decides the pose there; the far cortex less.
     weights = np.exp(-((coordinates**2).sum(axis=1)) / (2 * 50.0**2)) + 1e-3
     frame, _ = fit_frame(world, coordinates, weights)
@@ -185,31 +196,34 @@ def interpret(output: np.ndarray, centre: np.ndarray) -> Localization:
     return result
 
 
-def localize(image: sitk.Image, network) -> Localization:
+def localize(image: sitk.Image, network, grid: CoarseGrid = GRID) -> Localization:
     """Find both hippocampi.
 
     Args:
         image: Scalar 3D head, stored in canonical axes (`images.canonical_axes`).
         network: The localisation `UNet3D`, in evaluation mode, on any device.
+        grid: The grid it was trained on.
 
     Raises:
         NotFoundError: The image shows no head that the network can read.
     """
     import torch
 
-    small = shrink(image)
-    centre = _field_of_view_centre(small)
+    small = shrink(image, grid)
+    centre = _field_of_view_centre(small, grid)
     device = next(network.parameters()).device
     for attempt in range(3):
-        array = coarse_image(small, centre)
+        array = coarse_image(small, centre, grid)
         with torch.inference_mode():
             output = network(torch.from_numpy(array).to(device)[None, None])[0].float().cpu().numpy()
-        found = interpret(output, centre)
+        found = interpret(output, centre, grid)
         # A head that a long field of view pushed to the grid's edge is looked at again.
         if attempt == 2 or np.abs(found.intracranial_centre - centre).max() < 48:
             break
         centre = found.intracranial_centre
-    found.intracranial_cut = _cut_area(small, centre, found.intracranial) > MAX_CUT_AREA_MM2
+    found.intracranial_cut = (
+        _cut_area(small, grid.points(centre), grid.spacing, found.intracranial) > MAX_CUT_AREA_MM2
+    )
     if found.misfit_mm > MAX_MISFIT_MM or not found.centres:
         raise NotFoundError("No hippocampus was found in this image.", REMEDY)
     return found

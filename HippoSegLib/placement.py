@@ -7,11 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 import SimpleITK as sitk
 
-from .errors import HippoSegError, InputError
+from .checkpoint import Model
+from .errors import InputError, NotFoundError
 from .flags import Flag
 from .frame import WORLD_RAS, Frame
 from .labels import SIDES
-from .localization import HALF_DISTANCE, Localization, localize
+from .localization import HALF_DISTANCE, CoarseGrid, Localization, localize
 from .regions import Region, region_about
 
 
@@ -34,7 +35,7 @@ def _inside(image: sitk.Image, point: np.ndarray, margin_mm: float = 0.0) -> boo
 
 
 def locate(
-    head: sitk.Image, localizer, given: dict[str, np.ndarray], flags: list[Flag]
+    head: sitk.Image, model: Model, given: dict[str, np.ndarray], flags: list[Flag]
 ) -> tuple[Localization, dict[str, np.ndarray]]:
     """Pose and, per side to be segmented, the centre in LPS mm; remarks are added to `flags`.
 
@@ -50,8 +51,10 @@ def locate(
     if "left" in given and "right" in given:
         _check_given_sides(given)
     try:
-        found = localize(head, localizer)
-    except HippoSegError:
+        card = model.card["localizer"]
+        grid = CoarseGrid(card["grid_size"], card["grid_spacing_mm"], card["coordinate_unit_mm"])
+        found = localize(head, model.localizer, grid)
+    except NotFoundError:
         if not given:
             raise
         # With the user's points the head need not be understood: the scanner's axes are its pose.

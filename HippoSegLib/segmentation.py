@@ -206,7 +206,7 @@ def _prepare(run, image, model, device, threads, region_side, given, preprocessi
         used = wanted if preprocessing is None else wanted.changed(preprocessing)
         if len(used.channels) != len(wanted.channels):
             raise InputError(
-                f"The model wants {len(wanted.channels)} channels, the preprocessing gives {len(used.channels)}.",
+                f"The preprocessing gives {len(used.channels)} channels, not {len(wanted.channels)} as wanted.",
                 "Change steps and parameters, not the number of channels.",
             )
         if region_side is None and model.localizer is None:
@@ -226,7 +226,7 @@ def _prepare(run, image, model, device, threads, region_side, given, preprocessi
             found = None
             regions = {region_side: whole_image_region(head, region_side, part)}
         else:
-            found, centres = locate(head, model.localizer, given, flags)
+            found, centres = locate(head, model, given, flags)
             regions = {
                 side: region_about(centre, found.frame.axes, side, part["region_size"], part["spacing_mm"])
                 for side, centre in centres.items()

@@ -13,6 +13,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..frame import WORLD_RAS, Frame, hippocampal_frame
+from ..localization import GRID
 
 LEFT, RIGHT = 17, 53
 #: The first id of everything outside the skull's inner surface (skull, skin, eyes, ...).
@@ -34,7 +35,7 @@ class LabelHead:
 class WeakHead:
     """A real head with a peer's masks, on a 2 mm grid: `channels` (4, z, y, x) float32 holds the
     image in 0..1, then fractions of intracranial, left and right hippocampus, all averaged over
-    4 mm; the rest as in `LabelHead`."""
+    a coarse voxel; the rest as in `LabelHead`."""
 
     channels: np.ndarray
     index_to_world: np.ndarray
@@ -75,7 +76,9 @@ def read_weak_head(image_path: Path, weak_stem: Path) -> WeakHead:
     stack = []
     for volume in (image, *masks):
         volume = sitk.DICOMOrient(volume, "RAS")
-        smooth = sitk.SmoothingRecursiveGaussian(volume, 1.7)  # about a 4 mm wide box
+        smooth = sitk.SmoothingRecursiveGaussian(
+            volume, 0.4 * GRID.spacing
+        )  # about the box of a coarse voxel
         stack.append(
             sitk.Resample(
                 smooth,

@@ -1,9 +1,9 @@
 """Train the localisation network on synthesised and weakly labelled coarse heads.
 
-    python -m HippoSegLib.training.localizer DATA -o runs/localizer --steps 4000
+    python -m HippoSegLib.training.localizer DATA -o runs/localizer --steps 3000
 
 DATA is a folder with `head_label_maps/` and, if wanted, `heads_unlabelled/`. The network sees a
-whole head at 4 mm and answers, per voxel: outside / intracranial / left / right hippocampus, and
+whole head at 6.5 mm and answers, per voxel: outside / intracranial / left / right hippocampus, and
 where the voxel lies in the hippocampal frame (registration by regression, Gopinath et al. 2024).
 """
 
@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..errors import NotFoundError
+from ..localization import GRID, interpret
 from ..unet3d import UNet3D
 from . import synthesis
 from .heads import read_label_head, read_weak_head
@@ -39,10 +40,10 @@ TRAIN_REAL_HEADS = tuple(("ds000011", f"sub-{i:02d}") for i in range(1, 8)) + tu
 )
 _WEAK_PREFIX = {"ds000011": "ds11", "ds002748_stripped": "ds2748"}
 
-WIDTHS = (8, 16, 32, 48, 40)
+WIDTHS = (8, 24, 48, 56)
 OUTPUTS = 7  # four classes and three coordinates
-#: Coordinates leave the network in units of this many mm.
-COORDINATE_UNIT_MM = 50.0
+#: The head's turn grows to its full range over this share of the steps.
+EASY_SHARE, EASY_DEGREES, MAX_DEGREES = 0.2, 10.0, 33.0
 
 
 def read_intensities(folder: Path) -> tuple[np.ndarray, synthesis.Intensities]:
@@ -95,7 +96,7 @@ def loss(output: torch.Tensor, fractions: torch.Tensor, coordinates: torch.Tenso
     # A sample without the structure (cut away) asks for an empty answer; the constant keeps it finite.
     dice = 1 - ((2 * overlap + 5) / (total + 5)).mean()
     inside = (fractions[:, 1:].sum(1, keepdim=True) > 0.5).float()
-    error = F.smooth_l1_loss(predicted, coordinates / COORDINATE_UNIT_MM, reduction="none", beta=0.1)
+    error = F.smooth_l1_loss(predicted, coordinates / GRID.unit_mm, reduction="none", beta=0.1)
     regression = (error * inside).sum() / (3 * inside.sum() + 1)
     return cross_entropy + dice + 2 * regression
 
@@ -113,8 +114,6 @@ def evaluate(
 ) -> dict[str, float]:
     """Errors on `count` heads: hippocampal centre (mm), frame origin (mm), sides swapped, sides missed,
     intracranial volume correlation. Centres count where the whole hippocampus is in view."""
-    from ..localization import interpret
-
     network.eval()
     centre, swapped, missed, unread, volumes, n = [], 0, 0, 0, [], 0
     for i in range(count):
@@ -126,12 +125,12 @@ def evaluate(
         except NotFoundError:
             unread += 1
             continue
-        volumes.append((found.intracranial_mm3, sample.fractions[1:].sum() * synthesis.SPACING**3))
-        axis = (np.arange(synthesis.SIZE) - (synthesis.SIZE - 1) / 2) * synthesis.SPACING
+        volumes.append((found.intracranial_mm3, sample.fractions[1:].sum() * GRID.spacing**3))
+        axis = GRID.axis()
         truth = {}
         for c, side in ((2, "left"), (3, "right")):
             f = sample.fractions[c]
-            if f.sum() * synthesis.SPACING**3 > 1500:
+            if f.sum() * GRID.spacing**3 > 1500:
                 ras = (
                     np.array([(f.sum((0, 1)) @ axis), (f.sum((0, 2)) @ axis), (f.sum((1, 2)) @ axis)])
                     / f.sum()
@@ -170,9 +169,9 @@ def _new_network() -> UNet3D:
 
 
 def train(
-    data: Path, run_dir: Path, *, steps=4000, batch_size=2, learning_rate=2e-3, seed=0, threads=1
+    data: Path, run_dir: Path, *, steps=3000, batch_size=4, learning_rate=3e-3, seed=0, threads=1
 ) -> None:
-    """Train, resuming from `run_dir` if a run was broken off there; writes `localizer.pt`, a log and a card part."""
+    """Train, resuming a run broken off in `run_dir`; writes `localizer.pt`, a log and a card part."""
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -193,7 +192,10 @@ def train(
         warm = min(1.0, (step + 1) / 100)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / steps)) + 1e-6
-        batch = _to_batch([source.sample(seed, step * batch_size + k) for k in range(batch_size)])
+        turn = EASY_DEGREES + (MAX_DEGREES - EASY_DEGREES) * min(1.0, step / (EASY_SHARE * steps))
+        batch = _to_batch(
+            [source.sample(seed, step * batch_size + k, max_degrees=turn) for k in range(batch_size)]
+        )
         with torch.autocast("cpu", torch.bfloat16):
             output = network(batch[0])
         value = loss(output, *batch[1:])
@@ -236,9 +238,9 @@ def export(
     card = {
         "task": "localisation",
         "widths": list(WIDTHS),
-        "grid_size": synthesis.SIZE,
-        "grid_spacing_mm": synthesis.SPACING,
-        "coordinate_unit_mm": COORDINATE_UNIT_MM,
+        "grid_size": GRID.size,
+        "grid_spacing_mm": GRID.spacing,
+        "coordinate_unit_mm": GRID.unit_mm,
         "trained_on": {
             "head_label_maps (Apache-2.0)": list(TRAIN_LABEL_MAPS),
             "heads_unlabelled (PDDL, CC0) with weak labels by hippodeep (MIT)": [
@@ -265,8 +267,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--batch-size", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()

@@ -17,10 +17,10 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from ..frame import WORLD_RAS
+from ..localization import GRID
 from .heads import EXTRACRANIAL_FROM, LEFT, RIGHT, LabelHead, WeakHead
 
-SIZE = 64
-SPACING = 4.0
+SIZE, SPACING = GRID.size, GRID.spacing
 #: Classes of the localisation network, as fractions of a voxel.
 OUTSIDE, INTRACRANIAL, LEFT_HIPPOCAMPUS, RIGHT_HIPPOCAMPUS = range(4)
 
@@ -66,14 +66,8 @@ def random_pose(rng: np.random.Generator, max_degrees: float) -> np.ndarray:
     return rotation @ stretch
 
 
-def _grid_mm() -> np.ndarray:
-    """(3, n, n, n) right-anterior-superior mm of the coarse voxels about the grid's centre, xyz first."""
-    axis = (np.arange(SIZE) - (SIZE - 1) / 2) * SPACING
-    z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
-    return np.stack([x, y, z]).astype(np.float32)
-
-
-_GRID = _grid_mm()
+#: (3, n, n, n) right-anterior-superior mm of the coarse voxels about the grid's centre, xyz first.
+_GRID = np.stack(np.meshgrid(*[GRID.axis()] * 3, indexing="ij")[::-1]).astype(np.float32)
 
 
 def _warp(rng: np.random.Generator, amplitude_mm: float) -> np.ndarray:
@@ -227,7 +221,7 @@ def _degrade(image, rng):
         )
     if rng.random() < 0.4:
         sigma = np.full(3, rng.uniform(0, 0.35))
-        sigma[rng.integers(3)] = rng.uniform(0, 0.9)
+        sigma[rng.integers(3)] = rng.uniform(0, 0.6)
         image = ndimage.gaussian_filter(image, sigma)
     image = normalise(image)
     if rng.random() < 0.6:
