@@ -28,8 +28,8 @@ def import_torch():
         raise DependencyError(
             "PyTorch is not installed or does not load"
             + (" (a library of it is missing)." if "DLL" in str(error) or ".so" in str(error) else "."),
-            "Install it (in Slicer: the PyTorch extension; elsewhere: pip install torch); on Windows also the "
-            "Microsoft Visual C++ runtime.",
+            "Install it (in Slicer: the PyTorch extension; elsewhere: pip install torch); on Windows also "
+            "the Microsoft Visual C++ runtime.",
         ) from error
     except OSError as error:
         raise DependencyError(

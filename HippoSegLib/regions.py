@@ -17,7 +17,7 @@ import SimpleITK as sitk
 
 @dataclass(frozen=True)
 class Region:
-    """Grid of one hippocampus: `size` in voxels (x, y, z), `spacing` mm, `origin` and `direction` as in SimpleITK."""
+    """Grid of one hippocampus: `size` in voxels (x, y, z), `spacing` mm; the rest as in SimpleITK."""
 
     side: str
     size: tuple[int, int, int]

@@ -206,7 +206,7 @@ def _prepare(run, image, model, device, threads, region_side, given, preprocessi
         used = wanted if preprocessing is None else wanted.changed(preprocessing)
         if len(used.channels) != len(wanted.channels):
             raise InputError(
-                f"The preprocessing gives {len(used.channels)} channels, not {len(wanted.channels)} as wanted.",
+                f"The model wants {len(wanted.channels)} channels, but is given {len(used.channels)}.",
                 "Change steps and parameters, not the number of channels.",
             )
         if region_side is None and model.localizer is None:

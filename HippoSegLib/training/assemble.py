@@ -20,8 +20,8 @@ from ..errors import ModelError
 #: What everything loaded at inference may come to.
 MAX_PARAMETERS, MAX_BYTES = 2_000_000, 8_000_000
 LICENCE = (
-    "Weights: CC-BY-SA 4.0, as the Medical Segmentation Decathlon crops they were trained on. The localiser was "
-    "trained on label maps (Apache-2.0) and public-domain heads (PDDL, CC0)."
+    "Weights: CC-BY-SA 4.0, as the Medical Segmentation Decathlon crops they were trained on. The localiser "
+    "was trained on label maps (Apache-2.0) and public-domain heads (PDDL, CC0)."
 )
 
 
@@ -42,7 +42,8 @@ def assemble(segmenter: Path, localizer: Path, folder: Path, title: str, figures
     parameters, size = sum(map(count, weights)), sum(path.stat().st_size for path in weights)
     if parameters > MAX_PARAMETERS or size > MAX_BYTES:
         raise ModelError(
-            f"The model has {parameters} parameters and {size} bytes, more than {MAX_PARAMETERS} and {MAX_BYTES}.",
+            f"The model has {parameters} parameters in {size} bytes; {MAX_PARAMETERS} and {MAX_BYTES} "
+            "are allowed.",
             "Make the networks narrower.",
         )
     card_part.pop("sha256", None)
