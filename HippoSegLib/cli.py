@@ -18,6 +18,7 @@ COMMANDS = {
     "info": ("HippoSegLib.commands.info", "print versions, devices and models"),
     "preprocess": ("HippoSegLib.commands.preprocess", "write what the network would see"),
     "evaluate": ("HippoSegLib.commands.evaluate", "compare with reference labels"),
+    "finetune": ("HippoSegLib.commands.finetune", "learn from a site's own labelled scans"),
     "train": ("HippoSegLib.training.command", "train a segmenter on labelled crops"),
 }
 

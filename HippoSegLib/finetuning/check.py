@@ -111,7 +111,7 @@ def _volumes(cases: Sequence[SiteCase]) -> None:
     middle = np.median([case.volume_mm3 for case in cases])
     for case, score in zip(cases, z, strict=True):
         if abs(score) > OUTLIER_Z and low <= case.volume_mm3 <= high:
-            text = f"The label's volume, {case.volume_mm3:.0f} mm³, is far from the site's median of {middle:.0f}."
+            text = f"The label has {case.volume_mm3:.0f} mm³, far from the site's median of {middle:.0f}."
             case.add(DOUBT, "volume_outlier", text)
 
 
@@ -120,10 +120,16 @@ def _agreement(cases: Sequence[SiteCase]) -> None:
     z = _robust_z(values, 0.03) if len(values) >= 4 else np.zeros(len(values))
     for case, score in zip(cases, z, strict=True):
         if case.base_dice < LEAST_DICE:
-            text = f"The base model finds the hippocampus elsewhere (Dice {case.base_dice:.2f}): is the label of this scan, and of the hippocampus?"
+            text = (
+                f"The base model finds the hippocampus elsewhere (Dice {case.base_dice:.2f}): is the label of "
+                "this scan, and of the hippocampus?"
+            )
             case.add(DOUBT, "disagreement", text)
         elif score < -OUTLIER_Z:
-            text = f"The base model agrees with the label much less than elsewhere (Dice {case.base_dice:.2f}, median {np.median(values):.2f})."
+            text = (
+                "The base model agrees with the label much less than elsewhere "
+                f"(Dice {case.base_dice:.2f}, median {np.median(values):.2f})."
+            )
             case.add(DOUBT, "disagreement", text)
 
 
@@ -214,14 +220,14 @@ def _site(cases: Sequence[SiteCase], found: Sequence[np.ndarray]) -> list[str]:
         difference, chance = belonging(found[chosen], labels)
         if chance > 0.01:
             words.append(
-                "The labels agree with what the base model finds in their own scans no better than with what it "
-                f"finds in other scans (Dice {difference:+.3f}): they seem to belong to other scans."
+                "The labels agree with what the base model finds in their own scans no better than with what "
+                f"it finds in other scans (Dice {difference:+.3f}): they seem to belong to other scans."
             )
     far = sum(case.base_dice < LEAST_DICE for case in cases)
     if cases and far > len(cases) / 2:
         words.append(
-            f"In {far} of {len(cases)} cases the label lies elsewhere than the hippocampus: the labels seem to be "
-            "of another structure."
+            f"In {far} of {len(cases)} cases the label lies elsewhere than the hippocampus: "
+            "the labels seem to be of another structure."
         )
     return words
 

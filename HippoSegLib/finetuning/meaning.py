@@ -35,7 +35,7 @@ class Meaning:
         """Parse a label map's text.
 
         Raises:
-            InputError: See `evaluation.labelmap.label_map`; also where names with and without a side are mixed.
+            InputError: See `evaluation.labelmap.label_map`; names with and without a side are mixed.
         """
         text = text.strip().lower()
         names = [entry.partition("=")[0].strip() for entry in text.split(",") if "=" in entry]
@@ -69,7 +69,7 @@ class Meaning:
         return label_map(",".join(f"{names[name.strip()]}={value}" for name, _, value in entries), side)
 
     def classes(self, array: np.ndarray, side: str) -> np.ndarray:
-        """Classes of one side: uint8, 0 background, 1 anterior, 2 posterior, 3 hippocampus of unknown part."""
+        """Classes of one side: uint8; 1 anterior, 2 posterior, 3 hippocampus of unknown part."""
         meaning = self.of_side(side)
         result = np.zeros(array.shape, np.uint8)
         if side in meaning.values:

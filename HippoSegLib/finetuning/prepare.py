@@ -20,7 +20,6 @@ from ..evaluation.grids import refuse_other_world, same_grid
 from ..evaluation.labelmap import read_labels
 from ..images import canonical_axes, check_image, read_scan
 from ..labels import SIDES
-from ..metrics import dice
 from ..regions import Region, coverage, cut, region_about
 from ..segmentation import SegmentationResult, segment
 from ..training.cases import WHOLE_ONLY, Case
@@ -308,7 +307,7 @@ def _side_of_head(
         if centre is not None and _distance(classes, label, centre) < _FAR_MM:
             found.add(ERROR, "sides", f"The label for the {side} side lies on the other side: exchanged?")
         else:
-            text = f"The label lies {far:.0f} mm from where the {side} hippocampus was found: of another structure?"
+            text = f"The label lies {far:.0f} mm from the {side} hippocampus that was found: of another structure?"
             found.add(ERROR, "elsewhere", text)
         return found
     region = region_about(

@@ -49,8 +49,8 @@ class FineTuneSettings:
             )
         if not 0 < self.learning_rate <= 0.1 or min(self.batch_size, self.num_epochs) < 1:
             raise TrainingError(
-                f"Learning rate {self.learning_rate:g}, batch size {self.batch_size} or {self.num_epochs} epochs "
-                "are impossible.",
+                f"Learning rate {self.learning_rate:g}, batch size {self.batch_size} or "
+                f"{self.num_epochs} epochs are impossible.",
                 "Use the defaults; a learning rate of at most 0.1.",
             )
 

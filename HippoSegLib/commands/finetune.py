@@ -1,0 +1,209 @@
+"""`hipposeg finetune`: learn from a site's own labelled scans, and say whether it helped."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import time
+from pathlib import Path
+
+from ..errors import InputError
+from ..labels import SIDES
+from .options import _positive
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to its parser."""
+    add_site_arguments(parser)
+    parser.add_argument("-o", "--output", type=Path, metavar="MODEL", help="new model folder; must not exist")
+    parser.add_argument(
+        "--check-only", action="store_true", help="look at the cases, write table and pictures, learn nothing"
+    )
+    parser.add_argument(
+        "--validation", type=Path, help="folder of labelled scans to judge by, never learned from"
+    )
+    parser.add_argument(
+        "--original",
+        type=Path,
+        help="folder of labelled crops of the base model's kind: what is lost on them goes on the card",
+    )
+    group = parser.add_argument_group("learning (the defaults work)")
+    group.add_argument("--preset", default="default", help="default, or method: the published values")
+    group.add_argument("--settings", type=Path, help="JSON file of settings, as hipposeg tune writes it")
+    group.add_argument("--learning-rate", type=float)
+    group.add_argument("--batch-size", type=_positive)
+    group.add_argument("--epochs", type=_positive)
+    group.add_argument("--folds", type=_positive, help="of the cross-validation of small sites (default 3)")
+    group.add_argument("--seed", type=int)
+    group = parser.add_argument_group("run")
+    group.add_argument("--run", type=Path, help="folder for the state until the model is written")
+    group.add_argument("--restart", action="store_true", help="refuse to continue an earlier run")
+    group.add_argument("--micro-batch", type=_positive, default=2, help="samples in memory (default 2)")
+    group.add_argument("--no-default", action="store_true", help="never let the panel offer the model first")
+    group.add_argument("-q", "--quiet", action="store_true", help="say only how it ended")
+
+
+def add_site_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments that say where a site's cases are and what they mean; `hipposeg tune` has them too."""
+    parser.add_argument("site", type=Path, help="folder with images/ and labels/, or BIDS with derivatives/")
+    group = parser.add_argument_group("cases")
+    group.add_argument("--scans", metavar="PATTERN", help="scans within SITE, as in '*_T1w.nii.gz' (quoted)")
+    group.add_argument("--labels", metavar="PATTERN", help="their labels, as in '*_seg.nii.gz' (quoted)")
+    group.add_argument("--table", type=Path, help="CSV: case, subject, side; where file names do not tell")
+    group.add_argument("--region", action="store_true", help="the scans are crops of one hippocampus")
+    group.add_argument("--side", choices=SIDES, help="side of all crops, where names do not end in it")
+    group.add_argument(
+        "--label-map",
+        metavar="MAP",
+        help="freesurfer, neuromorphometrics, hipposeg, msd, or names: left=17,right=53 / whole=1 / "
+        "anterior=1,posterior=2 (default: guessed from the values)",
+    )
+    group.add_argument("--leave-out", action="store_true", help="go on without cases that cannot be used")
+    group.add_argument(
+        "--anyway", action="store_true", help="go on though the labels as a whole are doubtful"
+    )
+    group = parser.add_argument_group("model and machine")
+    group.add_argument("--base", help="model to start from (default: the bundled one)")
+    group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
+    group.add_argument("--threads", type=_positive, help="CPU threads")
+
+
+def site_options(args: argparse.Namespace) -> dict:
+    """Keyword arguments of `fine_tune` that describe the site."""
+    if args.side is not None and not args.region:
+        raise InputError("--side is only for crops.", "Add --region, or leave --side out.")
+    names = (
+        "label_map",
+        "region",
+        "side",
+        "scans",
+        "labels",
+        "table",
+        "leave_out",
+        "anyway",
+        "threads",
+        "base",
+    )
+    return {name: getattr(args, name) for name in names}
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check the cases, learn, judge, write the model; a killed command, given again, goes on."""
+    from ..finetuning.check import table_text
+
+    options = site_options(args)
+    if args.output is None:
+        if not args.check_only:
+            raise InputError("No model folder is named.", "Add -o MODEL, or --check-only.")
+        args.output = args.site.parent / f"{args.site.name}_check"
+
+    def show(cases, doubts) -> None:
+        if not args.quiet:
+            print(table_text(cases), flush=True)
+        for sentence in doubts:
+            print(f"WARNING: {sentence}", flush=True)
+
+    if args.check_only:
+        return _check_only(args, options, show)
+    from ..finetuning.result import card_text
+    from ..finetuning.run import fine_tune
+    from ..training.distributed import Team, start
+
+    device = start(args.device)
+    first = Team().rank == 0
+    run_dir = args.run or args.output.parent / f"{args.output.name}.run"
+    outcome = fine_tune(
+        args.site,
+        args.output,
+        settings=settings_of(args),
+        validation=args.validation,
+        original=args.original,
+        make_default=not args.no_default,
+        device=device,
+        micro_batch=args.micro_batch,
+        run_dir=run_dir,
+        resume=not args.restart,
+        checked=show if first else None,
+        progress=_Printer(args.quiet or not first),
+        epoch_done=_Curves(run_dir) if first else None,
+        **options,
+    )
+    if first:
+        from ..checkpoint import read_card
+
+        print(card_text(read_card(outcome.folder)))
+        print(f"{outcome.folder}{' (offered first in the panel)' if outcome.is_default else ''}")
+    return 0
+
+
+def _check_only(args: argparse.Namespace, options: dict, show) -> int:
+    from ..checkpoint import load_model
+    from ..devices import resolve
+    from ..finetuning.check import check
+    from ..finetuning.prepare import prepare
+    from ..finetuning.run import find_all, write_check
+
+    device, _ = resolve(args.device)
+    base = load_model(args.base, device)
+    sources = find_all(args.site, args.validation, args.scans, args.labels, args.table)
+    chosen = {name: options[name] for name in ("region", "side", "threads")}
+    cases = prepare(sources, base, args.label_map, device=device, progress=_Printer(args.quiet), **chosen)
+    show(cases, check(cases, base, device))
+    args.output.mkdir(parents=True, exist_ok=True)
+    for path in write_check(args.output, cases):
+        print(path)
+    return 0 if all(case.usable for case in cases) else InputError.exit_code
+
+
+def settings_of(args: argparse.Namespace):
+    """`FineTuneSettings` from preset, file and options, the later ones over the earlier."""
+    import json
+
+    from ..finetuning.settings import FineTuneSettings
+
+    changes: dict = {}
+    if args.settings is not None:
+        try:
+            changes = dict(json.loads(args.settings.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(
+                f"The settings '{args.settings.name}' cannot be read.",
+                "Give a JSON file with names and values.",
+            ) from error
+    options = {"num_epochs": args.epochs} | {
+        name: getattr(args, name) for name in ("learning_rate", "batch_size", "folds", "seed")
+    }
+    changes |= {name: value for name, value in options.items() if value is not None}
+    return FineTuneSettings.preset(args.preset, **changes)
+
+
+class _Printer:
+    """Prints the progress, a line each."""
+
+    def __init__(self, quiet: bool):
+        self.quiet = quiet
+
+    def __call__(self, words: str, fraction: float) -> None:
+        if not self.quiet:
+            print(f"[{100 * fraction:5.1f} %] {words}", file=sys.stderr, flush=True)
+
+
+class _Curves:
+    """Keeps ``curves.png`` and a TensorBoard log in the run folder up to date."""
+
+    def __init__(self, run_dir: Path):
+        self.run_dir, self.histories, self.written = run_dir, {}, {}
+        self.drawn = 0.0
+
+    def __call__(self, name: str, history: list[dict]) -> None:
+        from ..errors import DependencyError
+        from ..finetuning.curves import write_curves, write_tensorboard
+
+        self.histories[name] = list(history)
+        write_tensorboard(self.run_dir, name, history, self.written.get(name, len(history) - 1))
+        self.written[name] = len(history)
+        if time.monotonic() - self.drawn > 15:
+            with contextlib.suppress(DependencyError):  # the log has the same numbers
+                write_curves(self.run_dir, self.histories)
+            self.drawn = time.monotonic()

@@ -1,0 +1,160 @@
+"""The new model's folder: weights, card, tables and pictures, whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..checkpoint import LOCALIZER, Model, save_model
+from ..errors import DependencyError, OutputError
+from ..provenance import versions
+from .check import table_rows
+from .curves import before_after_png, bland_altman_png, curves_png
+from .plan import Trained
+from .prepare import SiteCase
+from .settings import FineTuneSettings
+
+#: Table of the judged cases beside the weights; cases are named by their SHA-256.
+SCORES = "validation.csv"
+
+
+def write_model(
+    outcome,
+    base: Model,
+    settings: FineTuneSettings,
+    cases: Sequence[SiteCase],
+    prepared: Sequence[SiteCase],
+    trained: Trained,
+    doubts: Sequence[str],
+) -> None:
+    """Write the folder ``outcome.folder``; names of cases do not enter it.
+
+    Raises:
+        OutputError: It exists or cannot be written.
+    """
+    import torch
+
+    folder = Path(outcome.folder)
+    card = new_card(outcome, base, settings, cases, prepared, trained, doubts)
+    by_name = {case.name: case.sha256 for case in cases}
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise OutputError(
+            f"The model folder '{folder.name}' cannot be written.", "Choose another place."
+        ) from error
+    try:
+        weights = staging / "weights.pt"
+        torch.save({name: value.half() for name, value in trained.weights.items()}, weights)
+        localizer = base.folder / LOCALIZER if LOCALIZER in base.card["files"] else None
+        made = save_model(staging / folder.name, card, weights, localizer)
+        (made / SCORES).write_text(scores_csv(trained.before, trained.after, by_name), encoding="utf-8")
+        for name, picture in _pictures(trained).items():
+            (made / name).write_bytes(picture)
+        if folder.exists():
+            raise OutputError(f"Model folder '{folder.name}' exists.", "Give another name.")
+        os.replace(made, folder)
+    except OSError as error:
+        raise OutputError(
+            f"The model folder '{folder.name}' cannot be written.",
+            "Free some space, or choose another place.",
+        ) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _pictures(trained: Trained) -> dict[str, bytes]:
+    base_dice = sum(row["whole"] for row in trained.before) / len(trained.before)
+    try:
+        return {
+            "curves.png": curves_png(trained.histories, base_dice),
+            "before_after.png": before_after_png(trained.before, trained.after),
+            "bland_altman.png": bland_altman_png(trained.before, trained.after),
+        }
+    except DependencyError:
+        return {}  # without matplotlib (inside Slicer, say) the tables and the card tell the same
+
+
+def new_card(
+    outcome,
+    base: Model,
+    settings: FineTuneSettings,
+    cases: Sequence[SiteCase],
+    prepared: Sequence[SiteCase],
+    trained: Trained,
+    doubts: Sequence[str],
+) -> dict:
+    """The base model's card with what became of it; ``segmenter.fine_tuning`` holds everything new."""
+    judged = {row["case"] for row in trained.after}
+    statuses = [row["status"] for row in table_rows(prepared)]
+    fine_tuning = {
+        "base": {"name": base.name, "sha256": base.sha256},
+        "settings": settings.to_dict(),
+        "epochs": trained.epochs,
+        "judged_by": trained.how,
+        "train_cases_sha256": sorted({case.sha256 for case in cases if case.role == "training"}),
+        "validation_cases_sha256": sorted({case.sha256 for case in cases if case.name in judged}),
+        "hippocampi": len(cases),
+        "subjects": len({case.subject for case in cases}),
+        "labels_without_parts": sum(case.whole_only for case in cases),
+        "check": {status: statuses.count(status) for status in sorted(set(statuses))},
+        "site_doubts": list(doubts),
+        "comparison": outcome.comparison,
+        "original_cases": outcome.original,
+        "curves": {name: [_plain(row) for row in rows] for name, rows in trained.histories.items()},
+        "versions": versions(),
+    }
+    part = {**base.card["segmenter"], "fine_tuning": fine_tuning}
+    card = {key: value for key, value in base.card.items() if key not in ("format_version", "files")}
+    return {
+        **card,
+        "name": Path(outcome.folder).name,
+        "title": f"Fine-tuned from {base.name} on {fine_tuning['hippocampi']} hippocampi of one site",
+        "licence": f"{base.card.get('licence', '')} Fine-tuned on data of the site that made it.".strip(),
+        "segmenter": part,
+        # The base model's figures are not this model's.
+        "figures": {},
+    }
+
+
+def _plain(row: dict) -> dict:
+    return {k: round(v, 6) if isinstance(v, float) else v for k, v in row.items() if k != "seconds"}
+
+
+def scores_csv(before: Sequence[dict], after: Sequence[dict], hashes: dict[str, str]) -> str:
+    """A row per judged case: SHA-256, Dice before and after, volumes; empty where parts are not labelled."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = ("whole", "anterior", "posterior", "volume_mm3")
+    writer.writerow(
+        ["case_sha256", "reference_mm3", *(f"{n}_{when}" for n in names for when in ("before", "after"))]
+    )
+    for old, new in zip(before, after, strict=True):
+        values = [_number(row[n]) for n in names for row in (old, new)]
+        writer.writerow([hashes[old["case"]], _number(old["reference_mm3"]), *values])
+    return text.getvalue()
+
+
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.0f}" if value > 1 else f"{value:.4f}"
+
+
+def card_text(card: dict) -> str:
+    """What a fine-tuned model's card says, in a few lines."""
+    part = card["segmenter"]["fine_tuning"]
+    lines = [part["comparison"]["words"], f"Judged by {part['judged_by']}."]
+    if part["original_cases"]:
+        one = part["original_cases"]["whole"]
+        lines.append(
+            f"On {part['original_cases']['cases']} cases of the base model's own kind: "
+            f"Dice {one['before']:.3f} before, {one['after']:.3f} after."
+        )
+    return "\n".join(lines) + "\n" + json.dumps(part["comparison"]["volume"])
