@@ -84,6 +84,7 @@ class HippoSegWidget(ScriptedLoadableModuleWidget):
     def cleanup(self) -> None:
         if self.panel is not None:
             self.panel.cleanup()
+            self.logic.jobs.close()
 
 
 class HippoSegLogic(ScriptedLoadableModuleLogic):

@@ -49,6 +49,10 @@ class InputsPanel:
         finally:
             self._isFilling = False
 
+    def release(self) -> None:
+        """Stop writing parameters: the widgets are about to lose their scene."""
+        self._isFilling = True
+
     def setDevices(self, devices: dict) -> None:
         """Offer what the worker found, see :func:`HippoSegLib.workertasks.devices_task`."""
         self._devices = devices

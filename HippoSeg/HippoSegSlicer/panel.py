@@ -81,13 +81,13 @@ class Panel(slicer.util.VTKObservationMixin):
         self.refresh()
 
     def cleanup(self) -> None:
-        """The module is unloaded."""
+        """The module is unloaded; the logic is left to its owner."""
         self.removeObservers()
         self.place.removeObservers()
+        self.inputs.release()
         self._logic.progress.disconnect(self._onProgress)
         self._logic.finished.disconnect(self._onFinished)
         self._logic.error.disconnect(self._onError)
-        self._logic.close()
 
     def refresh(self, *_arguments) -> None:
         """Show everything as it is now."""

@@ -39,7 +39,8 @@ class FakeResult:
 def steering(model: str | None) -> str:
     """What the double is to do."""
     path = os.environ.get("HIPPOSEG_TEST_STEERING")
-    return pathlib.Path(path).read_text(encoding="utf-8") if path and os.path.exists(path) else model or ""
+    told = pathlib.Path(path).read_text(encoding="utf-8") if path and os.path.exists(path) else ""
+    return told or model or ""
 
 
 def misbehave(behaviour: str) -> None:

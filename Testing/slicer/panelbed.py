@@ -112,7 +112,7 @@ class PanelUnderTest:
         self.window = slicer.qMRMLWidget()
         layout = testbed.qt.QVBoxLayout()
         self.window.setLayout(layout)
-        form = slicer.util.loadUI(str(ROOT / "HippoSeg" / "Resources" / "UI" / "HippoSeg.ui"))
+        self.form = form = slicer.util.loadUI(str(ROOT / "HippoSeg" / "Resources" / "UI" / "HippoSeg.ui"))
         layout.addWidget(form)
         self.ui = slicer.util.childWidgetVariables(form)
         form.setMRMLScene(slicer.mrmlScene)
@@ -154,13 +154,6 @@ class PanelUnderTest:
         return self.panel.results.segmentationNode
 
     def close(self) -> None:
-        self.panel.removeObservers()
-        self.panel.place.removeObservers()
-        for signal, slot in (
-            (self.logic.progress, self.panel._onProgress),
-            (self.logic.finished, self.panel._onFinished),
-            (self.logic.error, self.panel._onError),
-        ):
-            signal.disconnect(slot)
-        self.window.close()
-        self.window.deleteLater()
+        """Do what Slicer does when a module is unloaded."""
+        self.panel.cleanup()
+        self.testbed.retire(self.window, self.form)

@@ -118,8 +118,7 @@ def loaded(testbed, scene):
     """The module, loaded as Slicer does it."""
     python, instance, widget, panel = testbed.loadModule(str(MODULE))
     yield python, instance, widget, panel
-    widget.cleanup()
-    panel.close()
+    testbed.unloadModule(widget, panel)
 
 
 def test_sample_data_is_registered_and_loads_offline(loaded, testbed):

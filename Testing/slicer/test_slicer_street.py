@@ -1,4 +1,4 @@
-"""The panel and the console on the real core: the shipped model, the shipped sample, the command line beside."""
+"""Panel and console on the real core: the shipped model and sample, the command line beside them."""
 
 from __future__ import annotations
 
@@ -184,5 +184,4 @@ def test_cancel_while_the_real_core_works(real_logic, sample, stage):
 def test_the_self_test_that_also_runs_in_slicer(testbed, scene):
     python, _instance, widget, window = testbed.loadModule(str(ROOT / "HippoSeg" / "HippoSeg.py"))
     python.HippoSegTest().runTest()
-    widget.cleanup()
-    window.close()
+    testbed.unloadModule(widget, window)

@@ -152,6 +152,26 @@ def loadModule(path):
     return python, instance, widget, panel
 
 
+_retired = []
+
+
+def retire(window, *forms) -> None:
+    """Close a panel: its widgets lose the scene. They are kept, as observers may still name them."""
+    for form in forms:
+        form.setMRMLScene(None)
+        for table in form.findChildren(mrmlwidgets.qMRMLTableView):
+            table.setMRMLTableNode(None)
+    window.close()
+    _retired.append((window, forms))
+    slicer.app.processEvents()
+
+
+def unloadModule(widget, panel) -> None:
+    """Undo :func:`loadModule`."""
+    widget.cleanup()
+    retire(panel, *panel.findChildren(mrmlwidgets.qMRMLWidget))
+
+
 def click(widget, position: tuple[int, int] | None = None) -> None:
     """Press and release the left mouse button on a widget: in its middle, or at (x, y) pixels."""
     where = QtCore.QPoint() if position is None else QtCore.QPoint(*position)
@@ -196,4 +216,15 @@ def grab(widget):
     return widget.grab().toImage()
 
 
-__all__ = ["Application", "click", "grab", "loadModule", "qt", "run", "start", "waitFor"]
+__all__ = [
+    "Application",
+    "click",
+    "grab",
+    "loadModule",
+    "qt",
+    "retire",
+    "run",
+    "start",
+    "unloadModule",
+    "waitFor",
+]
