@@ -1,4 +1,4 @@
-# Scripts and resources of the module. Written by Testing/slicer/cmake_lists.py.
+# Scripts and resources of the module. Written by Testing/slicer_module/cmake_lists.py.
 set(HIPPOSEG_MODULE_SCRIPTS
   HippoSeg.py
   HippoSegSlicer/__init__.py

@@ -1,4 +1,4 @@
-# Every script of the library, relative to the top of the sources. Written by Testing/slicer/cmake_lists.py.
+# Every script of the library, relative to the top of the sources. Written by Testing/slicer_module/cmake_lists.py.
 set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/__init__.py
   HippoSegLib/__main__.py
@@ -8,6 +8,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/cli.py
   HippoSegLib/commands/__init__.py
   HippoSegLib/commands/evaluate.py
+  HippoSegLib/commands/finetune.py
   HippoSegLib/commands/info.py
   HippoSegLib/commands/options.py
   HippoSegLib/commands/preprocess.py
@@ -27,8 +28,17 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/evaluation/summary.py
   HippoSegLib/files.py
   HippoSegLib/finetuning/__init__.py
+  HippoSegLib/finetuning/check.py
+  HippoSegLib/finetuning/curves.py
+  HippoSegLib/finetuning/judge.py
+  HippoSegLib/finetuning/learn.py
   HippoSegLib/finetuning/meaning.py
+  HippoSegLib/finetuning/plan.py
   HippoSegLib/finetuning/prepare.py
+  HippoSegLib/finetuning/result.py
+  HippoSegLib/finetuning/run.py
+  HippoSegLib/finetuning/settings.py
+  HippoSegLib/finetuning/sheet.py
   HippoSegLib/finetuning/sources.py
   HippoSegLib/flags.py
   HippoSegLib/frame.py
@@ -52,6 +62,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/training/batches.py
   HippoSegLib/training/cases.py
   HippoSegLib/training/command.py
+  HippoSegLib/training/distributed.py
   HippoSegLib/training/evaluation.py
   HippoSegLib/training/export.py
   HippoSegLib/training/heads.py

@@ -1,4 +1,4 @@
-# The models and the sample scan, with their licences, relative to the top of the sources. Written by Testing/slicer/cmake_lists.py.
+# The models and the sample scan, with their licences, relative to the top of the sources. Written by Testing/slicer_module/cmake_lists.py.
 set(HIPPOSEG_RESOURCES
   Resources/Models/README.md
   Resources/Models/hipposeg/card.json

@@ -85,21 +85,17 @@ class InputsPanel:
     def _fillModels(self, parameters: Parameters) -> None:
         combo = self._ui.modelComboBox
         offered = models.choices([*_rememberedFolders(), parameters.model])
-        if [choice.value for choice in offered] != [combo.itemData(i) for i in range(combo.count)]:
-            combo.clear()
-            for choice in offered:
-                combo.addItem(choice.label, choice.value)
+        _fill(combo, [(choice.label, choice.value) for choice in offered])
         # A model that is gone is not replaced silently: nothing is chosen, and the button says why.
-        combo.setCurrentIndex(combo.findData(parameters.model))
+        combo.setCurrentIndex(combo.findData(models.resolved(parameters.model)))
 
     def _fillDevices(self, parameters: Parameters) -> None:
         combo = self._ui.deviceComboBox
-        combo.clear()
-        combo.addItem(_("Automatic"), "auto")
-        for device in (self._devices or {"devices": []})["devices"]:
-            combo.addItem(device["description"], device["name"])
-        if combo.findData(parameters.device) < 0:  # not looked for yet
-            combo.addItem(parameters.device, parameters.device)
+        offered = [(_("Automatic"), "auto")]
+        offered += [(d["description"], d["name"]) for d in (self._devices or {"devices": []})["devices"]]
+        if parameters.device not in [value for _label, value in offered]:  # not looked for yet
+            offered.append((parameters.device, parameters.device))
+        _fill(combo, offered)
         combo.setCurrentIndex(combo.findData(parameters.device))
         if self._devices is None:
             self._ui.deviceLabel.text = _("The devices of this computer have not been tested yet.")
@@ -145,6 +141,14 @@ class InputsPanel:
     def _onLabelMap(self, isOn: bool) -> None:
         if not self._isFilling:
             self._parameters().labelMap = isOn
+
+
+def _fill(combo, items: list[tuple[str, str]]) -> None:
+    """Put labels with values into a combo box, unless they are there already."""
+    if items != [(combo.itemText(i), combo.itemData(i)) for i in range(combo.count)]:
+        combo.clear()
+        for label, value in items:
+            combo.addItem(label, value)
 
 
 def _rememberedFolders() -> list[str]:

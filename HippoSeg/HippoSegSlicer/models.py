@@ -9,36 +9,42 @@ from slicer.i18n import tr as _
 
 from HippoSegLib import checkpoint
 from HippoSegLib.errors import HippoSegError
-from HippoSegLib.usermodels import user_models
+from HippoSegLib.usermodels import default_model, user_models
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A model in the list: `value` is "" for the default one, else a bundled name or a folder."""
+    """A model in the list: `value` is a bundled name or a folder."""
 
     label: str
     value: str
 
 
 def choices(folders: list[str]) -> list[Choice]:
-    """The models to offer: the default one, others that came with HippoSeg, fine-tuned ones, and folders.
+    """The models to offer: those that came with HippoSeg, fine-tuned ones, and folders.
 
     Args:
         folders: Model folders chosen before; those that are gone are left out.
     """
-    found = [Choice(_("{name} (came with HippoSeg)").format(name=checkpoint.DEFAULT), "")]
-    found += [Choice(name, name) for name in checkpoint.bundled_models() if name != checkpoint.DEFAULT]
+    names = [checkpoint.DEFAULT, *(n for n in checkpoint.bundled_models() if n != checkpoint.DEFAULT)]
+    found = [Choice(_("{name} (came with HippoSeg)").format(name=name), name) for name in names]
     own = [str(folder) for folder in user_models()]
     found += [Choice(_("{name} (yours)").format(name=os.path.basename(folder)), folder) for folder in own]
     for folder in folders:
-        if folder and folder not in own and os.path.isfile(os.path.join(folder, checkpoint.CARD)):
+        isThere = os.path.isfile(os.path.join(folder, checkpoint.CARD))
+        if isThere and folder not in [choice.value for choice in found]:
             found.append(Choice(os.path.basename(folder.rstrip("/\\")), folder))
     return found
 
 
+def resolved(model: str) -> str:
+    """The model that a setting means: where none was chosen, the user's own default, else the bundled one."""
+    return model or str(default_model() or checkpoint.DEFAULT)
+
+
 def card(model: str) -> dict:
     """The card of a model; raises ModelError where there is none that can be read."""
-    return checkpoint.read_card(checkpoint.model_folder(model or None))
+    return checkpoint.read_card(checkpoint.model_folder(resolved(model)))
 
 
 def problem(model: str) -> str:

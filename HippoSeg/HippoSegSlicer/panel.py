@@ -8,7 +8,7 @@ from slicer.i18n import tr as _
 
 from HippoSegLib.errors import Cancelled, HippoSegError, NotFoundError
 
-from . import scene
+from . import models, scene
 from .inputspanel import InputsPanel
 from .inputvolume import checkVolume, placeOptions
 from .jobs import DevicesJob, Job, PictureJob, PreviewJob, SegmentJob
@@ -77,7 +77,7 @@ class Panel(slicer.util.VTKObservationMixin):
         """The module is shown: choose the shown volume, warm up the worker."""
         self.inputs.chooseShownVolume()
         if self.setup.isReady and not self._logic.isBusy:
-            self._logic.submit(DevicesJob(self.parameters().model))
+            self._logic.submit(DevicesJob(models.resolved(self.parameters().model)))
         self.refresh()
 
     def cleanup(self) -> None:
@@ -121,7 +121,7 @@ class Panel(slicer.util.VTKObservationMixin):
         """The keyword arguments of the segmentation that follow from the panel."""
         parameters = self.parameters()
         options = {
-            "model": parameters.model,
+            "model": models.resolved(parameters.model),
             "device": parameters.device,
             "region_side": parameters.region,
             "preprocessing": parameters.preprocessing,

@@ -85,7 +85,7 @@ class Parameters:
     Attributes:
         inputVolume: Volume to segment.
         region: "" for a whole head, "left" or "right" for the crop of one hippocampus.
-        model: "" for the default model, else a bundled name or a folder.
+        model: A bundled name or a folder; "" for the default one.
         device: "auto", "cpu", "cuda:N" or "mps".
         parts: Anterior and posterior segments.
         labelMap: Also make a label map volume.

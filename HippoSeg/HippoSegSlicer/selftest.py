@@ -1,10 +1,12 @@
 """Self-test of the module: in a real Slicer and, as far as that goes, on the project's test bed.
 
-In Slicer: `Slicer --testing --no-splash --python-code "slicer.util.selectModule('HippoSeg');
-slicer.selfTests['HippoSeg']()"`, or the test button of the panel in developer mode.
+In Slicer: `Slicer --testing --no-splash --python-script Testing/slicer_module/run_in_slicer.py`, or the test
+button of the panel in developer mode. The packages HippoSeg needs must be installed.
 """
 
 from __future__ import annotations
+
+import time
 
 import numpy as np
 import slicer
@@ -108,4 +110,26 @@ def testCancel(case) -> None:
         logic.close()
 
 
-TESTS = (testSample, testMeasureAgain, testCancel)
+def testPanel(case) -> None:
+    """Open the panel, choose the sample and click the button"""
+    if slicer.util.mainWindow() is not None:
+        slicer.util.selectModule("HippoSeg")
+    elif not hasattr(slicer.modules, "HippoSegWidget"):
+        slicer.modules.hipposeg.createNewWidgetRepresentation()
+    widget = slicer.modules.HippoSegWidget
+    volumeNode = loadSample()
+    widget.panel.parameters().inputVolume = volumeNode
+    case.assertTrue(widget.ui.segmentButton.enabled, widget.ui.segmentButton.toolTip)
+    widget.ui.segmentButton.click()
+    case.assertFalse(widget.ui.segmentButton.enabled)
+    deadline = time.monotonic() + 300
+    while widget.logic.jobs.isBusy and time.monotonic() < deadline:
+        slicer.app.processEvents()
+        time.sleep(0.01)
+    node = widget.panel.results.segmentationNode
+    case.assertIsNotNone(node, widget.ui.messageLabel.text)
+    case.assertEqual(node.GetSegmentation().GetNumberOfSegments(), 2)
+    case.assertIs(widget.ui.inputSelector.currentNode(), volumeNode)
+
+
+TESTS = (testSample, testMeasureAgain, testCancel, testPanel)

@@ -38,7 +38,7 @@ print("title", parent.title, "|", parent.categories, "|", parent.helpText, paren
 @pytest.fixture(scope="module")
 def loading(testbed):
     """What loading the module in a fresh process costs and brings, the quickest of three times."""
-    folder = ROOT / "Testing" / "slicer" / "testbed"
+    folder = ROOT / "Testing" / "slicer_module" / "testbed"
     runs = [
         subprocess.run(
             [sys.executable, "-c", LOADING, str(folder), str(MODULE)],

@@ -1,6 +1,6 @@
 """The lists of files that are packaged: what they must hold, and writing them anew.
 
-usage: python Testing/slicer/cmake_lists.py     (after a file was added or removed)
+usage: python Testing/slicer_module/cmake_lists.py     (after a file was added or removed)
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def text(name: str) -> str:
         f"set({variable}\n" + "".join(f"  {file}\n" for file in files(folder, pattern)) + "  )\n"
         for variable, pattern in zip(variables.split(), patterns, strict=True)
     ]
-    return f"# {comment} Written by Testing/slicer/cmake_lists.py.\n" + "\n".join(blocks)
+    return f"# {comment} Written by Testing/slicer_module/cmake_lists.py.\n" + "\n".join(blocks)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Load the module from a path on the test bed and segment its sample by a click.
 
-usage: python Testing/slicer/run_module.py PATH/TO/HippoSeg.py
+usage: python Testing/slicer_module/run_module.py PATH/TO/HippoSeg.py
 """
 
 from __future__ import annotations

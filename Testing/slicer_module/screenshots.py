@@ -1,6 +1,6 @@
 """Makes the pictures of panel and views under Resources/Screenshots, on the test bed and labelled so.
 
-usage: python Testing/slicer/screenshots.py [FOLDER]
+usage: python Testing/slicer_module/screenshots.py [FOLDER]
 Also writes the sample's thumbnail for the Sample Data module, HippoSeg/Resources/Icons/HippoSegSample.png.
 """
 

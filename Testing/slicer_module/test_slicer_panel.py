@@ -311,3 +311,45 @@ def test_a_transform_put_on_the_chosen_volume_is_noticed(panel):
     assert not panel.ui.segmentButton.enabled and "mirrors the head" in panel.ui.segmentButton.toolTip
     volume.SetAndObserveTransformNodeID(None)
     assert panel.ui.segmentButton.enabled
+
+
+def test_models_bundled_fine_tuned_and_from_a_folder(panel, tmp_path, monkeypatch):
+    import shutil
+
+    from panelbed import ROOT
+
+    from HippoSegLib import checkpoint, usermodels
+
+    monkeypatch.setenv("HIPPOSEG_MODELS", str(tmp_path / "mine"))
+    bundled = ROOT / "Resources" / "Models" / checkpoint.DEFAULT
+    own, other = tmp_path / "mine" / "our site", tmp_path / "jinde č" / "shared"
+    for folder in (own, other):
+        shutil.copytree(bundled, folder)
+    panel.parameters.inputVolume = add_volume("T1")
+    panel.panel.refresh()
+    combo = panel.ui.modelComboBox
+    assert [combo.itemText(i) for i in range(combo.count)] == [
+        "hipposeg (came with HippoSeg)",
+        "our site (yours)",
+    ]
+    assert combo.currentIndex == 0
+    panel.questions.folder = str(other)
+    panel.click("browseModelButton")
+    assert combo.currentText == "shared" and panel.parameters.model == str(other)
+    assert panel.panel.options()["model"] == str(other)
+    combo.setCurrentIndex(1)
+    assert panel.parameters.model == str(own)
+    # What fine-tuning made the default is offered first, where nothing was chosen.
+    panel.parameters.model = ""
+    usermodels.make_default(own)
+    panel.panel.refresh()
+    assert combo.currentText == "our site (yours)" and panel.panel.options()["model"] == str(own)
+    # A model that is gone is not replaced silently.
+    panel.parameters.model = str(own)
+    shutil.rmtree(own)
+    panel.panel.refresh()
+    assert combo.currentIndex == -1 and not panel.ui.segmentButton.enabled
+    assert "There is no model" in panel.ui.segmentButton.toolTip
+    panel.questions.folder = str(tmp_path)
+    panel.click("browseModelButton")
+    assert "There is no model" in panel.ui.segmentButton.toolTip

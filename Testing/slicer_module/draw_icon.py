@@ -1,6 +1,6 @@
 """Draws the module's icon, an own mark: two hippocampi, curled like seahorses, in the segments' colours.
 
-usage: python Testing/slicer/draw_icon.py     (writes HippoSeg/Resources/Icons/HippoSeg.png, 128 x 128)
+usage: python Testing/slicer_module/draw_icon.py     (writes HippoSeg/Resources/Icons/HippoSeg.png, 128 x 128)
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ def test_result_labels_progress_and_warm_second_run(worker):
     whole[k : k + labels.shape[0], j : j + labels.shape[1], i : i + labels.shape[2]] = labels
     assert np.array_equal(whole > 0, volume() > 0)
     assert set(np.unique(whole)) == {0, 17, 53}
-    assert result["row"]["left_mm3"] == (whole == 17).sum() * 3.0
+    assert result["row"]["left_mm3"] == pytest.approx((whole == 17).sum() * 3.0)
     first = worker.processId
     send(worker)
     assert wait(worker)[-1]["result"]["provenance"]["pid"] == first == worker.processId
@@ -197,7 +197,14 @@ def test_the_worker_dies_with_a_parent_that_is_killed():
         "print(w.processId, w.folder, flush=True); time.sleep(60)\n"
     )
     parent = subprocess.Popen(
-        [sys.executable, "-c", code, str(ROOT), str(ROOT / "HippoSeg"), str(ROOT / "Testing" / "slicer")],
+        [
+            sys.executable,
+            "-c",
+            code,
+            str(ROOT),
+            str(ROOT / "HippoSeg"),
+            str(ROOT / "Testing" / "slicer_module"),
+        ],
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -1,6 +1,6 @@
 """The rules of Slicer's ExtensionsIndex for an entry and its repository, checked without a network.
 
-usage: python Testing/slicer/check_extension_metadata.py REPOSITORY ENTRY.json
+usage: python Testing/slicer_module/check_extension_metadata.py REPOSITORY ENTRY.json
 """
 
 from __future__ import annotations

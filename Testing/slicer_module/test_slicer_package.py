@@ -13,13 +13,13 @@ from check_extension_metadata import complaints
 from cmake_lists import LISTS, text
 from panelbed import ROOT
 
-HERE = ROOT / "Testing" / "slicer"
+HERE = ROOT / "Testing" / "slicer_module"
 
 
 @pytest.mark.parametrize("name", LISTS)
 def test_every_file_is_listed(name):
     assert (ROOT / name).read_text(encoding="utf-8") == text(name), (
-        "run: python Testing/slicer/cmake_lists.py"
+        "run: python Testing/slicer_module/cmake_lists.py"
     )
 
 
