@@ -70,10 +70,15 @@ def command_line(tmp_path_factory):
     return out
 
 
-def read(path) -> np.ndarray:
+def read(path, volume) -> np.ndarray:
+    """Labels of a file on the grid of a volume node, whose axes Slicer may have turned while loading."""
     import SimpleITK as sitk
+    from HippoSegSlicer.inputvolume import geometry, voxels
 
-    return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+    image, grid = sitk.ReadImage(str(path)), sitk.GetImageFromArray(voxels(volume))
+    for name, value in geometry(volume).items():
+        getattr(grid, f"Set{name.capitalize()}")(value)
+    return sitk.GetArrayFromImage(sitk.Resample(image, grid, sitk.Transform(), sitk.sitkNearestNeighbor))
 
 
 def test_a_click_on_the_sample_gives_what_the_command_line_gives(testbed, real_logic, sample, command_line):
@@ -81,7 +86,7 @@ def test_a_click_on_the_sample_gives_what_the_command_line_gives(testbed, real_l
     panel.parameters.inputVolume = sample
     panel.segment()
     assert panel.result is not None, panel.ui.messageLabel.text
-    expected = read(command_line / "hipposeg_sample_T1_hippocampus.nii.gz")
+    expected = read(command_line / "hipposeg_sample_T1_hippocampus.nii.gz", sample)
     found = masks(panel.result, sample)
     assert np.array_equal(found["Left hippocampus"], expected == 17)
     assert np.array_equal(found["Right hippocampus"], expected == 53)
@@ -107,7 +112,7 @@ def test_the_console_measures_what_the_command_line_measures(real_logic, sample,
     import slicer
 
     labels = slicer.util.arrayFromVolume(node.GetNodeReference("HippoSeg.LabelMap"))
-    assert np.array_equal(labels, read(command_line / "hipposeg_sample_T1_hippocampus.nii.gz"))
+    assert np.array_equal(labels, read(command_line / "hipposeg_sample_T1_hippocampus.nii.gz", sample))
     with open(command_line / "hippocampus.csv", encoding="utf-8", newline="") as file:
         (expected,) = csv.DictReader(file)
     for name in ("left_mm3", "right_mm3", "total_mm3", "intracranial_mm3"):
@@ -115,7 +120,7 @@ def test_the_console_measures_what_the_command_line_measures(real_logic, sample,
             assert f"{row[name]:.1f}" == expected[name]
 
 
-def test_a_folder_goes_on_after_a_scan_that_fails(real_logic, command_line, tmp_path):
+def test_a_folder_goes_on_after_a_scan_that_fails(real_logic, sample, command_line, tmp_path):
     from HippoSegSlicer import console
 
     folder = tmp_path / "složka s mezerou"
@@ -129,10 +134,11 @@ def test_a_folder_goes_on_after_a_scan_that_fails(real_logic, command_line, tmp_
     )
     assert [row["scan"] for row in rows] == ["a", "b"]
     assert rows[0]["status"] == "ok" and rows[1]["status"].startswith("failed: ")
-    assert np.array_equal(
-        read(tmp_path / "výstup" / "a_hippocampus.nii.gz"),
-        read(command_line / "hipposeg_sample_T1_hippocampus.nii.gz"),
+    files = (
+        tmp_path / "výstup" / "a_hippocampus.nii.gz",
+        command_line / "hipposeg_sample_T1_hippocampus.nii.gz",
     )
+    assert np.array_equal(*(read(path, sample) for path in files))
     assert any("a: " in line for line in lines)
 
 
@@ -153,7 +159,7 @@ def test_preview_is_what_the_network_sees(real_logic, sample, tmp_path):
         side = node.GetAttribute("HippoSeg.Preview")
         number = node.GetName().rsplit(" ", 1)[1]
         (path,) = [f for f in files if f"_{side}_channel{number}" in f.name]
-        assert np.allclose(slicer.util.arrayFromVolume(node), read(path), atol=1e-6)
+        assert np.allclose(slicer.util.arrayFromVolume(node), read(path, node), atol=1e-6)
 
 
 @pytest.mark.parametrize("stage", ["Loading libraries", "Finding the hippocampi", "Segmenting"])
