@@ -180,8 +180,10 @@ class Panel(slicer.util.VTKObservationMixin):
             self.run.stop()
         if isinstance(job, SegmentJob):
             self._ui.resultsButton.collapsed = False
-            seconds = _("Done in {seconds} s.").format(seconds=f"{self.run.elapsedSeconds:.1f}")
-            self.run.setMessage(" ".join([seconds, *job.outcome.warnings()]))
+            words = [_("Done in {seconds} s.").format(seconds=f"{self.run.elapsedSeconds:.1f}")]
+            if job.outcome.flags:
+                words.append(_("Heed the remarks below the volumes."))
+            self.run.setMessage(" ".join(words))
         elif isinstance(job, PreviewJob):
             self.run.setMessage(
                 _("What the network sees is in the scene: {names}.").format(

@@ -18,6 +18,9 @@ from .protocols import Questions
 from .signal import Signal
 from .volumestable import TABLE, measureAgain, tableText, writeCsv
 
+#: Pixels of the columns measure and value; the unit takes the rest.
+COLUMN_WIDTHS = (250, 80)
+
 
 class ResultsPanel:
     """Table, surfaces, corrections, export and picture of the chosen volume's result.
@@ -56,8 +59,12 @@ class ResultsPanel:
         node, table = self.segmentationNode, self._tableNode
         self._ui.volumesTable.setMRMLTableNode(table)
         if table is not None:
-            self._ui.volumesTable.resizeColumnsToContents()
+            for column, width in enumerate(COLUMN_WIDTHS):
+                self._ui.volumesTable.setColumnWidth(column, width)
             self._ui.volumesTable.resizeRowsToContents()
+        flags = json.loads(node.GetAttribute(scene.FLAGS) or "[]") if node is not None else []
+        self._ui.flagsLabel.text = "\n".join("⚠ " + flag["message"] for flag in flags)
+        self._ui.flagsLabel.visible = bool(flags)
         self._ui.show3DButton.setSegmentationNode(node)
         for button in (self._ui.measureButton, self._ui.editButton, self._ui.show3DButton):
             button.enabled = node is not None

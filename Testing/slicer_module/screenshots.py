@@ -39,9 +39,12 @@ def labelled(picture: Image.Image) -> Image.Image:
     return result
 
 
-def save(picture: Image.Image, path: pathlib.Path) -> None:
-    """Write a small PNG: few colours are enough for a panel and for grey slices with two tints."""
-    labelled(picture).quantize(255, dither=Image.Dither.NONE).save(path, optimize=True)
+def save(picture: Image.Image, path: pathlib.Path, colors: int = 255) -> None:
+    """Write a small PNG; few colours are enough for a panel (0: all of them)."""
+    picture = labelled(picture)
+    if colors:
+        picture = picture.quantize(colors, dither=Image.Dither.NONE)
+    picture.save(path, optimize=True)
     print(f"{path.name}: {path.stat().st_size // 1024} KiB")
 
 
@@ -49,7 +52,10 @@ def of_widget(widget) -> Image.Image:
     """A picture of a widget as it is now."""
     image = application.grab(widget).convertToFormat(application.qt.QImage.Format_RGB888)
     data = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
-    return Image.fromarray(data[:, : 3 * image.width()].reshape(image.height(), image.width(), 3))
+    pixels = data[:, : 3 * image.width()].reshape(image.height(), image.width(), 3)
+    # Without the empty rest at the bottom.
+    filled = np.flatnonzero((pixels != pixels[-1, 0]).any(axis=(1, 2)))
+    return Image.fromarray(pixels[: filled[-1] + 16])
 
 
 def of_views(volume, node) -> Image.Image:
@@ -118,7 +124,7 @@ def main(folder: pathlib.Path) -> None:
     save(running[-1], folder / "panel-running.png")
     save(of_widget(panel.window), folder / "panel-done.png")
 
-    save(of_views(volume, panel.result), folder / "result.png")
+    save(of_views(volume, panel.result), folder / "result.png", colors=0)
     thumbnail(volume, panel.result)
 
     panel.open("preprocessingButton")

@@ -67,6 +67,7 @@ def test_remarks_are_rows_in_words(done):
     assert "Remark" not in rows
     done.ui.measureButton.click()  # the double's hippocampi are far too small, and measuring says so
     assert "unusually small" in table_rows(done.ui.volumesTable.mrmlTableNode())["Remark"][0]
+    assert "⚠ The left hippocampus is unusually small" in done.ui.flagsLabel.text
 
 
 def test_measure_again_after_a_correction(done):
