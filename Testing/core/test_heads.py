@@ -1,5 +1,7 @@
 """Real heads: every one gives two plausible hippocampi; the labelled ones are measured, nothing more."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -18,9 +20,10 @@ WEAK = {"ds000011/": "ds11_", "ds002748_stripped/": "ds2748_", "sample_heads/": 
 LABELLED = ("1000", "1003", "1007", "1011", "1017", "1025", "1038", "1107", "1119", "1128")
 
 
+@cache
 def _segment(path):
-    image = read_image(path)
-    return image, segment(image, device="cpu", threads=1)
+    """Each head once: several tests look at the same result."""
+    return segment(read_image(path), device="cpu", threads=1)
 
 
 def _centroid(labels: sitk.Image, value: int) -> np.ndarray:
@@ -31,7 +34,7 @@ def _centroid(labels: sitk.Image, value: int) -> np.ndarray:
 
 @pytest.mark.parametrize("name", HEADS)
 def test_two_plausible_hippocampi(data_dir, name):
-    _, result = _segment(data_dir / name)
+    result = _segment(data_dir / name)
     assert set(result.measurements.whole) == {"left", "right"}
     for volume in result.measurements.whole.values():
         assert 1500 <= volume <= 6000
@@ -45,7 +48,7 @@ def test_two_plausible_hippocampi(data_dir, name):
 
 @pytest.mark.parametrize("name", [h for h in HEADS if not h.startswith("dicom")])
 def test_sides_agree_with_a_peer(data_dir, name):
-    _, result = _segment(data_dir / name)
+    result = _segment(data_dir / name)
     folder, prefix = next(item for item in WEAK.items() if item[0] in name)
     stem = name.split("/")[-1].removesuffix(".nii.gz")
     for side, value in WHOLE.items():
@@ -62,7 +65,7 @@ def test_the_labelled_heads_are_found_and_above_the_floor(data_dir):
     scores = []
     for case in LABELLED:
         folder = data_dir / "heads_labelled_evaluation_only"
-        _, result = _segment(folder / f"{case}_SS.nii.gz")
+        result = _segment(folder / f"{case}_SS.nii.gz")
         truth = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / f"{case}_glm.nii.gz")))
         found = sitk.GetArrayFromImage(result.labels)
         for ours, theirs in ((17, 48), (53, 47)):
