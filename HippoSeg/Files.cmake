@@ -32,5 +32,6 @@ set(HIPPOSEG_MODULE_SCRIPTS
 
 set(HIPPOSEG_MODULE_RESOURCES
   Resources/Icons/HippoSeg.png
+  Resources/Icons/HippoSegSample.png
   Resources/UI/HippoSeg.ui
   )

@@ -88,38 +88,50 @@ class HippoSegWidget(ScriptedLoadableModuleWidget):
 
 
 class HippoSegLogic(ScriptedLoadableModuleLogic):
-    """What can be done without the panel; see `HippoSegSlicer.console`."""
+    """What can be done without the panel; see `HippoSegSlicer.console`.
 
-    def __init__(self):
-        ScriptedLoadableModuleLogic.__init__(self)
-        findLibrary()
-        from HippoSegSlicer.logic import Logic
+    All instances, the panel's among them, share one worker process.
+    """
 
-        self.jobs = Logic()
+    _jobs = None
+
+    @property
+    def jobs(self):
+        """What runs the jobs: a `HippoSegSlicer.logic.Logic`."""
+        if HippoSegLogic._jobs is None:
+            findLibrary()
+            from HippoSegSlicer.logic import Logic
+
+            HippoSegLogic._jobs = Logic()
+        return HippoSegLogic._jobs
 
     def segment(self, volumeNode, **options):
         """Segment one volume; returns (segmentation node, measurements). See `console.segment`."""
+        jobs = self.jobs  # finds the library
         from HippoSegSlicer import console
 
-        return console.segment(self.jobs, volumeNode, **options)
+        return console.segment(jobs, volumeNode, **options)
 
     def segmentAll(self, volumeNodes=None, **options) -> list:
         """Segment the scene's volumes; returns a row per volume. See `console.segmentAll`."""
+        jobs = self.jobs
         from HippoSegSlicer import console
 
-        return console.segmentAll(self.jobs, volumeNodes, **options)
+        return console.segmentAll(jobs, volumeNodes, **options)
 
     def segmentSequence(self, browserNode, **options) -> list:
         """Segment all frames of a sequence; returns a row per frame. See `console.segmentSequence`."""
+        jobs = self.jobs
         from HippoSegSlicer import console
 
-        return console.segmentSequence(self.jobs, browserNode, **options)
+        return console.segmentSequence(jobs, browserNode, **options)
 
     def segmentFolder(self, folder, outputFolder, **options) -> list:
         """Segment the scans of a folder; returns a row per scan. See `console.segmentFolder`."""
+        jobs = self.jobs
         from HippoSegSlicer import console
 
-        return console.segmentFolder(self.jobs, folder, outputFolder, **options)
+        return console.segmentFolder(jobs, folder, outputFolder, **options)
 
 
 class HippoSegTest(ScriptedLoadableModuleTest):

@@ -25,6 +25,7 @@ class InputsPanel:
     def __init__(self, ui, parameters, questions: Questions):
         self._ui, self._parameters, self._questions = ui, parameters, questions
         self._devices: dict | None = None
+        self._devicesError = ""
         self._isFilling = False
         self._chosenByUser = False
         ui.inputSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._onVolume)
@@ -67,6 +68,10 @@ class InputsPanel:
             parameters.device = "auto"
         self.refresh()
 
+    def setDevicesError(self, error: Exception) -> None:
+        """Say why the devices are not known."""
+        self._devicesError = str(error)
+
     def chooseShownVolume(self) -> None:
         """Choose the volume shown in the slice views, unless the user has chosen one."""
         parameters = self._parameters()
@@ -98,7 +103,8 @@ class InputsPanel:
         _fill(combo, offered)
         combo.setCurrentIndex(combo.findData(parameters.device))
         if self._devices is None:
-            self._ui.deviceLabel.text = _("The devices of this computer have not been tested yet.")
+            untested = _("The devices of this computer have not been tested yet.")
+            self._ui.deviceLabel.text = self._devicesError or untested
             return
         words = [self._devices["automatic"]["reason"]]
         if self._devices["refused"]:

@@ -37,6 +37,7 @@ class Panel(slicer.util.VTKObservationMixin):
         super().__init__()
         self._ui, self._logic, self._parameterNode, self._questions = ui, logic, parameterNode, questions
         self._parameters: Parameters | None = None
+        self._job: Job | None = None  # the last one started here; the console shares the logic
         self._isAsking = False  # the hippocampi were not found: go on when both have been shown
         self._isRefreshing = False
         self.inputs = InputsPanel(ui, self.parameters, questions)
@@ -159,6 +160,7 @@ class Panel(slicer.util.VTKObservationMixin):
 
     def _start(self, job: Job) -> None:
         self.run.start()
+        self._job = job
         try:
             self._logic.submit(job)
         except HippoSegError as error:
@@ -170,14 +172,18 @@ class Panel(slicer.util.VTKObservationMixin):
         self._logic.cancel()
 
     def _onProgress(self, job: Job, stage: str, fraction: float) -> None:
-        if not job.inBackground:
+        if job is self._job:
             self.run.setProgress(stage, fraction)
 
     def _onFinished(self, job: Job) -> None:
         if isinstance(job, DevicesJob):
             self.inputs.setDevices(job.value)
-        else:
+        elif job is self._job:
             self.run.stop()
+            self._show(job)
+        self.refresh()
+
+    def _show(self, job: Job) -> None:
         if isinstance(job, SegmentJob):
             self._ui.resultsButton.collapsed = False
             words = [_("Done in {seconds} s.").format(seconds=f"{self.run.elapsedSeconds:.1f}")]
@@ -185,20 +191,18 @@ class Panel(slicer.util.VTKObservationMixin):
                 words.append(_("Heed the remarks below the volumes."))
             self.run.setMessage(" ".join(words))
         elif isinstance(job, PreviewJob):
-            self.run.setMessage(
-                _("What the network sees is in the scene: {names}.").format(
-                    names=", ".join(node.GetName() for node in job.value)
-                )
-            )
+            names = ", ".join(node.GetName() for node in job.value)
+            self.run.setMessage(_("What the network sees is in the scene: {names}.").format(names=names))
         elif isinstance(job, PictureJob):
             self.results.showPicture(job.value)
-        self.refresh()
 
     def _onError(self, job: Job, error: HippoSegError) -> None:
-        if not job.inBackground:
+        if isinstance(job, DevicesJob):
+            self.inputs.setDevicesError(error)
+        elif job is self._job:
             self._showError(error)
         self.refresh()
-        if isinstance(error, NotFoundError) and isinstance(job, SegmentJob):
+        if job is self._job and isinstance(job, SegmentJob) and isinstance(error, NotFoundError):
             self._isAsking = True
             self.place.ask()
 

@@ -134,6 +134,10 @@ def fake_task(request, folder, progress, cancel):
 
 def fake_devices(request, folder, progress, cancel):
     """Two devices, and one that fails its probe."""
+    if steering(None) == "no-devices":
+        from HippoSegLib.errors import DependencyError
+
+        raise DependencyError("PyTorch is installed but does not load.", "Install it again.")
     return {
         "devices": [
             {"name": "cpu", "description": "CPU, 2 threads"},

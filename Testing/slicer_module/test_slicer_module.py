@@ -150,3 +150,8 @@ def test_entering_and_leaving_leaves_nothing_behind(loaded):
     gone, alive = psutil.wait_procs([process], timeout=5)
     assert not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
     assert not worker.folder
+
+
+def test_panel_and_console_share_one_worker(loaded):
+    python, _instance, widget, _panel = loaded
+    assert python.HippoSegLogic().jobs is widget.logic.jobs is python.HippoSegLogic().jobs

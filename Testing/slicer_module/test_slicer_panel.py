@@ -353,3 +353,36 @@ def test_models_bundled_fine_tuned_and_from_a_folder(panel, tmp_path, monkeypatc
     panel.questions.folder = str(tmp_path)
     panel.click("browseModelButton")
     assert "There is no model" in panel.ui.segmentButton.toolTip
+
+
+def test_a_click_while_the_worker_still_warms_up_waits_and_is_done(panel):
+    panel.parameters.inputVolume = add_volume("T1")
+    panel.panel.enter()
+    panel.segment()
+    assert panel.result is not None and panel.ui.deviceComboBox.count == 3
+
+
+def test_a_run_that_still_waits_is_cancelled_at_once(panel):
+    panel.parameters.inputVolume = add_volume("T1")
+    panel.panel.enter()
+    panel.click("segmentButton")
+    panel.logic.cancel()
+    assert not panel.logic.isBusy and panel.result is None
+    assert panel.ui.messageLabel.text == "Cancelled; the scene is as it was."
+    panel.testbed.waitFor(lambda: panel.ui.deviceComboBox.count == 3)  # the warm-up goes on
+
+
+def test_what_the_console_runs_does_not_confuse_the_panel(panel):
+    from HippoSegSlicer import console
+
+    volume = add_volume("T1")
+    panel.parameters.inputVolume = volume
+    node, _row = console.segment(panel.logic, volume, output=None)
+    assert panel.result is node and panel.ui.volumesTable.mrmlTableNode() is not None
+    assert panel.ui.messageLabel.text == "" and panel.ui.segmentButton.enabled
+
+
+def test_packages_that_do_not_load_are_told_on_entering(panel, steer):
+    steer("no-devices")
+    panel.panel.enter()
+    panel.testbed.waitFor(lambda: "does not load" in panel.ui.deviceLabel.text)

@@ -225,3 +225,33 @@ def test_a_command_that_does_not_exist_is_reported():
     with pytest.raises(HippoSegError, match="could not be started"):
         send(worker)
     assert not worker.isRunning
+
+
+def test_on_windows_no_console_window_and_the_whole_tree(monkeypatch):
+    """The arguments that Windows would get; what they do is Windows' to show."""
+    from HippoSegSlicer import workerprocess
+
+    monkeypatch.setattr(subprocess, "CREATE_NO_WINDOW", 0x08000000, raising=False)
+    monkeypatch.setattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0x00000200, raising=False)
+    called = []
+    monkeypatch.setattr(workerprocess.subprocess, "run", lambda *a, **k: called.append((a[0], k)))
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    monkeypatch.setattr(workerprocess.os, "name", "nt")
+    try:
+        assert workerprocess._hiddenProcessGroup() == {"creationflags": 0x08000200}
+        monkeypatch.setattr(workerprocess.shutil, "rmtree", lambda *a, **k: None)
+        workerprocess._end(process, "")
+    finally:
+        monkeypatch.undo()
+        process.kill()
+        process.wait()
+    ((command, options),) = called
+    assert command == ["taskkill", "/PID", str(process.pid), "/T", "/F"]
+    assert options["creationflags"] == 0x08000000
+
+
+def test_nothing_here_forks_or_opens_a_shell():
+    for path in [*(ROOT / "HippoSeg").rglob("*.py"), ROOT / "HippoSegLib" / "worker.py"]:
+        text = path.read_text(encoding="utf-8")
+        for word in ("shell=True", "os.fork", "os.system", "multiprocessing", "os.rename"):
+            assert word not in text, path.name
