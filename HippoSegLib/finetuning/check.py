@@ -31,6 +31,8 @@ OUTLIER_Z = 4.0
 SAME_SCAN = 0.995
 #: Fewer subjects than this cannot show whether a model has become better.
 LEAST_SUBJECTS = 6
+#: Labels that agree with the scans they are with no better than this chance would do are in doubt.
+BY_CHANCE = 0.05
 #: How many cases' labels are compared with each scan, for labels that were shuffled.
 _COMPARED = 24
 COLUMNS = (
@@ -56,7 +58,7 @@ def check(cases: Sequence[SiteCase], base: Model, device: str = "cpu") -> list[s
         What concerns the site as a whole, in sentences.
     """
     there = [case for case in cases if case.case is not None]
-    found = base_masks(there, base, device)
+    found = [found_in(case.case.image, base, base.segmenter, device) for case in there]
     for case, mask in zip(there, found, strict=True):
         case.base_dice = dice(mask, case.case.label > 0)
         _side(case, base, device)
@@ -68,25 +70,21 @@ def check(cases: Sequence[SiteCase], base: Model, device: str = "cpu") -> list[s
     return _site(there, found)
 
 
-def base_masks(cases: Sequence[SiteCase], base: Model, device: str) -> list[np.ndarray]:
-    """What the base model finds, bool in each case's own shape."""
-    return [_mask(case.case.image, base, device) for case in cases]
-
-
-def _mask(image: np.ndarray, base: Model, device: str) -> np.ndarray:
+def found_in(image: np.ndarray, base: Model, network, device: str) -> np.ndarray:
+    """What a network of the base model's kind finds in a case's region: bool, in its shape (z, y, x)."""
     from ..training.evaluation import predict
 
     part = base.card["segmenter"]
     preprocessing = Preprocessing.from_dict(part["preprocessing"])
     inputs = channels(fit(image, part["region_size"]), preprocessing)
-    return fit(predict(base.segmenter, inputs, device).argmax(axis=0) > 0, image.shape)
+    return fit(predict(network, inputs, device).argmax(axis=0) > 0, image.shape)
 
 
 def _side(case: SiteCase, base: Model, device: str) -> None:
     """In a crop, the side is only stated: does the mirrored crop fit the model much better?"""
     if case.name.endswith(f"_{case.side}") or case.base_dice > 0.75:
         return
-    mirrored = _mask(case.case.image[:, :, ::-1].copy(), base, device)
+    mirrored = found_in(case.case.image[:, :, ::-1].copy(), base, base.segmenter, device)
     if dice(mirrored, case.case.label[:, :, ::-1] > 0) > case.base_dice + 0.1:
         case.add(
             DOUBT, "side", f"It looks like the crop of the other side, not of a {case.side} hippocampus."
@@ -121,8 +119,8 @@ def _agreement(cases: Sequence[SiteCase]) -> None:
     for case, score in zip(cases, z, strict=True):
         if case.base_dice < LEAST_DICE:
             text = (
-                f"The base model finds the hippocampus elsewhere (Dice {case.base_dice:.2f}): is the label of "
-                "this scan, and of the hippocampus?"
+                f"The base model finds the hippocampus elsewhere (Dice {case.base_dice:.2f}): is the label "
+                "of this scan, and of the hippocampus?"
             )
             case.add(DOUBT, "disagreement", text)
         elif score < -OUTLIER_Z:
@@ -218,7 +216,7 @@ def _site(cases: Sequence[SiteCase], found: Sequence[np.ndarray]) -> list[str]:
         chosen = slice(None, _COMPARED)
         labels = [case.case.label for case in cases[chosen]]
         difference, chance = belonging(found[chosen], labels)
-        if chance > 0.01:
+        if chance > BY_CHANCE:
             words.append(
                 "The labels agree with what the base model finds in their own scans no better than with what "
                 f"it finds in other scans (Dice {difference:+.3f}): they seem to belong to other scans."

@@ -60,12 +60,12 @@ def paired_chance(differences: Sequence[float]) -> float:
     return (hits + extra) / (len(signs) + extra)
 
 
-def compare_models(before: Sequence[dict], after: Sequence[dict], doubts: Sequence[str] = ()) -> dict:
+def compare_models(before: Sequence[dict], after: Sequence[dict], doubts: str = "") -> dict:
     """Compare two models on the same cases.
 
     Args:
         before, after: Rows of `SiteEvaluator`, in the same order.
-        doubts: What makes any gain worthless, in sentences.
+        doubts: What makes any gain worthless, in a sentence; "" where nothing does.
 
     Returns:
         ``better``, ``words``, ``gain`` (mean over subjects of the whole's Dice), ``chance``,
@@ -86,7 +86,7 @@ def compare_models(before: Sequence[dict], after: Sequence[dict], doubts: Sequen
     if better:
         words = f"The new model is better on cases that it did not learn from: {words}."
     elif doubts:
-        words = f"The new model is not to be trusted: {' '.join(doubts)} {words}."
+        words = f"The new model is not to be trusted. {doubts} {words}."
     else:
         words = f"The new model is not shown to be better on cases that it did not learn from: {words}."
     result = {

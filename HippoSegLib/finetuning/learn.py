@@ -25,7 +25,7 @@ class Clock:
 
     def __init__(self, total: float, progress: Callable[[str, float], None] | None):
         self.total, self.done, self.progress = max(total, 1e-9), 0.0, progress
-        self._measured = self._seconds = 0.0
+        self._measured = self._seconds = self._told = 0.0
         self._last = time.monotonic()
 
     def advance(self, units: float, measured: bool = True) -> None:
@@ -41,7 +41,8 @@ class Clock:
         """Pass words on, with the remaining time where it is known."""
         if self.progress is None:
             return
-        fraction = min(self.done / self.total, 1.0)
+        # The total falls when a training ends early; what was told never does.
+        self._told = fraction = max(self._told, min(self.done / self.total, 1.0))
         if self._measured > 0.02 * self.total:
             left = max(self.total - self.done, 0.0) * self._seconds / self._measured
             words += f", about {_in_words(left)} left"

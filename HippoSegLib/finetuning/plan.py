@@ -11,6 +11,7 @@ import numpy as np
 from ..checkpoint import Model
 from ..preprocessing import Preprocessing
 from ..training.cases import CLASSES, hold_out, split_by_subject
+from .check import BY_CHANCE, belonging, found_in
 from .judge import SiteEvaluator
 from .learn import Clock, learn
 from .prepare import SiteCase
@@ -27,6 +28,7 @@ class Trained:
         before, after: Rows of `SiteEvaluator` of cases that the judged weights did not learn from.
         epochs: Epochs behind the weights.
         how: How the judged cases were kept apart, in words.
+        doubts: Why no gain is to be believed, in a sentence; "" where there is no reason.
         histories: Name of each training -> its history.
     """
 
@@ -35,6 +37,7 @@ class Trained:
     after: list[dict]
     epochs: int
     how: str
+    doubts: str = ""
     histories: dict[str, list[dict]] = field(default_factory=dict)
 
 
@@ -120,7 +123,8 @@ class Plan:
         how = f"{how}; the epoch was chosen on them"
         histories = {"training": loop.history}
         after = loop.scores[best - 1]
-        return Trained(loop.best["weights"], self.judged_before(held), after, best, how, histories)
+        doubts = self._doubts([(loop, held)])
+        return Trained(loop.best["weights"], self.judged_before(held), after, best, how, doubts, histories)
 
     def cross_validated(self, cases: list[SiteCase], final: bool = True) -> Trained:
         """Cross-validation by subject, then a final model on all cases for as many epochs as did best.
@@ -134,14 +138,14 @@ class Plan:
         total = settings.num_epochs * sum(len(cases) - 0.65 * len(fold) for fold in folds)
         total += settings.num_epochs * 0.7 * len(cases) if final else 0
         clock = Clock(total, self.progress)
-        loops, held_cases, histories = [], [], {}
+        loops, folds_held, histories = [], [], {}
         for number, fold in enumerate(folds):
             held = [cases[i] for i in fold]
             train = [case for i, case in enumerate(cases) if i not in set(fold)]
             words = f"Cross-validation {number + 1} of {len(folds)}"
             loops.append(self._learn(f"fold_{number}", words, train, held, clock))
             histories[f"fold_{number}"] = loops[-1].history
-            held_cases += held
+            folds_held.append(held)
         epochs = best_epoch([loop.scores for loop in loops])
         # A fold that ended early stays at what it had learned by then.
         after = [row for loop in loops for row in loop.scores[min(epochs, len(loop.scores)) - 1]]
@@ -149,14 +153,33 @@ class Plan:
             f"cross-validation in {len(folds)} folds by subject; one number of epochs for all folds was "
             "chosen on them; the model kept learned from all cases for that long"
         )
-        before = self.judged_before(held_cases)
+        before = self.judged_before([case for held in folds_held for case in held])
+        doubts = self._doubts(list(zip(loops, folds_held, strict=True)))
         if not final:
-            return Trained({}, before, after, epochs, how, histories)
+            return Trained({}, before, after, epochs, how, doubts, histories)
         clock.total = clock.done + epochs * len(cases)
         loop = self._learn("final", "Final model", cases, [], clock, until=epochs)
         histories["final"] = loop.history
         weights = {name: value.detach().cpu().clone() for name, value in loop.ema.state_dict().items()}
-        return Trained(weights, before, after, epochs, how, histories)
+        return Trained(weights, before, after, epochs, how, doubts, histories)
+
+    def _doubts(self, folds: Sequence[tuple]) -> str:
+        """Whether what was learned has anything to do with the single scan.
+
+        A network can come closer to labels of other scans by drawing the mean of them all.
+        """
+        masks, labels = [], []
+        for loop, held in folds:
+            network = network_of(self.base, loop.best["weights"]).to(self.device)
+            for case in held:
+                masks.append(found_in(case.case.image, self.base, network, self.device))
+                labels.append(case.case.label)
+        if len(masks) < 5 or belonging(masks, labels)[1] <= BY_CHANCE:
+            return ""
+        return (
+            "What it finds agrees with the labels of these scans no better than with those of other scans: "
+            "the labels seem to be exchanged between scans."
+        )
 
 
 def best_epoch(scores: Sequence[Sequence[list[dict]]]) -> int:

@@ -307,7 +307,7 @@ def _side_of_head(
         if centre is not None and _distance(classes, label, centre) < _FAR_MM:
             found.add(ERROR, "sides", f"The label for the {side} side lies on the other side: exchanged?")
         else:
-            text = f"The label lies {far:.0f} mm from the {side} hippocampus that was found: of another structure?"
+            text = f"The label lies {far:.0f} mm from the {side} hippocampus found: of another structure?"
             found.add(ERROR, "elsewhere", text)
         return found
     region = region_about(

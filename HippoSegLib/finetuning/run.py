@@ -83,7 +83,7 @@ def fine_tune(
             (small sites) cross-validated.
         original: Cases of the kind the base model was made for: what it loses on them goes on the card.
         leave_out: Go on without cases that cannot be used.
-        anyway: Go on though the site's labels as a whole are doubtful; the result is never the default.
+        anyway: Go on though the site's labels as a whole are doubtful.
         make_default: Let the panel offer the model first, if it is better and lies in the user's folder.
         device, threads: As in `segmentation.segment`.
         micro_batch: Samples in memory at a time.
@@ -124,7 +124,7 @@ def fine_tune(
 
     plan = Plan(base, settings, cases, run_dir, name, micro_batch, resume, progress, epoch_done, cancel)
     trained = plan.run()
-    comparison = compare_models(trained.before, trained.after, doubts)
+    comparison = compare_models(trained.before, trained.after, trained.doubts)
     outcome = Outcome(output, comparison, False, trained.before, trained.after, trained.epochs)
     if before_all:
         outcome.original = _lost(base, trained.weights, before_all, name)

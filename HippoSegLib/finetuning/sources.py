@@ -25,8 +25,8 @@ _REMEDY = (
     "Give a folder with images/ and labels/ (files of the same names), a BIDS folder with "
     "derivatives/, or the patterns --scans and --labels."
 )
-#: Endings of BIDS label files, the first that fits is taken.
-_BIDS_LABELS = ("*_dseg", "*_mask", "*_probseg", "*label*", "*hippo*")
+#: What the names of BIDS label files have.
+_BIDS_LABEL = re.compile(r"_(dseg|mask)\.|label|hippo", re.IGNORECASE)
 _SIDE_ENDING = re.compile(r"[._-](left|right|lh|rh|l|r)$|hemi-(L|R)", re.IGNORECASE)
 _SUBJECT = re.compile(r"(?:^|[_/\\-])sub-([A-Za-z0-9]+)")
 
@@ -110,13 +110,11 @@ def _bids(site: Path) -> list[tuple[str, Path, Path]]:
         key = re.split(r"_(?:acq|run|rec|ce|desc|T1w)", scan.name)[0]  # sub-X[_ses-Y]
         candidates = [
             path
-            for pattern in _BIDS_LABELS
-            for path in sorted((site / "derivatives").glob(f"**/{key}_{pattern}*"))
-            if path.name.lower().endswith(SUFFIXES)
+            for path in sorted((site / "derivatives").rglob(f"{key}_*"))
+            if path.name.lower().endswith(SUFFIXES) and _BIDS_LABEL.search(path.name)
         ]
         same = scan.name.split("_T1w")[0]
         candidates = [path for path in candidates if path.name.startswith(same + "_")] or candidates
-        candidates = list(dict.fromkeys(candidates))
         if not candidates:
             raise InputError(f"'{scan.name}' has no label under derivatives/.", _REMEDY)
         if len(candidates) > 1:

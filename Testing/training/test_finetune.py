@@ -1,0 +1,390 @@
+"""``fine_tune``: that it learns a site's protocol, judges honestly, refuses, resumes and never overwrites."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sitefixture import QUICK, SHAPE, body, load, make_base, wider, write_case, write_site
+
+from HippoSegLib import usermodels
+from HippoSegLib.cli import main
+from HippoSegLib.errors import Cancelled, InputError, OutputError, TrainingError
+from HippoSegLib.finetuning.settings import FineTuneSettings, scaled
+from HippoSegLib.training import fine_tune
+from HippoSegLib.training.augmentation import Augmentation, sample
+from HippoSegLib.training.cases import Case, make_case
+from HippoSegLib.training.plot import read_log
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def base_folder(tmp_path_factory):
+    return make_base(tmp_path_factory.mktemp("base") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    return write_site(tmp_path_factory.mktemp("site"), 8)
+
+
+@pytest.fixture(autouse=True)
+def models_of_this_test(tmp_path, monkeypatch):
+    monkeypatch.setenv("HIPPOSEG_MODELS", str(tmp_path / "models"))
+
+
+def tune(site, base_folder, output, **options):
+    options = {
+        "settings": QUICK,
+        "region": True,
+        "label_map": "msd",
+        "threads": 1,
+        "device": "cpu",
+        **options,
+    }
+    return fine_tune(site, output, base=load(base_folder), **options)
+
+
+def weights(folder):
+    return torch.load(folder / "segmenter.pt", weights_only=True)
+
+
+def overlap(a, b) -> float:
+    """Dice of two masks."""
+    return 2 * (a & b).sum() / (a.sum() + b.sum())
+
+
+def fine_tuning(folder) -> dict:
+    """What the card says of the fine-tuning."""
+    return json.loads((folder / "card.json").read_text())["segmenter"]["fine_tuning"]
+
+
+def equal(a, b) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(weights(a).values(), weights(b).values(), strict=True))
+
+
+# --- what it gives
+
+
+def test_a_site_with_another_protocol_gets_a_better_model(site, base_folder, tmp_path):
+    told = []
+    output = tmp_path / "models" / "mine"
+    originals = [make_case(f"o{i}", f"o{i}", *body(800 + i)) for i in range(3)]
+    outcome = tune(
+        site, base_folder, output, original=originals, progress=lambda words, part: told.append((words, part))
+    )
+    comparison = outcome.comparison
+    assert comparison["better"] and comparison["gain"] > 0.03 and comparison["chance"] <= 0.05
+    assert outcome.is_default and usermodels.default_model() == output
+    # Unseen bodies of the site, judged here without any of the code that judged above.
+    from HippoSegLib.preprocessing import Preprocessing, channels
+
+    new, old = load(output), load(base_folder)
+    gains = []
+    for seed in range(700, 704):
+        image, label = body(seed)
+        inputs = torch.from_numpy(channels(image - image.min(), Preprocessing.named("plain")))[None]
+        truth = wider(label) > 0
+        found = [model.segmenter(inputs).argmax(1)[0].numpy() > 0 for model in (old, new)]
+        gains.append(overlap(found[1], truth) - overlap(found[0], truth))
+    assert min(gains) > 0.03
+    fractions = [part for _, part in told if "epoch" in _]
+    assert fractions == sorted(fractions) and fractions[-1] > 0.95
+    assert any("left" in words for words, _ in told)
+    assert not (tmp_path / "models" / "mine.run").exists()
+
+    # The card names no case and tells the whole story.
+    text = (output / "card.json").read_text()
+    assert "sub-0" not in text and "sub-0" not in (output / "validation.csv").read_text()
+    part = json.loads(text)["segmenter"]["fine_tuning"]
+    assert len(part["train_cases_sha256"]) == 8 and part["base"]["sha256"] == old.sha256
+    assert (
+        part["comparison"]["volume"]["before"]["bias_mm3"] < part["comparison"]["volume"]["after"]["bias_mm3"]
+    )
+    assert len(part["curves"]["fold_0"]) == 6 and part["settings"]["num_epochs"] == 6
+    assert json.loads(text)["segmenter"]["preprocessing"] == old.card["segmenter"]["preprocessing"]
+    assert {"curves.png", "before_after.png", "bland_altman.png"} <= {p.name for p in output.iterdir()}
+
+    # What it cost on the base's own kind of cases is there too.
+    assert part["original_cases"] == outcome.original and outcome.original["gain"] < -0.02
+
+    with pytest.raises(OutputError, match="never overwritten"):
+        tune(site, base_folder, output)
+
+
+def test_folds_part_subjects_and_judge_only_what_was_not_learned(base_folder, tmp_path):
+    site = write_site(tmp_path / "site", 12, subjects=6)
+    run_dir = tmp_path / "run"
+    seen = {}
+
+    def note(name, history):
+        seen[name] = json.loads((run_dir / name / "settings.json").read_text())
+
+    outcome = tune(
+        site,
+        base_folder,
+        tmp_path / "m",
+        run_dir=run_dir,
+        epoch_done=note,
+        settings=FineTuneSettings(num_epochs=1, folds=3, decoder_epochs=0),
+    )
+    subjects = {}
+    from HippoSegLib.finetuning.prepare import prepare
+    from HippoSegLib.finetuning.sources import find_sources
+
+    for case in prepare(find_sources(site), load(base_folder), "msd", region=True):
+        subjects[case.sha256] = case.subject
+    judged = []
+    for fold in range(3):
+        train, held = (seen[f"fold_{fold}"][key] for key in ("train_sha256", "validation_sha256"))
+        assert not {subjects[s] for s in train} & {subjects[s] for s in held}
+        assert len(train) + len(held) == 12
+        judged += held
+    assert sorted(judged) == sorted(subjects) and len(outcome.after) == 12
+    assert seen["final"]["validation_sha256"] == [] and len(seen["final"]["train_sha256"]) == 12
+    assert outcome.comparison["subjects"] == 6
+
+
+def test_a_larger_site_is_split_once_and_a_given_validation_set_is_used(site, base_folder, tmp_path):
+    quick = FineTuneSettings(num_epochs=2, decoder_epochs=0, small_site=6, learning_rate=0.01, anchor=0)
+    outcome = tune(site, base_folder, tmp_path / "m", settings=quick)
+    assert outcome.comparison["subjects"] == 2
+    card = fine_tuning(tmp_path / "m")
+    assert list(card["curves"]) == ["training"] and "chosen on them" in card["judged_by"]
+    given = write_site(tmp_path / "val", 3, first=600)
+    for i, path in enumerate(sorted((given / "images").iterdir())):
+        for kind in ("images", "labels"):
+            (given / kind / path.name).rename(given / kind / f"sub-9{i}_left.nii.gz")
+    outcome = tune(site, base_folder, tmp_path / "n", settings=quick, validation=given)
+    assert outcome.comparison["subjects"] == 3 and len(outcome.before) == 3
+
+
+def test_labels_shuffled_between_cases_give_no_gain_and_no_default(base_folder, tmp_path):
+    pairs = [body(200 + i) for i in range(8)]
+    for i in range(8):
+        write_case(tmp_path / "site", f"s{i}_left", pairs[i][0], wider(pairs[(i + 3) % 8][1]))
+    output = tmp_path / "models" / "m"
+    with pytest.raises(TrainingError, match="belong to other scans"):
+        tune(tmp_path / "site", base_folder, output)
+    outcome = tune(tmp_path / "site", base_folder, output, anyway=True)
+    assert not outcome.comparison["better"] and not outcome.is_default and usermodels.default_model() is None
+    assert "not to be trusted" in outcome.comparison["words"] or "not shown" in outcome.comparison["words"]
+
+
+def test_labels_of_the_whole_alone_leave_the_parts_what_they_are(base_folder, tmp_path):
+    site = write_site(tmp_path / "site", 8, change=lambda label: (wider(label) > 0).astype(np.uint8))
+    outcome = tune(site, base_folder, tmp_path / "m", label_map="whole=1")
+    assert outcome.comparison["gain"] > 0.03 and "anterior" not in outcome.comparison
+    from HippoSegLib.preprocessing import Preprocessing, channels
+
+    new, old = load(tmp_path / "m"), load(base_folder)
+    for seed in range(700, 704):
+        image, label = body(seed)
+        inputs = torch.from_numpy(channels(image - image.min(), Preprocessing.named("plain")))[None]
+        truth = wider(label)
+        scores = []
+        for model in (old, new):
+            found = model.segmenter(inputs).argmax(1)[0].numpy()
+            scores.append([overlap(found == p, truth == p) for p in (1, 2)])
+        assert np.min(np.subtract(scores[1], scores[0])) > -0.02
+
+
+# --- going on after an end of any kind
+
+
+RESUMED = FineTuneSettings(num_epochs=2, decoder_epochs=1, folds=2, learning_rate=0.01)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(site, base_folder, tmp_path_factory):
+    """A model made in one go, and how often cancelling was polled."""
+    polls: list[int] = []
+    folder = tmp_path_factory.mktemp("whole") / "m"
+    tune(site, base_folder, folder, settings=RESUMED, cancel=lambda: bool(polls.append(0)))
+    return folder, len(polls)
+
+
+@pytest.mark.parametrize("stage", [0.1, 0.4, 0.6, 0.95])
+def test_cancelled_anywhere_and_given_again_it_ends_the_same(
+    site, base_folder, tmp_path, uninterrupted, stage
+):
+    """While reading, in a decoder epoch, in the second fold, in the final model."""
+    whole, polls = uninterrupted
+    left = [int(stage * polls)]
+
+    def cancel():
+        left[0] -= 1
+        return left[0] < 0
+
+    with pytest.raises(Cancelled):
+        tune(site, base_folder, tmp_path / "parted", settings=RESUMED, cancel=cancel)
+    assert not (tmp_path / "parted").exists()
+    tune(site, base_folder, tmp_path / "parted", settings=RESUMED)
+    assert equal(whole, tmp_path / "parted")
+    a, b = (fine_tuning(folder) for folder in (whole, tmp_path / "parted"))
+    assert a["comparison"] == b["comparison"] and a["curves"] == b["curves"]
+
+
+@pytest.mark.slow
+def test_killed_and_given_again_the_command_ends_the_same(site, base_folder, tmp_path):
+    def command(output):
+        return [
+            sys.executable,
+            "-m",
+            "HippoSegLib",
+            "finetune",
+            str(site),
+            "-o",
+            str(output),
+            "--region",
+            "--label-map",
+            "msd",
+            "--base",
+            str(base_folder),
+            "--epochs",
+            "4",
+            "--folds",
+            "2",
+            "--threads",
+            "1",
+            "--device",
+            "cpu",
+            "-q",
+        ]
+
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    subprocess.run(command(tmp_path / "whole"), check=True, env=environment, cwd=tmp_path)
+    process = subprocess.Popen(command(tmp_path / "parted"), env=environment, cwd=tmp_path)
+    state = tmp_path / "parted.run" / "fold_1" / "state.pt"
+    end = time.monotonic() + 120
+    while not state.exists() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert state.exists() and not (tmp_path / "parted").exists()
+    subprocess.run(command(tmp_path / "parted"), check=True, env=environment, cwd=tmp_path)
+    assert equal(tmp_path / "whole", tmp_path / "parted")
+
+
+def test_a_run_of_other_settings_is_not_continued(site, base_folder, tmp_path):
+    quick = FineTuneSettings(num_epochs=2, decoder_epochs=0, folds=2)
+    left = [40]
+
+    def cancel():
+        left[0] -= 1
+        return left[0] < 0
+
+    with pytest.raises(Cancelled):
+        tune(site, base_folder, tmp_path / "m", settings=quick, cancel=cancel)
+    other = FineTuneSettings(num_epochs=2, decoder_epochs=0, folds=2, learning_rate=0.002)
+    with pytest.raises(TrainingError, match="other settings"):
+        tune(site, base_folder, tmp_path / "m", settings=other)
+
+
+# --- settings and the command
+
+
+def test_presets_and_impossible_settings():
+    method = FineTuneSettings.preset("method")
+    assert (method.learning_rate, method.batch_size, method.num_epochs) == (0.001, 16, 50)
+    for bad in (
+        {"learning_rate": 5.0},
+        {"folds": 1},
+        {"augmentation": 2.0},
+        {"epochs": 3},
+        {"encoder_rate": -1},
+    ):
+        with pytest.raises(TrainingError):
+            FineTuneSettings.preset("default", **bad).of_training(
+                {"preprocessing": {"channels": [[]]}, "region_size": list(SHAPE), "widths": [4, 8]}
+            )
+    with pytest.raises(TrainingError, match="preset"):
+        FineTuneSettings.preset("best")
+    none = scaled(Augmentation(), 0)
+    image, label = body(1)
+    a = sample(Case("c", "c", image, label), SHAPE, np.random.default_rng(0), none)[1]
+    assert np.mean(a == label) > 0.97
+
+
+def run(*words, base_folder):
+    return main(["finetune", *map(str, words), "--region", "--base", str(base_folder), "--threads", "1"])
+
+
+def test_the_command_checks_learns_and_refuses(site, base_folder, tmp_path, capsys):
+    assert run(site, "--check-only", "-o", tmp_path / "check", base_folder=base_folder) == 0
+    assert {p.name for p in (tmp_path / "check").iterdir()} == {"site_check.csv", "site_check_1.png"}
+    output = tmp_path / "models" / "mine"
+    code = run(site, "-o", output, "--epochs", "1", "--folds", "2", base_folder=base_folder)
+    assert code == 0
+    text = capsys.readouterr().out
+    assert "sub-00_ses-0_left" in text and "Judged by cross-validation in 2 folds" in text
+    assert run(site, "-o", output, base_folder=base_folder) == OutputError.exit_code
+    assert "never overwritten" in capsys.readouterr().err
+    assert run(site, base_folder=base_folder) == InputError.exit_code
+    few = write_site(tmp_path / "few", 3)
+    assert run(few, "-o", tmp_path / "x", base_folder=base_folder) == TrainingError.exit_code
+    assert "3 subjects are too few" in capsys.readouterr().err
+    assert run(few, "-o", tmp_path / "x", "--learning-rate", "7", base_folder=base_folder) == 8
+    settings = tmp_path / "settings.json"
+    settings.write_text('{"nonsense": 1}')
+    assert run(few, "-o", tmp_path / "x", "--settings", settings, base_folder=base_folder) == 8
+
+
+def test_curves_and_tensorboard_are_kept_while_it_runs(site, base_folder, tmp_path):
+    from HippoSegLib.commands.finetune import _Curves
+
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    curves = _Curves(run_dir)
+    history = [
+        {
+            "epoch": i + 1,
+            "learning_rate": 0.1,
+            "train_loss": 1 / (i + 1),
+            "val_whole": 0.1 * i,
+            "val_anterior": "",
+            "val_posterior": "",
+            "note": "",
+        }
+        for i in range(3)
+    ]
+    for i in range(3):
+        curves("fold_0", history[: i + 1])
+    assert (run_dir / "curves.png").read_bytes()[:4] == b"\x89PNG"
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    events = accumulator.EventAccumulator(str(run_dir / "tensorboard" / "fold_0"))
+    events.Reload()
+    assert [(e.step, round(e.value, 4)) for e in events.Scalars("loss")] == [(1, 1.0), (2, 0.5), (3, 0.3333)]
+    assert [e.step for e in events.Scalars("dice/whole")] == [1, 2, 3]
+
+
+def test_an_interrupted_default_is_none(tmp_path):
+    assert usermodels.default_model() is None
+    folder = usermodels.user_models_folder() / "gone"
+    usermodels.make_default(folder)
+    assert usermodels.default_model() is None  # it has no card
+    (usermodels.user_models_folder() / "default.txt").write_text("../elsewhere")
+    assert usermodels.default_model() is None
+
+
+def test_log_of_a_run_can_be_read(site, base_folder, tmp_path):
+    logs = []
+    quick = FineTuneSettings(num_epochs=1, folds=2, decoder_epochs=0)
+    tune(
+        site,
+        base_folder,
+        tmp_path / "m",
+        settings=quick,
+        run_dir=tmp_path / "run",
+        epoch_done=lambda name, history: logs.append(read_log(tmp_path / "run" / name / "log.csv")),
+    )
+    assert len(logs) == 3 and logs[0][0]["val_whole"] > 0 and logs[2][0]["val_whole"] is None

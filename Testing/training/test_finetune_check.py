@@ -1,0 +1,335 @@
+"""Finding a site's cases, reading their labels by name, and the check that names what is wrong."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from sitefixture import SHAPE, body, load, make_base, wider, write_case, write_site
+
+from HippoSegLib.errors import InputError, TrainingError
+from HippoSegLib.finetuning import prepare as prepare_module
+from HippoSegLib.finetuning.check import belonging, check, refuse, table_csv, table_text
+from HippoSegLib.finetuning.meaning import Meaning, guess
+from HippoSegLib.finetuning.prepare import prepare
+from HippoSegLib.finetuning.sheet import sheets
+from HippoSegLib.finetuning.sources import VALIDATION, find_sources, side_of, subject_of
+from HippoSegLib.training.cases import WHOLE_ONLY
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return load(make_base(tmp_path_factory.mktemp("base") / "tiny"))
+
+
+def look(folder, base, **options):
+    cases = prepare(
+        find_sources(folder), base, options.pop("label_map", "msd"), region=True, side="left", **options
+    )
+    return cases, check(cases, base)
+
+
+def codes(case):
+    return {finding.code for finding in case.findings if finding.severity != "note"}
+
+
+# --- where the cases are
+
+
+def touch(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"")
+
+
+def test_two_folders_patterns_and_bids_are_found(tmp_path):
+    for name in ("a_left", "b_right"):
+        touch(tmp_path / "one/images" / f"{name}.nii.gz")
+        touch(tmp_path / "one/labels" / f"{name}.nii.gz")
+    found = find_sources(tmp_path / "one")
+    assert [(s.name, s.subject, s.side) for s in found] == [
+        ("a_left", "a", "left"),
+        ("b_right", "b", "right"),
+    ]
+
+    for name in ("p1", "p2"):
+        touch(tmp_path / "two" / f"{name}_T1w.nii.gz")
+        touch(tmp_path / "two" / f"{name}_seg.nii.gz")
+    found = find_sources(tmp_path / "two", "*_T1w.nii.gz", "*_seg.nii.gz")
+    assert [(s.image.name, s.label.name) for s in found] == [
+        ("p1_T1w.nii.gz", "p1_seg.nii.gz"),
+        ("p2_T1w.nii.gz", "p2_seg.nii.gz"),
+    ]
+
+    for number in ("01", "02"):
+        touch(tmp_path / f"bids/sub-{number}/ses-a/anat/sub-{number}_ses-a_T1w.nii.gz")
+        touch(
+            tmp_path / f"bids/derivatives/manual/sub-{number}/anat/sub-{number}_ses-a_desc-hippo_dseg.nii.gz"
+        )
+    found = find_sources(tmp_path / "bids")
+    assert [(s.subject, s.label.name) for s in found] == [
+        ("sub-01", "sub-01_ses-a_desc-hippo_dseg.nii.gz"),
+        ("sub-02", "sub-02_ses-a_desc-hippo_dseg.nii.gz"),
+    ]
+    touch(tmp_path / "bids/derivatives/other/sub-02/anat/sub-02_ses-a_dseg.nii.gz")
+    with pytest.raises(InputError, match="2 labels"):
+        find_sources(tmp_path / "bids")
+    (tmp_path / "one/labels/a_left.nii.gz").unlink()
+    with pytest.raises(InputError, match="a_left"):
+        find_sources(tmp_path / "one")
+    with pytest.raises(InputError, match="No labelled scans"):
+        find_sources(tmp_path)
+
+
+def test_table_says_subject_and_side(tmp_path):
+    for name in ("x1", "x2"):
+        touch(tmp_path / "images" / f"{name}.nii")
+        touch(tmp_path / "labels" / f"{name}.nii")
+    table = tmp_path / "cases.csv"
+    table.write_text("case,subject,side\nx1,p,left\nx2,p,right\n")
+    assert [(s.subject, s.side) for s in find_sources(tmp_path, table=table)] == [
+        ("p", "left"),
+        ("p", "right"),
+    ]
+    table.write_text("case,subject,side\nx1,p,left\n")
+    with pytest.raises(InputError, match="x2"):
+        find_sources(tmp_path, table=table)
+    table.write_text("case,subject,side\nx1,p,top\nx2,p,left\n")
+    with pytest.raises(InputError, match="top"):
+        find_sources(tmp_path, table=table)
+
+
+def test_names_tell_subject_and_side():
+    assert subject_of("hippocampus_015") == subject_of("hippocampus_016") != subject_of("hippocampus_017")
+    assert subject_of("sub-07_ses-2_T1w") == "sub-07" == subject_of("sub-07_hemi-L")
+    assert [side_of(n) for n in ("a_left", "a-rh", "sub-1_hemi-R_x", "plain")] == [
+        "left",
+        "right",
+        "right",
+        None,
+    ]
+
+
+# --- what the label values mean
+
+
+def test_values_are_mapped_by_name():
+    array = np.array([[[0, 17, 53, 171, 172, 48, 47, 1, 2]]])
+    read = {
+        text: Meaning.read(text)
+        for text in ("freesurfer", "neuromorphometrics", "hipposeg", "msd", "whole=1")
+    }
+    expect = {
+        ("freesurfer", "left"): [0, 3, 0, 0, 0, 0, 0, 0, 0],
+        ("freesurfer", "right"): [0, 0, 3, 0, 0, 0, 0, 0, 0],
+        ("neuromorphometrics", "left"): [0, 0, 0, 0, 0, 3, 0, 0, 0],
+        ("neuromorphometrics", "right"): [0, 0, 0, 0, 0, 0, 3, 0, 0],
+        ("hipposeg", "left"): [0, 3, 0, 1, 2, 0, 0, 0, 0],
+        ("msd", "right"): [0, 0, 0, 0, 0, 0, 0, 1, 2],
+        ("whole=1", "left"): [0, 0, 0, 0, 0, 0, 0, 3, 0],
+    }
+    for (text, side), values in expect.items():
+        assert read[text].classes(array, side).ravel().tolist() == values, (text, side)
+    swapped = Meaning.read("anterior=2, posterior=1")
+    assert swapped.classes(array, "left").ravel().tolist() == [0, 0, 0, 0, 0, 0, 0, 2, 1]
+    for bad in ("left=1,whole=2", "left=1,right=1", "nonsense", "left=0", "amygdala=18"):
+        with pytest.raises(InputError):
+            Meaning.read(bad)
+
+
+def test_values_are_guessed_only_where_clear():
+    assert guess(np.array([0, 17, 53, 47]), False) == "freesurfer"
+    assert guess(np.array([0, 47, 48]), False) == "neuromorphometrics"
+    assert guess(np.array([0, 1, 2]), True) == "msd" and guess(np.array([0, 1]), True) == "whole=1"
+    assert guess(np.array([0, 1, 2]), False) is None
+
+
+# --- the check
+
+
+def test_a_good_site_passes_and_is_drawn(tmp_path, base):
+    cases, site = look(write_site(tmp_path, 7), base)
+    assert not site and all(case.usable and not codes(case) for case in cases)
+    image, label = body(200)
+    assert cases[0].volume_mm3 == np.count_nonzero(wider(label)) and cases[0].base_dice > 0.6
+    # The voxels as they are, without interpolation, shifted to 0.
+    assert np.allclose(cases[0].case.image, image - image.min(), atol=1e-3)
+    assert np.array_equal(cases[0].case.label, wider(label))
+    (sheet,) = sheets(cases)
+    pixels = np.asarray(sheet).reshape(-1, 3).astype(int)
+    assert (np.abs(pixels - (230, 159, 0)).sum(axis=1) < 60).sum() > 200  # contours
+    assert len(table_csv(cases).splitlines()) == 8 and "ok" in table_text(cases)
+    assert refuse(cases, site, False, False) == cases
+
+
+def test_each_kind_of_bad_case_is_named(tmp_path, base):
+    site = write_site(tmp_path, 8)
+    image, label = body(300)
+    write_case(site, "sub-20_left", image, np.zeros(SHAPE, np.uint8))  # empty
+    write_case(site, "sub-21_left", np.full(SHAPE, 7, np.float32), label)  # constant
+    write_case(site, "sub-22_left", body(301)[0], np.ones(SHAPE, np.uint8))  # of all and everything
+    first, first_label = body(200)
+    write_case(site, "sub-23_left", 3.7 * first + 11, wider(first_label))  # the same scan in other numbers
+    write_case(site, "sub-24_left", body(302)[0], wider(body(201)[1]))  # another case's label
+    write_case(
+        site, "sub-25_left", body(303)[0], np.where(body(303)[1], 9, 0).astype(np.uint8)
+    )  # other values
+    write_case(site, "sub-26_left", body(304)[0], np.roll(wider(body(304)[1]), 13, axis=0))  # elsewhere
+    write_case(site, "sub-27_left", body(305)[0][:-4], body(305)[1])  # other shape, other place
+    write_case(site, "base_000_left", body(306)[0], wider(body(306)[1]))
+    (site / "images" / "sub-28_left.nii.gz").write_bytes(b"no image")
+    (site / "labels" / "sub-28_left.nii.gz").write_bytes(b"no image")
+    base.card["segmenter"]["training"]["train_cases"].append("base_000_left")
+    cases, _ = look(site, base)
+    by_name = {case.name.split("_left")[0]: case for case in cases}
+    expected = {
+        "sub-22": "volume",
+        "sub-23": "duplicate",
+        "sub-24": "label_twice",
+        "sub-26": "disagreement",
+        "base_000": "base_case",
+    }
+    for name, code in expected.items():
+        assert code in codes(by_name[name]), (name, by_name[name].findings)
+    for name in ("sub-20", "sub-21", "sub-22", "sub-23", "sub-24", "sub-25", "sub-28"):
+        assert not by_name[name].usable, name
+    assert "9" in by_name["sub-25"].findings[0].text
+    assert all(case.usable for name, case in by_name.items() if name.startswith("sub-0"))
+    with pytest.raises(TrainingError, match="cannot be used"):
+        refuse(cases, [], False, False)
+    assert {case.name for case in refuse(cases, [], True, False)}.isdisjoint({"sub-20_left", "sub-28_left"})
+
+
+def test_a_subject_in_two_roles_and_a_twin_across_roles(tmp_path, base):
+    write_site(tmp_path / "train", 6)
+    write_case(tmp_path / "val", "sub-00_ses-9_left", *body(400))  # subject of the training folder
+    write_case(tmp_path / "val", "sub-77_left", *body(202))  # scan of sub-02
+    sources = find_sources(tmp_path / "train") + find_sources(tmp_path / "val", role=VALIDATION)
+    cases = prepare(sources, base, "msd", region=True)
+    check(cases, base)
+    assert "two_roles" in codes(cases[-2]) and {"duplicate", "two_roles"} <= codes(cases[-1])
+
+
+def test_shuffled_labels_are_noticed(tmp_path, base):
+    labels = [body(200 + i)[1] for i in range(10)]
+    rng = np.random.default_rng(0)
+    # Bodies of clearly different size, so that a label tells its scan.
+    for i in range(10):
+        image, label = body(200 + i)
+        grown = np.roll(label, i - 5, axis=1) if i % 2 else wider(wider(label))
+        image = (40 + 60 * (grown > 0) + rng.normal(0, 6, SHAPE)).clip(1).astype(np.float32)
+        labels[i] = grown
+        write_case(tmp_path / "images_", f"s{i}", image, grown)
+    good = tmp_path / "images_"
+    _, site = look(good, base)
+    assert site == []
+    for i in range(10):
+        write_case(
+            tmp_path / "bad",
+            f"s{i}",
+            sitk.GetArrayFromImage(sitk.ReadImage(str(good / "images" / f"s{i}.nii.gz"))),
+            labels[(i + 3) % 10],
+        )
+    _, site = look(tmp_path / "bad", base)
+    assert any("other scans" in sentence for sentence in site)
+
+
+def test_belonging_is_chance_for_random_labels():
+    masks = [body(i)[1] > 0 for i in range(8)]
+    difference, chance = belonging(masks, masks)
+    assert difference > 0.02 and chance < 0.01
+    _, chance = belonging(masks, [masks[(i + 1) % 8] for i in range(8)])
+    assert chance > 0.05
+
+
+def test_too_few_subjects_are_refused(tmp_path, base):
+    cases, site = look(write_site(tmp_path, 8, subjects=4), base)
+    with pytest.raises(TrainingError, match="4 subjects are too few"):
+        refuse(cases, site, False, False)
+
+
+def test_right_crops_are_mirrored_and_coarse_ones_resampled(tmp_path, base):
+    image, label = body(200)
+    write_case(tmp_path, "a_right", image[:, :, ::-1].copy(), label[:, :, ::-1].copy())
+    coarse = sitk.GetImageFromArray(image[::2])
+    coarse.SetSpacing((1, 1, 2))
+    coarse.SetOrigin((0, 0, 0.5))
+    coarse.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
+    write_case(tmp_path, "b_left", image, label)
+    sitk.WriteImage(coarse, str(tmp_path / "images/b_left.nii.gz"))
+    right, thick = prepare(find_sources(tmp_path), base, "msd", region=True)
+    assert np.allclose(right.case.image, image - image.min(), atol=1e-3)
+    assert np.array_equal(right.case.label, label)
+    assert thick.case.image.shape[0] in (31, 32) and thick.spacing == (1, 1, 2)
+    both = min(len(thick.case.label), 32)
+    truth = label[:both] > 0
+    found = thick.case.label[:both] > 0
+    assert 2 * (truth & found).sum() / (truth.sum() + found.sum()) > 0.9
+    with pytest.raises(InputError, match="side"):
+        prepare_module._from_crop(find_sources(tmp_path)[0].__class__("c", "c", image, label), None, None)
+
+
+# --- whole heads, with a street that is only acted
+
+
+def head_pair(exchange: bool = False, values=(17, 53)):
+    """A head with two bodies, world axes as stored (RAS); the patient's left at small x."""
+    image = np.full((70, 80, 120), 20, np.float32)
+    label = np.zeros(image.shape, np.uint8)
+    for side, x0 in enumerate((15, 73)):
+        values_in, classes = body(500 + side)
+        image[20:52, 24:56, x0 : x0 + 32] = values_in / values_in.max() * 100
+        label[20:52, 24:56, x0 : x0 + 32] = np.where(classes > 0, values[1 - side if exchange else side], 0)
+    pair = []
+    for array in (image + np.random.default_rng(0).normal(0, 1, image.shape).astype(np.float32), label):
+        one = sitk.GetImageFromArray(array)
+        one.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
+        pair.append(one)
+    return pair
+
+
+def acted_street(image, model, device, threads=None, **_):
+    """Finds the bodies where `head_pair` puts them."""
+    from HippoSegLib.regions import region_about
+
+    axes = np.array(image.GetDirection()).reshape(3, 3)
+    regions = {}
+    for side, x in (("left", 30.5), ("right", 88.5)):
+        centre = image.TransformContinuousIndexToPhysicalPoint((x, 39.5, 35.5))
+        region = region_about(centre, axes, side, SHAPE)
+        regions[side] = region.image(np.zeros(SHAPE, np.float32))
+    return SimpleNamespace(regions=regions)
+
+
+@pytest.mark.parametrize("text, values", [("freesurfer", (17, 53)), ("whole=1", (1, 1)), (None, (17, 53))])
+def test_heads_are_cut_into_both_sides(base, monkeypatch, text, values):
+    monkeypatch.setattr(prepare_module, "segment", acted_street)
+    from HippoSegLib.finetuning.sources import Source
+
+    image, label = head_pair(values=values)
+    left, right = prepare([Source("h", "h", image, label)], base, text)
+    assert (left.name, right.name) == ("h_left", "h_right") and not codes(left) | codes(right)
+    for case, seed, mirrored in ((left, 500, False), (right, 501, True)):
+        truth = body(seed)[1] > 0
+        truth = truth[:, :, ::-1] if mirrored else truth
+        z, y, x = ((n - m) // 2 for n, m in zip(case.case.label.shape, SHAPE, strict=True))
+        found = case.case.label[z : z + 32, y : y + 32, x : x + 32]
+        assert set(np.unique(found)) == {0, WHOLE_ONLY}
+        assert 2 * (truth & (found > 0)).sum() / (truth.sum() + (found > 0).sum()) > 0.85
+        assert case.volume_mm3 == truth.sum()
+
+
+def test_exchanged_sides_and_shifted_labels_of_heads_are_named(base, monkeypatch):
+    monkeypatch.setattr(prepare_module, "segment", acted_street)
+    from HippoSegLib.finetuning.sources import Source
+
+    image, label = head_pair(exchange=True)
+    cases = prepare([Source("h", "h", image, label)], base, "freesurfer")
+    assert [codes(case) for case in cases] == [{"sides"}, {"sides"}] and not any(c.usable for c in cases)
+    image, label = head_pair()
+    label.SetOrigin((0, 0, 400))
+    (lost,) = prepare([Source("h", "h", image, label)], base, "freesurfer")
+    assert not lost.usable and "world space" in lost.findings[0].text
+    (unnamed,) = prepare([Source("h", "h", *head_pair(values=(3, 4)))], base, None)
+    assert not unnamed.usable and "3, 4" in unnamed.findings[0].text
