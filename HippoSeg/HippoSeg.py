@@ -147,5 +147,5 @@ class HippoSegTest(ScriptedLoadableModuleTest):
         for test in TESTS:
             self.setUp()
             self.delayDisplay(test.__doc__.splitlines()[0])
-            test(self)
+            test(self, HippoSegLogic().jobs)
         self.delayDisplay("HippoSeg: all tests passed")

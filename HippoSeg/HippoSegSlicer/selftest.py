@@ -14,6 +14,7 @@ import slicer
 from HippoSegLib.errors import Cancelled
 from HippoSegLib.labels import WHOLE
 
+from . import console
 from .inputvolume import voxelVolume
 from .jobs import SegmentJob
 from .logic import Logic
@@ -31,27 +32,21 @@ def loadSample():
     return slicer.util.loadVolume(str(sampleFile()), {"name": NODE_NAME})
 
 
-def testSample(case) -> None:
+def testSample(case, logic: Logic) -> None:
     """Segment the sample scan and check segments, volumes and table"""
-    from . import console
-
-    logic = Logic()
-    try:
-        volumeNode = loadSample()
-        node, row = console.segment(logic, volumeNode, labelMap=True)
-        segmentation = node.GetSegmentation()
-        case.assertEqual(segmentation.GetNumberOfSegments(), 2)
-        for side, value in WHOLE.items():
-            segment = segmentation.GetSegment(STRUCTURES[value].segmentId)
-            case.assertTrue(PLAUSIBLE_MM3[0] < row[f"{side}_mm3"] < PLAUSIBLE_MM3[1])
-            case.assertEqual(segment.GetLabelValue(), value)
-            mask = slicer.util.arrayFromSegmentBinaryLabelmap(node, STRUCTURES[value].segmentId, volumeNode)
-            case.assertAlmostEqual(row[f"{side}_mm3"], (mask > 0).sum() * voxelVolume(volumeNode), places=2)
-        labels = slicer.util.arrayFromVolume(placeLabelMap(node, volumeNode))
-        case.assertEqual(set(np.unique(labels)), {0, *WHOLE.values()})
-        _compareWithSegmentStatistics(case, node, volumeNode, row)
-    finally:
-        logic.close()
+    volumeNode = loadSample()
+    node, row = console.segment(logic, volumeNode, labelMap=True)
+    segmentation = node.GetSegmentation()
+    case.assertEqual(segmentation.GetNumberOfSegments(), 2)
+    for side, value in WHOLE.items():
+        segment = segmentation.GetSegment(STRUCTURES[value].segmentId)
+        case.assertTrue(PLAUSIBLE_MM3[0] < row[f"{side}_mm3"] < PLAUSIBLE_MM3[1])
+        case.assertEqual(segment.GetLabelValue(), value)
+        mask = slicer.util.arrayFromSegmentBinaryLabelmap(node, STRUCTURES[value].segmentId, volumeNode)
+        case.assertAlmostEqual(row[f"{side}_mm3"], (mask > 0).sum() * voxelVolume(volumeNode), places=2)
+    labels = slicer.util.arrayFromVolume(placeLabelMap(node, volumeNode))
+    case.assertEqual(set(np.unique(labels)), {0, *WHOLE.values()})
+    _compareWithSegmentStatistics(case, node, volumeNode, row)
 
 
 def _compareWithSegmentStatistics(case, node, volumeNode, row) -> None:
@@ -71,46 +66,22 @@ def _compareWithSegmentStatistics(case, node, volumeNode, row) -> None:
         case.assertAlmostEqual(found[key], row[f"{side}_mm3"], delta=0.01 * voxelVolume(volumeNode))
 
 
-def testMeasureAgain(case) -> None:
+def testMeasureAgain(case, logic: Logic) -> None:
     """Correct a segment by hand and measure again"""
-    from . import console
-
-    logic = Logic()
-    try:
-        volumeNode = loadSample()
-        node, before = console.segment(logic, volumeNode)
-        segmentId = STRUCTURES[WHOLE["left"]].segmentId
-        mask = slicer.util.arrayFromSegmentBinaryLabelmap(node, segmentId, volumeNode).copy()
-        mask[: int(np.argwhere(mask)[:, 0].mean())] = 0
-        slicer.util.updateSegmentBinaryLabelmapFromArray(
-            (mask > 0).astype(np.uint8), node, segmentId, volumeNode
-        )
-        after = measureAgain(node)
-        case.assertAlmostEqual(after["left_mm3"], (mask > 0).sum() * voxelVolume(volumeNode), places=2)
-        case.assertTrue(after["left_mm3"] < before["left_mm3"])
-        case.assertAlmostEqual(after["right_mm3"], before["right_mm3"], places=2)
-    finally:
-        logic.close()
+    volumeNode = loadSample()
+    node, before = console.segment(logic, volumeNode)
+    segmentId = STRUCTURES[WHOLE["left"]].segmentId
+    mask = slicer.util.arrayFromSegmentBinaryLabelmap(node, segmentId, volumeNode).copy()
+    mask[: int(np.argwhere(mask)[:, 0].mean())] = 0
+    edited = (mask > 0).astype(np.uint8)
+    slicer.util.updateSegmentBinaryLabelmapFromArray(edited, node, segmentId, volumeNode)
+    after = measureAgain(node)
+    case.assertAlmostEqual(after["left_mm3"], (mask > 0).sum() * voxelVolume(volumeNode), places=2)
+    case.assertTrue(after["left_mm3"] < before["left_mm3"])
+    case.assertAlmostEqual(after["right_mm3"], before["right_mm3"], places=2)
 
 
-def testCancel(case) -> None:
-    """Cancel a run: the scene stays as it was"""
-    logic = Logic()
-    try:
-        volumeNode = loadSample()
-        before = slicer.mrmlScene.GetNumberOfNodes()
-        job = logic.submit(SegmentJob(volumeNode, {}))
-        logic.cancel()
-        while not job.isDone:
-            logic.poll(wait=0.05)
-            slicer.app.processEvents()
-        case.assertIsInstance(job.error, Cancelled)
-        case.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), before)
-    finally:
-        logic.close()
-
-
-def testPanel(case) -> None:
+def testPanel(case, logic: Logic) -> None:
     """Open the panel, choose the sample and click the button"""
     if slicer.util.mainWindow() is not None:
         slicer.util.selectModule("HippoSeg")
@@ -132,4 +103,17 @@ def testPanel(case) -> None:
     case.assertIs(widget.ui.inputSelector.currentNode(), volumeNode)
 
 
-TESTS = (testSample, testMeasureAgain, testCancel, testPanel)
+def testCancel(case, logic: Logic) -> None:
+    """Cancel a run: the scene stays as it was"""
+    volumeNode = loadSample()
+    before = slicer.mrmlScene.GetNumberOfNodes()
+    job = logic.submit(SegmentJob(volumeNode, {}))
+    logic.cancel()
+    while not job.isDone:
+        logic.poll(wait=0.05)
+        slicer.app.processEvents()
+    case.assertIsInstance(job.error, Cancelled)
+    case.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), before)
+
+
+TESTS = (testSample, testMeasureAgain, testPanel, testCancel)

@@ -95,10 +95,8 @@ def test_a_click_on_the_sample_gives_what_the_command_line_gives(testbed, real_l
     assert provenance["model"] == json.loads(text)["model"]
     # The second click finds the worker warm.
     first = panel.logic.worker.processId
-    start = time.monotonic()
     panel.segment()
-    warm = time.monotonic() - start
-    assert panel.logic.worker.processId == first and warm < 15
+    assert panel.logic.worker.processId == first
     panel.click("pictureButton")
     panel.wait()
     assert not panel.ui.messageFrame.visible, panel.ui.messageLabel.text
