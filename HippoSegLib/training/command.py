@@ -36,12 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train, evaluate on the held-out fold, write ``segmenter.pt`` and ``card.json``; return the exit code.
 
-    A killed command, given again, continues from its last epoch.
+    A killed command, given again, continues from its last epoch. Started by ``torchrun``, several
+    processes train together; the batch size is each one's.
     """
     import torch
 
     from ..preprocessing import Preprocessing
     from . import cases as data
+    from .distributed import Team, start
     from .export import export_run, refuse_existing
     from .hosts import load_hosts
     from .runstate import RunFolder, read_run
@@ -52,14 +54,18 @@ def run(args: argparse.Namespace) -> int:
     if not 0 <= args.fold < args.folds:
         raise TrainingError(f"There is no fold {args.fold} of {args.folds}.", "Count folds from 0.")
     refuse_existing(args.output, args.overwrite)
+    device = start(args.device)
+    first = Team().rank == 0
     every = data.load_cases(args.data)
     held = data.split_by_subject([case.subject for case in every], args.folds, args.seed)[args.fold]
     train = [case for i, case in enumerate(every) if i not in set(held)]
     run_dir = args.run or args.output / "run"
-    RunFolder(run_dir).write_command(_command(args))
-    print(
-        f"{len(train)} cases to train on, {len(held)} held out (fold {args.fold} of {args.folds})", flush=True
-    )
+    if first:
+        RunFolder(run_dir).write_command(_command(args))
+        print(
+            f"{len(train)} cases to train on, {len(held)} held out (fold {args.fold} of {args.folds})",
+            flush=True,
+        )
     train_3d_unet(
         [case.image for case in train],
         [case.label for case in train],
@@ -72,13 +78,15 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
         preprocessing=Preprocessing.named(args.preprocessing),
         hosts=load_hosts(args.hosts) if args.hosts else (),
-        device=args.device,
+        device=device,
         micro_batch=args.micro_batch,
         validate_every=args.validate_every,
         init_from=args.init_from,
         run_dir=run_dir,
-        progress=_print_epochs,
+        progress=_print_epochs if first else None,
     )
+    if not first:
+        return 0
     settings, state = read_run(run_dir)
     card = export_run(
         settings,
