@@ -18,8 +18,8 @@ from .protocols import Questions
 from .signal import Signal
 from .volumestable import TABLE, measureAgain, tableText, writeCsv
 
-#: Pixels of the columns measure and value; the unit takes the rest.
-COLUMN_WIDTHS = (250, 80)
+#: Pixels of the columns measure, value and unit; the last one takes the rest.
+COLUMN_WIDTHS = (230, 80, 40)
 
 
 class ResultsPanel:
