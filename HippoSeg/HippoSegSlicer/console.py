@@ -95,13 +95,16 @@ def segmentAll(
     """Segment volumes of the scene one after the other.
 
     Args:
-        volumeNodes: By default all scalar volumes that are not hidden and not previews.
+        volumeNodes: By default all scalar volumes that are not hidden and not previews, and every
+            frame of the sequences among them.
         options: As in :func:`segment`.
 
     Returns:
-        A row per volume: `scan`, `status` ("ok" or "failed: …"), measurements, `flags`, `node`.
+        A row per volume or frame: `scan`, `status` ("ok" or "failed: …"), measurements, `flags`, `node`.
     """
+    browsers = {}
     if volumeNodes is None:
+        browsers = _volumeSequences()
         volumeNodes = [
             node
             for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
@@ -112,8 +115,22 @@ def segmentAll(
     rows = []
     for number, volumeNode in enumerate(volumeNodes, start=1):
         _say(output, f"{volumeNode.GetName()} ({number} of {len(volumeNodes)})")
-        rows.append(_row(logic, volumeNode, output, options))
+        if volumeNode.GetID() in browsers:
+            rows += segmentSequence(logic, browsers[volumeNode.GetID()], output=output, **options)
+        else:
+            rows.append(_row(logic, volumeNode, output, options))
     return rows
+
+
+def _volumeSequences() -> dict:
+    """Id of the volume that shows a sequence -> its browser."""
+    found = {}
+    for browser in slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode"):
+        sequence = browser.GetMasterSequenceNode()
+        proxy = browser.GetProxyNode(sequence) if sequence is not None else None
+        if proxy is not None:
+            found[proxy.GetID()] = browser
+    return found
 
 
 def segmentSequence(

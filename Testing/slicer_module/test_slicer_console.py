@@ -126,6 +126,17 @@ def test_all_frames_of_a_sequence(logic):
     assert browser.GetSelectedItemNumber() == 0
 
 
+def test_all_volumes_of_a_scene_include_all_frames_of_its_sequences(logic):
+    from HippoSegSlicer import console
+
+    add_volume("single")
+    browser = make_sequence([ellipsoids(), ellipsoids()])
+    proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
+    rows = console.segmentAll(logic, output=None)
+    assert [row["scan"] for row in rows] == ["single", f"{proxy.GetName()} 0", f"{proxy.GetName()} 1"]
+    assert all(row["status"] == "ok" for row in rows)
+
+
 def test_a_sequence_without_volumes_is_refused(logic):
     import slicer
     from HippoSegSlicer import console
