@@ -19,6 +19,7 @@ COMMANDS = {
     "preprocess": ("HippoSegLib.commands.preprocess", "write what the network would see"),
     "evaluate": ("HippoSegLib.commands.evaluate", "compare with reference labels"),
     "finetune": ("HippoSegLib.commands.finetune", "learn from a site's own labelled scans"),
+    "tune": ("HippoSegLib.commands.tune", "search for the settings of a fine-tuning"),
     "train": ("HippoSegLib.training.command", "train a segmenter on labelled crops"),
 }
 

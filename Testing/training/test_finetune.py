@@ -277,7 +277,7 @@ def test_killed_and_given_again_the_command_ends_the_same(site, base_folder, tmp
 
 def test_a_run_of_other_settings_is_not_continued(site, base_folder, tmp_path):
     quick = FineTuneSettings(num_epochs=2, decoder_epochs=0, folds=2)
-    left = [40]
+    left = [8 + 4 + 1]  # eight cases read, the first fold done
 
     def cancel():
         left[0] -= 1

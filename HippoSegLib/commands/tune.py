@@ -1,0 +1,67 @@
+"""`hipposeg tune`: search for the settings with which `hipposeg finetune` serves a site best."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from .finetune import add_site_arguments, site_options
+from .options import _positive
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to its parser."""
+    add_site_arguments(parser)
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, help="folder of the search; given again, it goes on"
+    )
+    parser.add_argument(
+        "--trials", type=_positive, default=20, help="complete trials in all, of all processes (default 20)"
+    )
+    parser.add_argument("--epochs", type=_positive, default=15, help="per trial and fold (default 15)")
+    parser.add_argument("--folds", type=_positive, default=3, help="of the cross-validation (default 3)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--micro-batch", type=_positive, default=2, help="samples in memory (default 2)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Search, and write the best settings, a table and pictures."""
+    from .. import devices
+    from ..checkpoint import load_model
+    from ..finetuning.check import check, refuse, table_text
+    from ..finetuning.prepare import prepare
+    from ..finetuning.search import BEST, import_optuna, search
+    from ..finetuning.settings import FineTuneSettings
+    from ..finetuning.sources import find_sources
+
+    import_optuna()
+    options = site_options(args)
+    torch = devices.import_torch()
+    torch.set_num_threads(args.threads or devices.default_threads())
+    device, _ = devices.resolve(args.device)
+    base = load_model(args.base, device)
+    sources = find_sources(args.site, args.scans, args.labels, args.table)
+    chosen = {name: options[name] for name in ("region", "side", "threads")}
+    cases = prepare(sources, base, args.label_map, device=device, **chosen)
+    doubts = check(cases, base, device)
+    print(table_text(cases), *doubts, sep="\n", flush=True)
+    good = refuse(cases, doubts, args.leave_out, args.anyway)
+
+    def tell(words: str, fraction: float) -> None:
+        print(f"[{100 * fraction:5.1f} %] {words}", file=sys.stderr, flush=True)
+
+    best = search(
+        good,
+        base,
+        args.output,
+        args.trials,
+        start=FineTuneSettings(num_epochs=args.epochs, folds=args.folds, seed=args.seed),
+        device=device,
+        micro_batch=args.micro_batch,
+        progress=tell,
+    )
+    print(f"Best of {best['trials']} trials: Dice {best['value']:.4f}, {best['settings']}")
+    print("It was chosen on these cases: other cases of the site will show a little less.")
+    print(f"Use it with: hipposeg finetune SITE -o MODEL --settings {args.output / BEST}")
+    return 0

@@ -1,0 +1,239 @@
+"""Search for fine-tuning settings with Optuna, in an SQLite file that several processes may share."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..checkpoint import Model
+from ..errors import Cancelled, DependencyError, InputError, TrainingError
+from ..files import replacing
+from .plan import Plan
+from .prepare import SiteCase
+from .settings import FineTuneSettings
+
+STUDY = "study.db"
+BEST, TRIALS, HISTORY, IMPORTANCE = "settings.json", "trials.csv", "history.png", "importance.png"
+
+
+def import_optuna():
+    """Return Optuna, its messages off; raises DependencyError where it is missing."""
+    try:
+        import optuna
+    except (ImportError, OSError) as error:
+        raise DependencyError(
+            "The Python package optuna (searches for settings) is not installed or does not load.",
+            'Install it with: pip install "hipposeg[train]".',
+        ) from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+def suggest(trial, start: FineTuneSettings) -> FineTuneSettings:
+    """Settings of one trial; what is not searched is as in ``start``."""
+    changes = {
+        "learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True),
+        "batch_size": trial.suggest_categorical("batch_size", [2, 4, 8]),
+        "decoder_epochs": trial.suggest_int("decoder_epochs", 0, 8),
+        "encoder_rate": trial.suggest_float("encoder_rate", 0.02, 1.0, log=True),
+        "anchor": trial.suggest_float("anchor", 0.01, 10.0, log=True),
+        "dropout": trial.suggest_float("dropout", 0.0, 0.3),
+        "augmentation": trial.suggest_float("augmentation", 0.2, 1.0),
+    }
+    return FineTuneSettings(**{**start.to_dict(), **changes})
+
+
+#: Names of what is searched.
+SEARCHED = (
+    "learning_rate",
+    "batch_size",
+    "decoder_epochs",
+    "encoder_rate",
+    "anchor",
+    "dropout",
+    "augmentation",
+)
+
+
+def search(
+    cases: Sequence[SiteCase],
+    base: Model,
+    folder: Path,
+    trials: int,
+    *,
+    start: FineTuneSettings | None = None,
+    device: str = "cpu",
+    micro_batch: int = 2,
+    progress: Callable[[str, float], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> dict:
+    """Go on with the search until ``trials`` trials are complete, counting those of all processes.
+
+    A trial cross-validates by subject; its value is the mean Dice of the whole per subject. The first
+    one has the settings of ``start``. A killed search, started again, goes on; the trial that was
+    under way is given up. Writes the best settings, a table and two pictures into ``folder``.
+
+    Returns:
+        ``value`` and ``settings`` of the best trial, and ``trials``, the number of complete ones.
+
+    Raises:
+        DependencyError: No Optuna. InputError: The folder holds the search of another site or base model.
+        TrainingError: No trial came to an end. Cancelled. OutputError.
+    """
+    optuna = import_optuna()
+    start = start or FineTuneSettings()
+    folder.mkdir(parents=True, exist_ok=True)
+    study = _study(optuna, folder, base, cases, start)
+    complete = (optuna.trial.TrialState.COMPLETE,)
+
+    def done() -> int:
+        return len(study.get_trials(deepcopy=False, states=complete))
+
+    def objective(trial) -> float:
+        settings = suggest(trial, start)
+
+        def tell(words: str, fraction: float) -> None:
+            if progress is not None:
+                progress(f"Trial {trial.number + 1}: {words}", min((done() + fraction) / trials, 1.0))
+
+        plan = Plan(base, settings, cases, None, device, micro_batch, progress=tell, cancel=cancel)
+        trained = plan.cross_validated(list(cases), final=False)
+        trial.set_user_attr("epochs", trained.epochs)
+        return mean_of_subjects(trained.after)
+
+    failures = 0
+    while done() < trials:
+        if cancel is not None and cancel():
+            raise Cancelled()
+        before = len(study.get_trials(deepcopy=False))
+        study.optimize(objective, n_trials=1, catch=(TrainingError,))
+        mine = study.get_trials(deepcopy=False)[before:]
+        failures += all(trial.state not in complete for trial in mine)
+        if failures > trials:
+            break
+        if done():
+            _write(optuna, study, folder, start)
+    if not done():
+        raise TrainingError("No trial of the search came to an end.", "Look at the cases with --check-only.")
+    _write(optuna, study, folder, start)
+    best = study.best_trial
+    return {"value": best.value, "settings": _settings(best, start), "trials": done()}
+
+
+def mean_of_subjects(rows: Sequence[dict]) -> float:
+    """Mean over subjects of the mean Dice of the whole of their cases."""
+    subjects: dict[str, list[float]] = {}
+    for row in rows:
+        subjects.setdefault(row["subject"], []).append(row["whole"])
+    return float(np.mean([np.mean(values) for values in subjects.values()]))
+
+
+def _study(optuna, folder: Path, base: Model, cases: Sequence[SiteCase], start: FineTuneSettings):
+    """The study in the folder, made if it is not there."""
+    hashes = "".join(sorted(case.sha256 for case in cases))
+    identity = {
+        "base": base.sha256,
+        "site": hashlib.sha256(hashes.encode()).hexdigest(),
+        "start": {k: v for k, v in start.to_dict().items() if k not in SEARCHED},
+    }
+    # A process that was killed is noticed by its silence, and its trial given up.
+    storage = optuna.storages.RDBStorage(
+        f"sqlite:///{folder.absolute() / STUDY}",
+        heartbeat_interval=30,
+        grace_period=120,
+        engine_kwargs={"connect_args": {"timeout": 60}},
+    )
+    study = optuna.create_study(
+        storage=storage,
+        study_name="finetune",
+        direction="maximize",
+        load_if_exists=True,
+        sampler=optuna.samplers.TPESampler(),
+    )
+    known = study.user_attrs.get("identity")
+    if known is None:
+        study.set_user_attr("identity", identity)
+        study.enqueue_trial({name: getattr(start, name) for name in SEARCHED}, skip_if_exists=True)
+    elif known != json.loads(json.dumps(identity)):
+        raise InputError(
+            f"'{folder.name}' holds a search on other cases, another base model or other fixed settings.",
+            "Choose another folder.",
+        )
+    return study
+
+
+def _settings(trial, start: FineTuneSettings) -> dict:
+    return {**start.to_dict(), **trial.params}
+
+
+def _write(optuna, study, folder: Path, start: FineTuneSettings) -> None:
+    complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    text = json.dumps(_settings(study.best_trial, start), indent=2) + "\n"
+    contents = {BEST: text.encode(), TRIALS: _table(complete).encode()}
+    contents[HISTORY] = history_png([trial.value for trial in complete])
+    importance = importances(optuna, study)
+    if importance:
+        contents[IMPORTANCE] = importance_png(importance)
+    for name, data in contents.items():
+        with replacing(folder / name, overwrite=True) as temporary:
+            temporary.write_bytes(data)
+
+
+def _table(trials) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["trial", "dice", "epochs", *SEARCHED])
+    for trial in trials:
+        values = [trial.params.get(name, "") for name in SEARCHED]
+        writer.writerow([trial.number + 1, f"{trial.value:.5f}", trial.user_attrs.get("epochs", ""), *values])
+    return text.getvalue()
+
+
+def importances(optuna, study) -> dict[str, float]:
+    """Part of each setting in what tells good trials from others (PED-ANOVA); {} with too few trials."""
+    complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    if len(complete) < 4 or len({trial.value for trial in complete}) < 2:
+        return {}
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Optuna's note that its evaluator is experimental
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+        return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
+
+
+def history_png(values: Sequence[float]) -> bytes:
+    """PNG: the value of each trial, and the best so far."""
+    from .curves import _figure, _png
+
+    figure = _figure(6.5, 4)
+    axes = figure.subplots()
+    numbers = np.arange(1, len(values) + 1)
+    axes.plot(numbers, values, "o", ms=4, color="#56b4e9", label="trial")
+    axes.plot(numbers, np.maximum.accumulate(values), color="#d55e00", label="best so far")
+    axes.set(xlabel="complete trials", ylabel="Dice of the whole", title="Search for settings")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return _png(figure)
+
+
+def importance_png(importance: dict[str, float]) -> bytes:
+    """PNG: bars of the importance of each setting."""
+    from .curves import _figure, _png
+
+    figure = _figure(6.5, 3.6)
+    axes = figure.subplots()
+    names = list(importance)[::-1]
+    axes.barh(
+        [name.replace("_", " ") for name in names], [importance[name] for name in names], color="#0072b2"
+    )
+    axes.set(xlabel="importance (PED-ANOVA)", title="What tells good settings from others")
+    axes.grid(axis="x", alpha=0.3)
+    return _png(figure)

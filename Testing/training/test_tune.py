@@ -1,0 +1,115 @@
+"""The search for settings: SQLite study, going on, shared by processes, best settings usable."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+from sitefixture import load, make_base, write_site
+
+from HippoSegLib.cli import main
+from HippoSegLib.errors import Cancelled, InputError
+from HippoSegLib.finetuning import search as module
+from HippoSegLib.finetuning.check import check
+from HippoSegLib.finetuning.plan import Plan, Trained
+from HippoSegLib.finetuning.prepare import prepare
+from HippoSegLib.finetuning.search import SEARCHED, mean_of_subjects, search
+from HippoSegLib.finetuning.settings import FineTuneSettings
+from HippoSegLib.finetuning.sources import find_sources
+
+optuna = pytest.importorskip("optuna")
+
+
+@pytest.fixture(scope="module")
+def base_folder(tmp_path_factory):
+    return make_base(tmp_path_factory.mktemp("base") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    return write_site(tmp_path_factory.mktemp("site"), 6)
+
+
+@pytest.fixture(scope="module")
+def cases(site, base_folder):
+    base = load(base_folder)
+    found = prepare(find_sources(site), base, "msd", region=True)
+    check(found, base)
+    return found
+
+
+def trained_as_if(monkeypatch, value, calls=None):
+    """Trials that end at once with the Dice ``value(settings)``."""
+
+    def cross_validated(self, cases, final=True):
+        if calls is not None:
+            calls.append(self.settings)
+        rows = [{"subject": case.subject, "whole": value(self.settings)} for case in cases]
+        return Trained({}, rows, rows, 1, "acted")
+
+    monkeypatch.setattr(Plan, "cross_validated", cross_validated)
+
+
+def test_the_command_searches_and_its_settings_are_usable(site, base_folder, tmp_path, capsys):
+    words = [str(site), "--region", "--base", str(base_folder), "--threads", "1"]
+    out = tmp_path / "search"
+    search_words = ["tune", *words, "-o", str(out), "--epochs", "1", "--folds", "2", "--trials"]
+    assert main([*search_words, "1"]) == 0
+    rows = list(csv.DictReader((out / "trials.csv").open()))
+    # The first trial is the defaults'; its figure is that of the cross-validation alone.
+    assert float(rows[0]["learning_rate"]) == FineTuneSettings().learning_rate
+    assert 0 < float(rows[0]["dice"]) < 1 and (out / "history.png").read_bytes()[:4] == b"\x89PNG"
+    assert "Best of 1 trials" in capsys.readouterr().out
+    settings = ["--settings", str(out / "settings.json"), "--epochs", "1"]
+    assert main(["finetune", *words, "-o", str(tmp_path / "m"), *settings]) == 0
+    card = json.loads((tmp_path / "m" / "card.json").read_text())["segmenter"]["fine_tuning"]
+    assert card["settings"]["folds"] == 2
+    assert float(rows[0]["dice"]) == pytest.approx(
+        card["comparison"]["whole"]["after"], abs=1e-4
+    )  # one case per subject: both are the same mean
+
+
+def test_it_finds_what_is_better_and_goes_on(cases, base_folder, tmp_path, monkeypatch):
+    calls = []
+    # The best rate is 0.003, and nothing else matters.
+    trained_as_if(monkeypatch, lambda s: 0.9 - abs(s.learning_rate - 0.003) * 50, calls)
+    base = load(base_folder)
+    first = search(cases, base, tmp_path, 12)
+    assert first["trials"] == 12 == len(calls)
+    again = search(cases, base, tmp_path, 20)
+    assert again["trials"] == 20 == len(calls) and again["value"] >= first["value"] > 0.8
+    assert search(cases, base, tmp_path, 20)["trials"] == 20 == len(calls)  # nothing left to do
+    best = json.loads((tmp_path / "settings.json").read_text())
+    assert best == again["settings"] and abs(best["learning_rate"] - 0.003) < 0.002
+    FineTuneSettings.preset("default", **best)
+    study = optuna.load_study(study_name="finetune", storage=f"sqlite:///{tmp_path / 'study.db'}")
+    assert study.best_value == again["value"] and set(study.best_params) == set(SEARCHED)
+    importance = module.importances(optuna, study)
+    assert max(importance, key=importance.get) == "learning_rate"
+    assert (tmp_path / "importance.png").read_bytes()[:4] == b"\x89PNG"
+    with pytest.raises(InputError, match="other cases"):
+        search(cases[:-1], base, tmp_path, 21)
+
+
+def test_another_processs_trials_count(cases, base_folder, tmp_path, monkeypatch):
+    base, calls = load(base_folder), []
+    trained_as_if(monkeypatch, lambda s: 0.5, calls)
+    search(cases, base, tmp_path, 1)
+    # What another process does to the shared file in between.
+    other = optuna.load_study(study_name="finetune", storage=f"sqlite:///{tmp_path / 'study.db'}")
+    other.optimize(lambda trial: module.suggest(trial, FineTuneSettings()).dropout, n_trials=3)
+    assert search(cases, base, tmp_path, 5)["trials"] == 5 and len(calls) == 2
+
+
+def test_cancelling_keeps_the_complete_trials(cases, base_folder, tmp_path, monkeypatch):
+    base, calls = load(base_folder), []
+    trained_as_if(monkeypatch, lambda s: 0.5, calls)
+    with pytest.raises(Cancelled):
+        search(cases, base, tmp_path, 10, cancel=lambda: len(calls) >= 3)
+    assert search(cases, base, tmp_path, 4)["trials"] == 4 == len(calls)
+
+
+def test_subjects_weigh_the_same():
+    rows = [{"subject": "a", "whole": 0.5}, {"subject": "b", "whole": 0.8}, {"subject": "b", "whole": 1.0}]
+    assert mean_of_subjects(rows) == pytest.approx(0.7)
