@@ -161,9 +161,14 @@ def evaluate(
     }
 
 
-def _new_network() -> UNet3D:
-    """A network that starts from the classes' shares of a head image: rare ones are not unlearned first."""
+def _new_network(init: Path | None) -> UNet3D:
+    """The network of an earlier run, or one that starts from the classes' shares of a head image:
+    rare ones are not unlearned first."""
     network = UNet3D(1, OUTPUTS, WIDTHS, dropout=0.0)
+    if init is not None:
+        weights = torch.load(init, weights_only=True)
+        network.load_state_dict({name: value.float() for name, value in weights.items()})
+        return network
     with torch.no_grad():
         network.head.weight *= 0.1
         network.head.bias[:4] = torch.tensor([0.8, 0.2, 2e-3, 2e-3]).log()
@@ -171,15 +176,26 @@ def _new_network() -> UNet3D:
 
 
 def train(
-    data: Path, run_dir: Path, *, steps=2600, batch_size=4, learning_rate=2e-3, seed=0, threads=1
+    data: Path,
+    run_dir: Path,
+    *,
+    steps=2600,
+    batch_size=4,
+    learning_rate=2e-3,
+    seed=0,
+    threads=1,
+    init: Path | None = None,
 ) -> None:
-    """Train, resuming a run broken off in `run_dir`; writes `localizer.pt`, a log and a card part."""
+    """Train, from scratch or on from the weights `init`; a run broken off in `run_dir` is resumed.
+
+    Writes `localizer.pt`, a log and its part of the card.
+    """
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     run_dir.mkdir(parents=True, exist_ok=True)
     source = HeadSource(data)
     held_out = HeadSource(data, TEST_LABEL_MAPS, ())
-    network = _new_network()
+    network = _new_network(init)
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.99))
     optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=1e-3)
     state_path, first = run_dir / "state.pt", 0
@@ -194,7 +210,8 @@ def train(
         warm = min(1.0, (step + 1) / 100)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / steps)) + 1e-6
-        turn = EASY_DEGREES + (MAX_DEGREES - EASY_DEGREES) * min(1.0, step / (EASY_SHARE * steps))
+        easy = EASY_SHARE * steps if init is None else 1
+        turn = EASY_DEGREES + (MAX_DEGREES - EASY_DEGREES) * min(1.0, step / easy)
         batch = _to_batch(
             [source.sample(seed, step * batch_size + k, max_degrees=turn) for k in range(batch_size)]
         )
@@ -272,6 +289,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2600)
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--init", type=Path, help="weights (localizer.pt) of an earlier run to go on from")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     train(
@@ -281,6 +300,8 @@ def main() -> None:
         batch_size=args.batch_size,
         seed=args.seed,
         threads=args.threads,
+        learning_rate=args.learning_rate,
+        init=args.init,
     )
 
 
