@@ -226,6 +226,13 @@ def files_task(request: dict, folder: str, progress, cancel) -> dict:
     return {"rows": rows}
 
 
+def finetune_task(request: dict, folder: str, progress, cancel) -> dict:
+    """See :func:`HippoSegLib.finetuning.task.finetune_task`."""
+    from .finetuning.task import finetune_task
+
+    return finetune_task(request, folder, progress, cancel)
+
+
 def _load_libraries(progress: Callable[[str, float], None]) -> None:
     progress("Loading libraries", 0.0)
     require_packages()
@@ -237,4 +244,5 @@ TASKS: dict[str, Callable[..., dict]] = {
     "devices": devices_task,
     "picture": picture_task,
     "files": files_task,
+    "finetune": finetune_task,
 }

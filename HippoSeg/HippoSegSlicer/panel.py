@@ -9,6 +9,8 @@ from slicer.i18n import tr as _
 from HippoSegLib.errors import Cancelled, HippoSegError, NotFoundError
 
 from . import models, scene
+from .finetunejobs import FineTuneJob
+from .finetunepanel import FineTunePanel
 from .inputspanel import InputsPanel
 from .inputvolume import checkVolume, placeOptions
 from .jobs import DevicesJob, Job, PictureJob, PreviewJob, SegmentJob
@@ -46,6 +48,7 @@ class Panel(slicer.util.VTKObservationMixin):
         self.results = ResultsPanel(ui, self.parameters, questions)
         self.preprocessing = PreprocessingPanel(ui, self.parameters)
         self.setup = SetupPanel(ui, installer, questions)
+        self.fineTuning = FineTunePanel(ui, self.parameters, questions)
 
         self.run.segmentClicked.connect(self.segment)
         self.run.cancelClicked.connect(self._cancel)
@@ -55,6 +58,9 @@ class Panel(slicer.util.VTKObservationMixin):
         self.results.pictureAsked.connect(self._start)
         self.preprocessing.previewClicked.connect(self._preview)
         self.setup.installed.connect(self.enter)
+        self.fineTuning.asked.connect(self._start)
+        self.fineTuning.failed.connect(self._showError)
+        self.fineTuning.pictureAsked.connect(self.results.showPicture)
         self.setup.failed.connect(self._showError)
         logic.progress.connect(self._onProgress)
         logic.finished.connect(self._onFinished)
@@ -103,20 +109,27 @@ class Panel(slicer.util.VTKObservationMixin):
             self.place.refresh(self.parameters().inputVolume is not None)
             self.results.refresh(isBusy)
             self.preprocessing.refresh(not missing and not isBusy)
+            self.fineTuning.refresh(isBusy, self._notReady())
         finally:
             self._isRefreshing = False
 
     def missing(self) -> str:
         """What keeps the volume from being segmented, in words; "" if nothing does."""
-        if self.setup.isInstalling:
-            return _("Wait for the installation to finish.")
-        if not self.setup.isReady:
-            return _("Install the packages that are missing first (above).")
+        if notReady := self._notReady():
+            return notReady
         try:
             checkVolume(self.parameters().inputVolume)
         except HippoSegError as error:
             return str(error)
         return self.inputs.problem()
+
+    def _notReady(self) -> str:
+        """What keeps the library from being used, in words; "" if nothing does."""
+        if self.setup.isInstalling:
+            return _("Wait for the installation to finish.")
+        if not self.setup.isReady:
+            return _("Install the packages that are missing first (above).")
+        return ""
 
     def options(self) -> dict:
         """The keyword arguments of the segmentation that follow from the panel."""
@@ -174,6 +187,8 @@ class Panel(slicer.util.VTKObservationMixin):
     def _onProgress(self, job: Job, stage: str, fraction: float) -> None:
         if job is self._job:
             self.run.setProgress(stage, fraction)
+            if isinstance(job, FineTuneJob):
+                self.fineTuning.onProgress(job)
 
     def _onFinished(self, job: Job) -> None:
         if isinstance(job, DevicesJob):
@@ -193,6 +208,8 @@ class Panel(slicer.util.VTKObservationMixin):
         elif isinstance(job, PreviewJob):
             names = ", ".join(node.GetName() for node in job.value)
             self.run.setMessage(_("What the network sees is in the scene: {names}.").format(names=names))
+        elif isinstance(job, FineTuneJob):
+            self.fineTuning.onFinished(job)
         elif isinstance(job, PictureJob):
             self.results.showPicture(job.value)
 

@@ -138,18 +138,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_only(args: argparse.Namespace, options: dict, show) -> int:
-    from ..checkpoint import load_model
-    from ..devices import resolve
-    from ..finetuning.check import check
-    from ..finetuning.prepare import prepare
-    from ..finetuning.run import find_all, write_check
+    from ..finetuning.run import look_at, write_check
 
-    device, _ = resolve(args.device)
-    base = load_model(args.base, device)
-    sources = find_all(args.site, args.validation, args.scans, args.labels, args.table)
-    chosen = {name: options[name] for name in ("region", "side", "threads")}
-    cases = prepare(sources, base, args.label_map, device=device, progress=_Printer(args.quiet), **chosen)
-    show(cases, check(cases, base, device))
+    unused = ("leave_out", "anyway")
+    cases, doubts = look_at(
+        args.site,
+        validation=args.validation,
+        device=args.device,
+        progress=_Printer(args.quiet),
+        **{name: value for name, value in options.items() if name not in unused},
+    )
+    show(cases, doubts)
     args.output.mkdir(parents=True, exist_ok=True)
     for path in write_check(args.output, cases):
         print(path)

@@ -137,6 +137,32 @@ def fine_tune(
     return outcome
 
 
+def look_at(
+    site: str | Path | Sequence[Source],
+    *,
+    base: str | Path | Model | None = None,
+    label_map: str | None = None,
+    region: bool = False,
+    side: str | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    progress: Callable[[str, float], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+    **sources,
+) -> tuple[list[SiteCase], list[str]]:
+    """Only the check: cases with their findings, and what concerns the site as a whole.
+
+    Arguments and errors are those of `fine_tune`; ``sources`` are those of `find_all`.
+    """
+    torch = devices.import_torch()
+    torch.set_num_threads(threads or devices.default_threads())
+    name, _ = devices.resolve(device)
+    base = base if isinstance(base, Model) else load_model(base, name)
+    options = {"region": region, "side": side, "threads": threads, "device": name}
+    cases = prepare(find_all(site, **sources), base, label_map, **options, progress=progress, cancel=cancel)
+    return cases, check(cases, base, name)
+
+
 def find_all(site, validation=None, scans=None, labels=None, table=None) -> list[Source]:
     """The sources of site and validation, each a folder or sources already; see `fine_tune`."""
     from_folder = isinstance(site, str | Path)
