@@ -4,6 +4,9 @@ set(HIPPOSEG_MODULE_SCRIPTS
   HippoSegSlicer/__init__.py
   HippoSegSlicer/console.py
   HippoSegSlicer/dependencies.py
+  HippoSegSlicer/finetunecurves.py
+  HippoSegSlicer/finetunejobs.py
+  HippoSegSlicer/finetunepanel.py
   HippoSegSlicer/inputspanel.py
   HippoSegSlicer/inputvolume.py
   HippoSegSlicer/jobs.py

@@ -13,6 +13,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/commands/options.py
   HippoSegLib/commands/preprocess.py
   HippoSegLib/commands/segment.py
+  HippoSegLib/commands/tune.py
   HippoSegLib/dependencies.py
   HippoSegLib/devices.py
   HippoSegLib/dicom.py
@@ -37,9 +38,11 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/finetuning/prepare.py
   HippoSegLib/finetuning/result.py
   HippoSegLib/finetuning/run.py
+  HippoSegLib/finetuning/search.py
   HippoSegLib/finetuning/settings.py
   HippoSegLib/finetuning/sheet.py
   HippoSegLib/finetuning/sources.py
+  HippoSegLib/finetuning/task.py
   HippoSegLib/flags.py
   HippoSegLib/frame.py
   HippoSegLib/imagecheck.py
