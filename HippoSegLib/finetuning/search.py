@@ -13,6 +13,7 @@ import numpy as np
 
 from ..checkpoint import Model
 from ..errors import Cancelled, DependencyError, InputError, TrainingError
+from ..evaluation.plots import require_matplotlib
 from ..files import replacing
 from .plan import Plan
 from .prepare import SiteCase
@@ -70,6 +71,7 @@ def search(
     start: FineTuneSettings | None = None,
     device: str = "cpu",
     micro_batch: int = 2,
+    sampler_seed: int | None = None,
     progress: Callable[[str, float], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> dict:
@@ -79,6 +81,10 @@ def search(
     one has the settings of ``start``. A killed search, started again, goes on; the trial that was
     under way is given up. Writes the best settings, a table and two pictures into ``folder``.
 
+    Args:
+        sampler_seed: Of the choice of trials; None, so that processes that share a search do not choose
+            the same.
+
     Returns:
         ``value`` and ``settings`` of the best trial, and ``trials``, the number of complete ones.
 
@@ -87,9 +93,10 @@ def search(
         TrainingError: No trial came to an end. Cancelled. OutputError.
     """
     optuna = import_optuna()
+    require_matplotlib()
     start = start or FineTuneSettings()
     folder.mkdir(parents=True, exist_ok=True)
-    study = _study(optuna, folder, base, cases, start)
+    study = _study(optuna, folder, base, cases, start, sampler_seed)
     complete = (optuna.trial.TrialState.COMPLETE,)
 
     def done() -> int:
@@ -134,7 +141,7 @@ def mean_of_subjects(rows: Sequence[dict]) -> float:
     return float(np.mean([np.mean(values) for values in subjects.values()]))
 
 
-def _study(optuna, folder: Path, base: Model, cases: Sequence[SiteCase], start: FineTuneSettings):
+def _study(optuna, folder: Path, base: Model, cases: Sequence[SiteCase], start: FineTuneSettings, seed):
     """The study in the folder, made if it is not there."""
     hashes = "".join(sorted(case.sha256 for case in cases))
     identity = {
@@ -154,7 +161,7 @@ def _study(optuna, folder: Path, base: Model, cases: Sequence[SiteCase], start: 
         study_name="finetune",
         direction="maximize",
         load_if_exists=True,
-        sampler=optuna.samplers.TPESampler(),
+        sampler=optuna.samplers.TPESampler(seed=seed),
     )
     known = study.user_attrs.get("identity")
     if known is None:

@@ -333,3 +333,32 @@ def test_exchanged_sides_and_shifted_labels_of_heads_are_named(base, monkeypatch
     assert not lost.usable and "world space" in lost.findings[0].text
     (unnamed,) = prepare([Source("h", "h", *head_pair(values=(3, 4)))], base, None)
     assert not unnamed.usable and "3, 4" in unnamed.findings[0].text
+
+
+@pytest.mark.slow
+def test_a_real_head_is_cut_about_both_hippocampi(data_dir):
+    """A head that trained nothing, with hippodeep's outlines as its labels, through the bundled model."""
+    from HippoSegLib.checkpoint import bundled_models, load_model
+    from HippoSegLib.finetuning.sources import Source
+
+    if "hipposeg" not in bundled_models():
+        pytest.skip("the bundled model is not there")
+    heads = data_dir / "heads_unlabelled"
+    image = sitk.ReadImage(str(heads / "ds000011" / "sub-08_T1w.nii.gz"))
+    label = sitk.Image(image.GetSize(), sitk.sitkUInt8)
+    label.CopyInformation(image)
+    for side, value in (("left", 17), ("right", 53)):
+        weak = sitk.ReadImage(str(heads / "weak_labels" / f"ds11_sub-08_T1w_{side}.nii.gz"), sitk.sitkFloat32)
+        top = float(sitk.GetArrayViewFromImage(weak).max())
+        mask = sitk.Resample(weak, label, sitk.Transform(), sitk.sitkNearestNeighbor) > top / 2
+        label = label + sitk.Cast(mask, sitk.sitkUInt8) * value
+    model = load_model("hipposeg")
+    cases = prepare([Source("h", "h", image, label)], model, None, threads=1)
+    assert [(case.name, codes(case)) for case in cases] == [("h_left", set()), ("h_right", set())]
+    check(cases, model)
+    for case in cases:
+        assert case.base_dice > 0.6 and case.case.image.shape == (80, 88, 72)
+        # What is cut keeps the label's volume, on voxels of 1 mm³.
+        assert np.count_nonzero(case.case.label) == pytest.approx(case.volume_mm3, rel=0.05)
+        middle = np.argwhere(case.case.label > 0).mean(axis=0) - (np.array(case.case.label.shape) - 1) / 2
+        assert np.linalg.norm(middle) < 8
