@@ -114,7 +114,7 @@ class FineTuneJob(Job):
     def words(self) -> str:
         """What came of it, in a sentence."""
         value = self.value
-        bad = value["table"].count("cannot be used")
+        bad = value["unusable"]
         if "words" not in value:
             words = [*value["doubts"]]
             if bad:

@@ -32,7 +32,7 @@ class FineTunePanel:
         self._folder = ""
         self._pictures: list[str] = []
         ui.tuneNote.text = _(
-            "Ten or more labelled scans of your own scanner make a better model for it. It is judged on "
+            "Ten or more labelled scans of your own scanner can make a better model for it. It is judged on "
             "scans that it did not learn from; if it is not better, it says so."
         )
         ui.tuneNameEdit.text = "my-site"

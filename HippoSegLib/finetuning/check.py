@@ -309,6 +309,20 @@ def table_csv(cases: Sequence[SiteCase]) -> str:
     return text.getvalue()
 
 
+def table_lines(cases: Sequence[SiteCase]) -> str:
+    """The check for a narrow window: a line per case, its findings below."""
+    lines = []
+    for row, case in zip(table_rows(cases), cases, strict=True):
+        words = [row["status"]]
+        if row["volume_mm3"]:
+            words.append(f"{row['volume_mm3']} mm³")
+        if row["base_dice"]:
+            words.append(f"Dice {row['base_dice']}")
+        lines.append(f"{row['case']}: {', '.join(words)}")
+        lines += [f"    {finding.text}" for finding in case.findings]
+    return "\n".join(lines)
+
+
 def table_text(cases: Sequence[SiteCase]) -> str:
     """The check for a terminal: columns, and the findings of a case under its row."""
     shown = COLUMNS[:-1]

@@ -24,7 +24,8 @@ def finetune_task(
             changes to the default ones.
 
     Returns:
-        ``table`` (the check in words), ``doubts``, ``pictures`` (PNG names in the folder) and, after
+        ``table`` (the check in words), ``unusable`` (number of cases), ``doubts``, ``pictures`` (PNG
+        names in the folder) and, after
         fine-tuning, ``model``, ``better``, ``is_default`` and ``words``.
 
     Raises:
@@ -34,15 +35,16 @@ def finetune_task(
 
     progress("Loading libraries", 0.0)
     require_packages()
-    from .check import table_text
+    from .check import table_lines
     from .run import fine_tune, look_at
     from .settings import FineTuneSettings
     from .sheet import sheets
 
-    answer: dict = {"table": "", "doubts": [], "pictures": []}
+    answer: dict = {"table": "", "unusable": 0, "doubts": [], "pictures": []}
 
     def checked(cases, doubts) -> None:
-        answer["table"], answer["doubts"] = table_text(cases), list(doubts)
+        answer["table"], answer["doubts"] = table_lines(cases), list(doubts)
+        answer["unusable"] = sum(not case.usable for case in cases)
         for number, sheet in enumerate(sheets(cases), start=1):
             name = f"finetune-{number}.png"
             sheet.save(os.path.join(folder, name), "PNG")

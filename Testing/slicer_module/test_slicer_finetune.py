@@ -65,7 +65,7 @@ def test_from_the_scene_to_a_chosen_model(own_panel, models, monkeypatch):
     ui = own_panel.ui
     own_panel.click("tuneCheckButton")
     own_panel.wait(120)
-    assert "can be used" in ui.tuneResult.text and ui.tuneTable.plainText.count("ok") == 6
+    assert "can be used" in ui.tuneResult.text and ui.tuneTable.plainText.count(": ok, ") == 6
     assert ui.tunePictureButton.visible and not models.exists()
 
     # The default settings are for real cases; these end within seconds.
