@@ -14,6 +14,8 @@ from ..training.evaluation import STRUCTURES, Evaluator, dice_of_parts, predict
 
 #: A gain below this is none, however certain.
 LEAST_GAIN = 0.002
+#: With fewer subjects than this, all of them gaining may still be chance.
+LEAST_JUDGED = 6
 #: A gain that chance would give more often than this is none.
 LARGEST_CHANCE = 0.05
 
@@ -89,6 +91,8 @@ def compare_models(before: Sequence[dict], after: Sequence[dict], doubts: str = 
         words = f"The new model is not to be trusted. {doubts} {words}."
     else:
         words = f"The new model is not shown to be better on cases that it did not learn from: {words}."
+        if len(differences) < LEAST_JUDGED:
+            words += f" Fewer than {LEAST_JUDGED} subjects to judge by cannot show it: give more."
     result = {
         "better": better,
         "words": words,

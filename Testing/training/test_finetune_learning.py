@@ -199,7 +199,9 @@ def test_better_needs_a_gain_that_chance_does_not_give():
     assert not doubted["better"] and "No." in doubted["words"]
     # Two cases of a subject are one subject: four agreeing subjects are not enough.
     pairs = ["a", "a", "b", "b", "c", "c", "d", "d"]
-    assert not compare_models(rows(before, pairs), rows([v + 0.03 for v in before], pairs))["better"]
+    few = compare_models(rows(before, pairs), rows([v + 0.03 for v in before], pairs))
+    assert not few["better"] and "Fewer than 6 subjects" in few["words"]
+    assert paired_chance([0.1] * 5) > 0.05 >= paired_chance([0.1] * 6)  # where the number comes from
 
 
 def test_bland_altman_figures():
