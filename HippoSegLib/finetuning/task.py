@@ -19,9 +19,9 @@ def finetune_task(
 
     Args:
         request: ``site`` (a folder) or ``cases`` (each ``name``, ``subject``, ``image`` and ``label`` as
-            descriptions), ``region``, ``side``, ``label_map``, ``base``, ``device``, ``check_only``,
-            ``leave_out``, and for fine-tuning ``output``, the new model's folder, and ``settings``,
-            changes to the default ones.
+            descriptions), ``region``, ``side``, ``label_map``, ``base``, ``device``, ``threads``,
+            ``check_only`` and ``leave_out``; for fine-tuning also ``output``, the new model's folder,
+            and ``settings``, changes to the default ones.
 
     Returns:
         ``table`` (the check in words), ``unusable`` (number of cases), ``doubts``, ``pictures`` (PNG
@@ -53,7 +53,7 @@ def finetune_task(
     sources = request.get("site") or _sources(request.get("cases", ()), folder)
     if not sources:
         raise InputError("There are no cases.", "Choose a folder, or segment volumes in the scene by hand.")
-    options = {name: request.get(name) for name in ("label_map", "side", "base")}
+    options = {name: request.get(name) for name in ("label_map", "side", "base", "threads")}
     options |= {"region": bool(request.get("region")), "device": request.get("device") or "auto"}
     if request.get("check_only"):
         checked(*look_at(sources, progress=progress, cancel=cancel, **options))

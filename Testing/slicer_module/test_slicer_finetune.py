@@ -70,14 +70,13 @@ def test_from_the_scene_to_a_chosen_model(own_panel, models, monkeypatch):
 
     # The default settings are for real cases; these end within seconds.
     real = finetunejobs.FineTuneJob.request
-    monkeypatch.setattr(
-        finetunejobs.FineTuneJob, "request", lambda job: {**real(job), "settings": QUICK.to_dict()}
-    )
+    quick = {"settings": QUICK.to_dict(), "threads": 1}
+    monkeypatch.setattr(finetunejobs.FineTuneJob, "request", lambda job: {**real(job), **quick})
     ui.tuneNameEdit.setText("our scanner")
     assert ui.tuneButton.enabled
     own_panel.click("tuneButton")
     assert not ui.tuneButton.enabled and ui.progressFrame.visible
-    own_panel.wait(300)
+    own_panel.wait(600)
     made = models / "our scanner"
     assert (made / "card.json").is_file(), ui.messageLabel.text
     assert "The new model is better" in ui.tuneResult.text
