@@ -147,7 +147,7 @@ def test_entering_and_leaving_leaves_nothing_behind(loaded):
     worker = widget.logic.jobs.worker
     process = psutil.Process(worker.processId)
     widget.cleanup()
-    gone, alive = psutil.wait_procs([process], timeout=5)
+    gone, alive = psutil.wait_procs([process], timeout=60)
     assert not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
     assert not worker.folder
 

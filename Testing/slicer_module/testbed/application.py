@@ -179,7 +179,7 @@ def click(widget, position: tuple[int, int] | None = None) -> None:
     slicer.app.processEvents()
 
 
-def waitFor(condition, seconds: float = 60.0) -> None:
+def waitFor(condition, seconds: float = 240.0) -> None:
     """Let events happen until a condition holds; AssertionError if it does not in time."""
     timer = QtCore.QElapsedTimer()
     timer.start()
