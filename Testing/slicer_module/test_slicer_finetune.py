@@ -57,7 +57,6 @@ def add_case(number: int, label: np.ndarray, name: str = "left hippocampus") -> 
 @pytest.mark.slow
 def test_from_the_scene_to_a_chosen_model(own_panel, models, monkeypatch):
     import slicer
-    import vtk
     from HippoSegSlicer import finetunejobs
 
     for number in range(6):
@@ -85,12 +84,9 @@ def test_from_the_scene_to_a_chosen_model(own_panel, models, monkeypatch):
     # No name of a volume is on the card; the curves are in Slicer's plot.
     assert "crop" not in (made / "card.json").read_text().replace("crops", "")
     (chart,) = slicer.util.getNodesByClass("vtkMRMLPlotChartNode")
-    names = []
-    ids = vtk.vtkStringArray()
-    chart.GetPlotSeriesNodeIDs(ids)
-    for number in range(ids.GetNumberOfValues()):
-        names.append(slicer.mrmlScene.GetNodeByID(ids.GetValue(number)).GetName())
-    assert {"fold_0 loss", "fold_0 dice", "fold_1 dice"} <= set(names)
+    series = slicer.util.getNodesByClass("vtkMRMLPlotSeriesNode")
+    names = {one.GetName() for one in series if chart.HasPlotSeriesNodeID(one.GetID())}
+    assert {"fold_0 loss", "fold_0 dice", "fold_1 dice"} <= names
     # The name is taken now.
     assert not ui.tuneButton.enabled and "never overwritten" in ui.tuneButton.toolTip
 
