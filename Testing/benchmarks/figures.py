@@ -34,7 +34,7 @@ def _evaluate(title: str, cases, map_name: str, side: str | None, **options) -> 
             print(f"{result.case}: {result.error}")
         rows.extend(result.rows)
     summary = summarise(rows)
-    print(f"\n{title}: {len(cases)} cases\n{summary_text(summary)}", flush=True)
+    print(f"\n{title}: {len(cases)} cases\n{summary_text(summary, rows)}", flush=True)
     return _rounded(summary)
 
 
