@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import os
 import shutil
@@ -157,4 +156,10 @@ def card_text(card: dict) -> str:
             f"On {part['original_cases']['cases']} cases of the base model's own kind: "
             f"Dice {one['before']:.3f} before, {one['after']:.3f} after."
         )
-    return "\n".join(lines) + "\n" + json.dumps(part["comparison"]["volume"])
+    for when in ("before", "after"):
+        volume = part["comparison"]["volume"][when]
+        lines.append(
+            f"Volume {when}: {volume['bias_mm3']:+.0f} mm³ against the labels (95 % limits of agreement "
+            f"{volume['lower_mm3']:+.0f} to {volume['upper_mm3']:+.0f})."
+        )
+    return "\n".join(lines)
