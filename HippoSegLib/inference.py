@@ -20,14 +20,12 @@ def predict(network, device: str, inputs: Mapping[str, np.ndarray]) -> dict[str,
     """Class probabilities (2, z, y, x) float32 (anterior, posterior) per side, its largest piece only."""
     import torch
 
-    sides = list(inputs)
-    same = len({inputs[s].shape for s in sides}) == 1
     results = {}
     with torch.inference_mode():
-        for batch in [sides] if same else [[s] for s in sides]:
-            x = torch.from_numpy(np.stack([inputs[s] for s in batch])).to(device)
-            p = network(x).float().softmax(1)[:, 1:].cpu().numpy()
-            results |= {side: _largest_piece(p[i]) for i, side in enumerate(batch)}
+        # One side after the other: no slower on a CPU than both at once, and 50 MB less.
+        for side, channels in inputs.items():
+            x = torch.from_numpy(channels[None]).to(device)
+            results[side] = _largest_piece(network(x).float().softmax(1)[0, 1:].cpu().numpy())
     return results
 
 
@@ -65,28 +63,40 @@ def native_labels(
 ):
     """Labels (and probabilities of the whole) on the head's grid; the more probable side wins a voxel."""
     labels = np.zeros(head.GetSize()[::-1], np.uint16)
-    best = np.zeros_like(labels, dtype=np.float32) if len(regions) > 1 else None
+    laid = {side: lay_back(maps[side], region, head) for side, region in regions.items()}
+    laid = {side: found for side, found in laid.items() if found is not None}
     kept = {}
-    for side, region in regions.items():
-        laid = lay_back(maps[side], region, head)
-        full = np.zeros(labels.shape, np.float32) if keep_maps else None
-        if laid is not None:
-            where, (anterior, posterior) = laid
-            whole = anterior + posterior
-            mask = whole > 0.5
-            if best is not None:
-                mask &= whole > best[where]
-                best[where] = np.maximum(best[where], whole)
-            if parts:
-                value = np.where(anterior >= posterior, PART[side]["anterior"], PART[side]["posterior"])
-            else:
-                value = WHOLE[side]
-            labels[where] = np.where(mask, value, labels[where])
-            if keep_maps:
-                full[where] = whole
-        if keep_maps:
+    for side, (where, (anterior, posterior)) in laid.items():
+        whole = anterior + posterior
+        mask = whole > 0.5
+        for other, (there, theirs) in laid.items():
+            if other != side:
+                mask &= whole >= _seen_from(where, whole.shape, there, theirs.sum(axis=0))
+        value = WHOLE[side]
+        if parts:
+            value = np.where(anterior >= posterior, PART[side]["anterior"], PART[side]["posterior"])
+        labels[where] = np.where(mask, value, labels[where])
+    if keep_maps:
+        for side in regions:
+            full = np.zeros(labels.shape, np.float32)
+            if side in laid:
+                full[laid[side][0]] = laid[side][1].sum(axis=0)
             kept[side] = sitk.GetImageFromArray(full)
             kept[side].CopyInformation(head)
     image = sitk.GetImageFromArray(labels)
     image.CopyInformation(head)
     return image, kept
+
+
+def _seen_from(where, shape, there, array: np.ndarray) -> np.ndarray:
+    """The values of `array`, which fills the box `there`, in the box `where`; 0 where they do not meet."""
+    result = np.zeros(shape, array.dtype)
+    inner, outer = [], []
+    for mine, theirs in zip(where, there, strict=True):
+        start, stop = max(mine.start, theirs.start), min(mine.stop, theirs.stop)
+        if start >= stop:
+            return result
+        inner.append(slice(start - mine.start, stop - mine.start))
+        outer.append(slice(start - theirs.start, stop - theirs.start))
+    result[tuple(inner)] = array[tuple(outer)]
+    return result

@@ -85,7 +85,9 @@ def measure(labels: sitk.Image, intracranial_mm3: float | None = None) -> Measur
         labels: Integer label image; its geometry gives the voxel volume.
         intracranial_mm3: Intracranial volume, if it is known.
     """
-    counts = np.bincount(sitk.GetArrayViewFromImage(labels).ravel(), minlength=PART["right"]["posterior"] + 1)
+    array = sitk.GetArrayViewFromImage(labels)
+    # bincount works on 64-bit copies: of the labelled voxels only, not of the whole head.
+    counts = np.bincount(array[array > 0], minlength=PART["right"]["posterior"] + 1)
     unit = voxel_volume(labels)
     whole, parts = {}, {}
     for side in SIDES:
