@@ -92,6 +92,7 @@ class Panel(slicer.util.VTKObservationMixin):
         self.removeObservers()
         self.place.removeObservers()
         self.inputs.release()
+        self.results.closePicture()
         self._logic.progress.disconnect(self._onProgress)
         self._logic.finished.disconnect(self._onFinished)
         self._logic.error.disconnect(self._onError)

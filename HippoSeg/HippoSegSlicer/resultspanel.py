@@ -74,6 +74,7 @@ class ResultsPanel:
 
     def showPicture(self, path: str) -> None:
         """Show the quality-control picture in a window of its own, with a button to save it."""
+        self.closePicture()
         dialog = qt.QDialog(slicer.util.mainWindow())
         dialog.name = "HippoSegPicture"
         dialog.windowTitle = _("HippoSeg: quality-control picture")
@@ -90,6 +91,12 @@ class ResultsPanel:
         dialog.resize(960, 720)
         dialog.show()
         self._dialog = dialog  # a window without a reference would vanish at once
+
+    def closePicture(self) -> None:
+        """Close the picture's window, if there is one."""
+        if self._dialog is not None:
+            self._dialog.close()
+            self._dialog = None
 
     def _savePicture(self, path: str) -> None:
         target = self._questions.pictureFile("hippocampi.png")

@@ -130,7 +130,11 @@ def test_picture_on_a_button(panel, tmp_path):
     panel.segment()
     panel.click("pictureButton")
     panel.wait()
-    dialogs = [w for w in panel.testbed.qt.QApplication.topLevelWidgets() if w.name == "HippoSegPicture"]
+    dialogs = [
+        w
+        for w in panel.testbed.qt.QApplication.topLevelWidgets()
+        if w.name == "HippoSegPicture" and w.visible
+    ]
     assert len(dialogs) == 1, panel.ui.messageLabel.text
     panel.questions.picture = str(tmp_path / "kontrola.png")
     panel.testbed.click(dialogs[0].findChild(panel.testbed.qt.QPushButton))
