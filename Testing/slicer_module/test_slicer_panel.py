@@ -375,8 +375,12 @@ def test_a_run_that_still_waits_is_cancelled_at_once(panel):
     panel.parameters.inputVolume = add_volume("T1")
     panel.panel.enter()
     panel.click("segmentButton")
+    stillWaits = not panel.logic._current or panel.logic._current.inBackground
     panel.logic.cancel()
-    assert not panel.logic.isBusy and panel.result is None
+    # On a busy machine the warm-up may be over before the click has been: then the worker is asked to stop.
+    assert not (stillWaits and panel.logic.isBusy)
+    panel.testbed.waitFor(lambda: not panel.logic.isBusy)
+    assert panel.result is None
     assert panel.ui.messageLabel.text == "Cancelled; the scene is as it was."
     panel.testbed.waitFor(lambda: panel.ui.deviceComboBox.count == 3)  # the warm-up goes on
 
