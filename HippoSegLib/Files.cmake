@@ -74,6 +74,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/training/loop.py
   HippoSegLib/training/losses.py
   HippoSegLib/training/plot.py
+  HippoSegLib/training/roles.py
   HippoSegLib/training/runstate.py
   HippoSegLib/training/settings.py
   HippoSegLib/training/synthesis.py

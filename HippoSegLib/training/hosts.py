@@ -14,14 +14,10 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError
+from .roles import TRAIN_REAL_HEADS, real_head, weak_name
 
 #: Size (z, y, x) in voxels of 1 mm: the model's region with room for shifts and rotations.
 HOST_SHAPE = (80, 88, 72)
-
-#: Heads that may train; the others of these folders only ever test.
-TRAINING_HEADS = tuple(("ds000011", "ds11", n) for n in range(1, 8)) + tuple(
-    ("ds002748_stripped", "ds2748", n) for n in range(1, 6)
-)
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,7 @@ def cut_region(
 
 
 def load_hosts(folder: str | Path, shape: tuple[int, int, int] = HOST_SHAPE) -> list[Host]:
-    """Cut both sides out of the unlabelled heads that may train (``TRAINING_HEADS``).
+    """Cut both sides out of the unlabelled heads that may train (``roles.TRAIN_REAL_HEADS``).
 
     Args:
         folder: ``heads_unlabelled`` with ``weak_labels`` inside.
@@ -66,20 +62,18 @@ def load_hosts(folder: str | Path, shape: tuple[int, int, int] = HOST_SHAPE) -> 
         InputError: No such head is there, or one cannot be read.
     """
     folder, hosts = Path(folder), []
-    for dataset, short, number in TRAINING_HEADS:
-        path = folder / dataset / f"sub-{number:02d}_T1w.nii.gz"
+    for dataset, subject in TRAIN_REAL_HEADS:
+        path, stem = real_head(folder, dataset, subject)
         if not path.exists():
             continue
         try:
             head = sitk.ReadImage(str(path), sitk.sitkFloat32)
             for side in ("left", "right"):
-                weak = sitk.ReadImage(
-                    str(folder / "weak_labels" / f"{short}_sub-{number:02d}_T1w_{side}.nii.gz")
-                )
+                weak = sitk.ReadImage(f"{stem}_{side}.nii.gz")
                 region = cut_region(head, _center(weak), shape)
                 if side == "right":
                     region = region[:, :, ::-1]
-                hosts.append(Host(f"{short}_sub-{number:02d}_{side}", np.ascontiguousarray(region)))
+                hosts.append(Host(f"{weak_name(dataset, subject)}_{side}", np.ascontiguousarray(region)))
         except RuntimeError as error:
             raise InputError(
                 f"{path.name} of {dataset} or its weak labels cannot be read.", "Replace it."

@@ -27,18 +27,14 @@ from ..localization import GRID, interpret
 from ..unet3d import UNet3D
 from . import synthesis
 from .heads import read_label_head, read_weak_head
-
-#: Whole heads kept apart: label maps and real heads that no localiser of ours trains on.
-TEST_LABEL_MAPS = ("05", "12", "18", "20")
-#: Its left hippocampus is truncated, which would tilt its frame.
-EXCLUDED_LABEL_MAPS = ("07",)
-TRAIN_LABEL_MAPS = tuple(
-    f"{i:02d}" for i in range(1, 21) if f"{i:02d}" not in TEST_LABEL_MAPS + EXCLUDED_LABEL_MAPS
+from .roles import (
+    LABEL_MAPS,
+    TEST_LABEL_MAPS,
+    TRAIN_LABEL_MAPS,
+    TRAIN_REAL_HEADS,
+    UNLABELLED_HEADS,
+    real_head,
 )
-TRAIN_REAL_HEADS = tuple(("ds000011", f"sub-{i:02d}") for i in range(1, 8)) + tuple(
-    ("ds002748_stripped", f"sub-{i:02d}") for i in range(1, 6)
-)
-_WEAK_PREFIX = {"ds000011": "ds11", "ds002748_stripped": "ds2748"}
 
 WIDTHS = (8, 24, 48, 56)
 OUTPUTS = 7  # four classes and three coordinates
@@ -59,16 +55,14 @@ def read_intensities(folder: Path) -> tuple[np.ndarray, synthesis.Intensities]:
 
 def read_real_head(data: Path, dataset: str, subject: str):
     """A `WeakHead` of `heads_unlabelled`."""
-    folder = data / "heads_unlabelled"
-    weak = folder / "weak_labels" / f"{_WEAK_PREFIX[dataset]}_{subject}_T1w"
-    return read_weak_head(folder / dataset / f"{subject}_T1w.nii.gz", weak)
+    return read_weak_head(*real_head(data / UNLABELLED_HEADS, dataset, subject))
 
 
 class HeadSource:
     """Endless coarse heads; number `i` is a function of (seed, i) alone."""
 
     def __init__(self, data: Path, label_maps=TRAIN_LABEL_MAPS, real_heads=TRAIN_REAL_HEADS, real_share=0.35):
-        maps = data / "head_label_maps"
+        maps = data / LABEL_MAPS
         self.ids, self.intensities = read_intensities(maps / "labels_classes_priors")
         self.label_heads = [read_label_head(maps / f"training_seg_{k}.nii.gz", self.ids) for k in label_maps]
         self.real_heads = [read_real_head(data, *key) for key in real_heads]

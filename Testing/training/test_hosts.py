@@ -5,7 +5,7 @@ import pytest
 import SimpleITK as sitk
 
 from HippoSegLib.errors import InputError
-from HippoSegLib.training.hosts import HOST_SHAPE, TRAINING_HEADS, cut_region, load_hosts
+from HippoSegLib.training.hosts import HOST_SHAPE, cut_region, load_hosts
 
 
 def world_image(component: int, orientation: str) -> sitk.Image:
@@ -38,12 +38,6 @@ def test_cut_region_is_0_outside():
 def test_missing_heads_are_named(tmp_path):
     with pytest.raises(InputError, match="none of the heads"):
         load_hosts(tmp_path)
-
-
-def test_only_the_heads_that_may_train():
-    assert {(d, n) for d, _, n in TRAINING_HEADS} == {("ds000011", n) for n in range(1, 8)} | {
-        ("ds002748_stripped", n) for n in range(1, 6)
-    }
 
 
 def test_real_hosts(data_dir):
