@@ -6,6 +6,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/batch.py
   HippoSegLib/checkpoint.py
   HippoSegLib/cli.py
+  HippoSegLib/closeup.py
   HippoSegLib/commands/__init__.py
   HippoSegLib/commands/evaluate.py
   HippoSegLib/commands/finetune.py
@@ -64,7 +65,9 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/training/augmentation.py
   HippoSegLib/training/batches.py
   HippoSegLib/training/cases.py
+  HippoSegLib/training/closeups.py
   HippoSegLib/training/command.py
+  HippoSegLib/training/degradations.py
   HippoSegLib/training/distributed.py
   HippoSegLib/training/evaluation.py
   HippoSegLib/training/export.py
@@ -74,6 +77,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/training/loop.py
   HippoSegLib/training/losses.py
   HippoSegLib/training/plot.py
+  HippoSegLib/training/refiner.py
   HippoSegLib/training/roles.py
   HippoSegLib/training/runstate.py
   HippoSegLib/training/settings.py

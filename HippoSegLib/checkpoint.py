@@ -1,4 +1,5 @@
-"""Models on disk: a folder with `card.json`, `segmenter.pt` and, for whole heads, `localizer.pt`.
+"""Models on disk: a folder with `card.json`, `segmenter.pt` and, for whole heads, `localizer.pt` and
+`refiner.pt` (the closer look).
 
 The card is readable, and inference follows it: preprocessing and channels, region size and
 spacing, network widths. Weights are half-precision state dictionaries, read without executing code
@@ -22,19 +23,21 @@ FORMAT_VERSION = 1
 BUNDLED = Path(__file__).resolve().parent.parent / "Resources" / "Models"
 DEFAULT = "hipposeg"
 CARD = "card.json"
-SEGMENTER, LOCALIZER = "segmenter.pt", "localizer.pt"
+SEGMENTER, LOCALIZER, REFINER = "segmenter.pt", "localizer.pt", "refiner.pt"
 _RESTORE = "Reinstall HippoSeg, or choose another model."
 
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded model: its card and networks (`localizer` is None in a model for crops only)."""
+    """A loaded model: its card and networks (`localizer` is None in a model for crops only; `refiner`, the
+    closer look, also in older ones)."""
 
     name: str
     folder: Path
     card: dict
     segmenter: object
     localizer: object | None
+    refiner: object | None = None
 
     @property
     def sha256(self) -> str:
@@ -123,11 +126,13 @@ def _load(folder: Path, device: str, _stamp: tuple) -> Model:
     part = card["segmenter"]
     channels = len(part["preprocessing"]["channels"])
     segmenter = _load_network(folder, card, SEGMENTER, channels, len(part["classes"]), part["widths"], device)
-    localizer = None
+    localizer = refiner = None
     if LOCALIZER in card["files"]:
         widths = card["localizer"]["widths"]
         localizer = _load_network(folder, card, LOCALIZER, 1, 7, widths, device)
-    return Model(card.get("name", folder.name), folder, card, segmenter, localizer)
+    if REFINER in card["files"]:
+        refiner = _load_network(folder, card, REFINER, 1, 1, card["refiner"]["widths"], device)
+    return Model(card.get("name", folder.name), folder, card, segmenter, localizer, refiner)
 
 
 def load_model(model: str | Path | None = None, device: str = "cpu") -> Model:
@@ -141,18 +146,20 @@ def load_model(model: str | Path | None = None, device: str = "cpu") -> Model:
         ModelError: Missing, damaged, altered, or of another format version.
     """
     folder = model_folder(model).resolve()
-    files = (folder / CARD, folder / SEGMENTER, folder / LOCALIZER)
+    files = (folder / CARD, folder / SEGMENTER, folder / LOCALIZER, folder / REFINER)
     stamp = tuple((p.stat().st_mtime_ns, p.stat().st_size) for p in files if p.exists())
     return _load(folder, device, stamp)
 
 
-def save_model(folder: Path, card: dict, segmenter: Path, localizer: Path | None = None) -> Path:
+def save_model(
+    folder: Path, card: dict, segmenter: Path, localizer: Path | None = None, refiner: Path | None = None
+) -> Path:
     """Write a model folder from weight files and a card; the sums are computed here.
 
     Args:
         folder: The new model's folder; must not exist.
         card: The card without `format_version` and `files`.
-        segmenter, localizer: Weight files to copy in.
+        segmenter, localizer, refiner: Weight files to copy in.
 
     Raises:
         OutputError: The folder exists or cannot be written.
@@ -162,7 +169,8 @@ def save_model(folder: Path, card: dict, segmenter: Path, localizer: Path | None
         raise OutputError(
             f"Model folder '{folder.name}' exists.", "Give another name: a model is never overwritten."
         )
-    sources = {SEGMENTER: segmenter} | ({LOCALIZER: localizer} if localizer else {})
+    sources = {SEGMENTER: segmenter, LOCALIZER: localizer, REFINER: refiner}
+    sources = {name: source for name, source in sources.items() if source is not None}
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))

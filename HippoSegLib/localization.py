@@ -9,12 +9,13 @@ world coordinates.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from .closeup import CloseUp
 from .errors import NotFoundError
 from .frame import WORLD_RAS, Frame, fit_frame
 from .labels import SIDES
@@ -69,6 +70,7 @@ class Localization:
         intracranial_cut: The field of view cuts through the intracranial space.
         intracranial: (n, n, n) bool, the intracranial space on the coarse grid.
         intracranial_centre: (3,) LPS mm, its centre.
+        closer: side -> what the closer look found there, where it saw a hippocampus.
     """
 
     frame: Frame
@@ -79,6 +81,7 @@ class Localization:
     intracranial_cut: bool = False
     intracranial: np.ndarray | None = None
     intracranial_centre: np.ndarray | None = None
+    closer: dict[str, CloseUp] = field(default_factory=dict)
 
     def expected_centre(self, side: str) -> np.ndarray:
         """Where the pose alone puts the hippocampus of `side`, LPS mm."""

@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from .checkpoint import Model
+from .closeup import look_closer
 from .errors import InputError, NotFoundError
 from .flags import Flag
 from .frame import WORLD_RAS, Frame
@@ -83,6 +84,12 @@ def locate(
                 )
             )
         located[side] = expected if centre is None else centre
+        if model.refiner is not None:
+            closer = look_closer(
+                head, located[side], found.frame.axes, side, model.refiner, model.card["refiner"]
+            )
+            if closer is not None:
+                found.closer[side], located[side] = closer, closer.centre
     return found, located
 
 

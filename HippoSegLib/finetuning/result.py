@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..checkpoint import LOCALIZER, Model, save_model
+from ..checkpoint import LOCALIZER, REFINER, Model, save_model
 from ..errors import DependencyError, OutputError
 from ..provenance import versions
 from .check import table_rows
@@ -53,8 +53,8 @@ def write_model(
     try:
         weights = staging / "weights.pt"
         torch.save({name: value.half() for name, value in trained.weights.items()}, weights)
-        localizer = base.folder / LOCALIZER if LOCALIZER in base.card["files"] else None
-        made = save_model(staging / folder.name, card, weights, localizer)
+        others = [base.folder / n if n in base.card["files"] else None for n in (LOCALIZER, REFINER)]
+        made = save_model(staging / folder.name, card, weights, *others)
         (made / SCORES).write_text(scores_csv(trained.before, trained.after, by_name), encoding="utf-8")
         for name, picture in _pictures(trained).items():
             (made / name).write_bytes(picture)

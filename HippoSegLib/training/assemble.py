@@ -1,9 +1,9 @@
-"""Join a segmenter and a localiser into a model folder that the street can load.
+"""Join a segmenter, a localiser and its closer look into a model folder that the street can load.
 
-    python -m HippoSegLib.training.assemble SEGMENTER LOCALIZER -o Resources/Models/hipposeg
+    python -m HippoSegLib.training.assemble SEGMENTER LOCALIZER REFINER -o Resources/Models/hipposeg
 
 SEGMENTER is a folder written by `hipposeg train` (or `training.export`), LOCALIZER the run folder of
-`training.localizer`. Figures measured on the assembled model are added with `--figures FILE.json`.
+`training.localizer`, REFINER that of `training.refiner`. Figures measured on the assembled model are added with `--figures FILE.json`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from ..checkpoint import LOCALIZER, SEGMENTER, save_model
+from ..checkpoint import LOCALIZER, REFINER, SEGMENTER, save_model
 from ..errors import ModelError
 
 #: What everything loaded at inference may come to.
@@ -30,7 +30,9 @@ def count(path: Path) -> int:
     return sum(value.numel() for value in torch.load(path, weights_only=True).values())
 
 
-def assemble(segmenter: Path, localizer: Path, folder: Path, title: str, figures: dict | None = None) -> Path:
+def assemble(
+    segmenter: Path, localizer: Path, refiner: Path, folder: Path, title: str, figures: dict | None = None
+) -> Path:
     """Write the model folder; refuses one over the size that HippoSeg allows itself.
 
     Raises:
@@ -38,7 +40,8 @@ def assemble(segmenter: Path, localizer: Path, folder: Path, title: str, figures
     """
     card_part = json.loads((segmenter / "card.json").read_text(encoding="utf-8"))
     localizer_part = json.loads((localizer / "localizer.json").read_text(encoding="utf-8"))
-    weights = segmenter / SEGMENTER, localizer / LOCALIZER
+    refiner_part = json.loads((refiner / "refiner.json").read_text(encoding="utf-8"))
+    weights = segmenter / SEGMENTER, localizer / LOCALIZER, refiner / REFINER
     parameters, size = sum(map(count, weights)), sum(path.stat().st_size for path in weights)
     if parameters > MAX_PARAMETERS or size > MAX_BYTES:
         raise ModelError(
@@ -55,6 +58,7 @@ def assemble(segmenter: Path, localizer: Path, folder: Path, title: str, figures
         "parameters": parameters,
         "segmenter": card_part,
         "localizer": localizer_part,
+        "refiner": refiner_part,
         "figures": figures or {},
     }
     return save_model(folder, card, *weights)
@@ -64,12 +68,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("segmenter", type=Path)
     parser.add_argument("localizer", type=Path)
+    parser.add_argument("refiner", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--title", default="Whole head, both hippocampi, T1")
     parser.add_argument("--figures", type=Path, help="JSON with measured figures for the card")
     args = parser.parse_args()
     figures = json.loads(args.figures.read_text(encoding="utf-8")) if args.figures else None
-    print(assemble(args.segmenter, args.localizer, args.output, args.title, figures))
+    print(assemble(args.segmenter, args.localizer, args.refiner, args.output, args.title, figures))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
+from ..closeup import normalise
 from ..frame import WORLD_RAS
 from ..localization import GRID
 from .heads import EXTRACRANIAL_FROM, LEFT, RIGHT, LabelHead, WeakHead
@@ -108,7 +109,7 @@ def synthesise_from_labels(
     contrast = "t1" if rng.random() < 0.6 else "any"
     mean, std = intensities.draw(rng, contrast)
     extracranial = (ids >= EXTRACRANIAL_FROM) | (ids == 0)
-    keep = _keep_label(ids, rng)
+    keep = keep_labels(ids, rng)
     limits = np.array(head_labels.shape[::-1])[:, None, None, None]
     flat = head_labels.ravel()
     strides = np.array([1, head_labels.shape[2], head_labels.shape[2] * head_labels.shape[1]], np.int64)
@@ -155,7 +156,7 @@ def sample_from_weak(
     return _finish(image, fractions, _coordinates(head, points), rng, mirror)
 
 
-def _keep_label(ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def keep_labels(ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(256,) float32: which labels show (a skull-stripped head shows the brain only)."""
     keep = np.zeros(256, np.float32)
     keep[: len(ids)] = 1
@@ -176,7 +177,7 @@ def _finish(image, fractions, coordinates, rng, mirror) -> CoarseSample:
     """Appearance, field of view and mirroring common to both kinds of head."""
     inside = _field_of_view(rng)
     image = _deface(image, fractions, coordinates, rng)
-    image = _degrade(image, rng)
+    image = degrade(image, rng)
     image = np.where(inside, image, 0)
     fractions = np.where(inside, fractions, np.eye(4)[OUTSIDE][:, None, None, None]).astype(np.float32)
     if mirror if mirror is not None else rng.random() < 0.5:
@@ -209,7 +210,7 @@ def _field_of_view(rng) -> np.ndarray:
     return inside
 
 
-def _degrade(image, rng):
+def degrade(image, rng):
     """Bias field, blur along one axis (thick slices), noise, gamma."""
     if rng.random() < 0.7:
         coarse = torch.from_numpy(rng.normal(0, rng.uniform(0.05, 0.35), (1, 1, 4, 4, 4)).astype(np.float32))
@@ -229,15 +230,3 @@ def _degrade(image, rng):
     if rng.random() < 0.6:
         image = np.clip(image, 0, None) ** np.exp(rng.normal(0, 0.35))
     return image
-
-
-def normalise(image: np.ndarray) -> np.ndarray:
-    """Scale so that 0 stays 0 and the 99th percentile of what is above it becomes 1, clipped to 0..1.5.
-
-    Args:
-        image: (z, y, x). Returns float32 of the same shape; an empty image stays empty.
-    """
-    image = np.clip(image, 0, None)
-    positive = image[image > 0]
-    top = np.percentile(positive, 99) if positive.size else 1.0
-    return np.clip(image / max(float(top), 1e-6), 0, 1.5).astype(np.float32)
