@@ -1,0 +1,435 @@
+"""How near the product comes to hippocampi whose place is known.
+
+    HIPPOSEG_DATA=... python Testing/benchmarks/localisation.py [--count 200] [--street 40] [--write]
+
+Measured are heads synthesised at full resolution from label maps kept out of training
+(`synthetic_heads.py`), and the real heads that only test, as they are and altered (`real_heads.py`).
+`--street N` also runs the whole street on N of the synthesised heads and on all real ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import os
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parents[1])]
+
+import numpy as np  # noqa: E402
+import SimpleITK as sitk  # noqa: E402
+from real_heads import altered, read_real_heads  # noqa: E402
+from synthetic_heads import CONTRASTS, read_label_map, synthesise  # noqa: E402
+
+from HippoSegLib.axes import canonical_axes  # noqa: E402
+from HippoSegLib.checkpoint import Model, load_model  # noqa: E402
+from HippoSegLib.errors import HippoSegError  # noqa: E402
+from HippoSegLib.imagecheck import check_image  # noqa: E402
+from HippoSegLib.labels import COLORS, SIDES, WHOLE, other_side  # noqa: E402
+from HippoSegLib.placement import locate  # noqa: E402
+from HippoSegLib.segmentation import segment  # noqa: E402
+from HippoSegLib.training.roles import LABEL_MAPS, TEST_LABEL_MAPS  # noqa: E402
+
+SEED = 20
+#: A side is asked for where so much of its hippocampus is in view; under the second it is not there.
+WHOLE_IN_VIEW, NOT_IN_VIEW = 0.95, 0.05
+#: The intracranial space counts as cut where less of it is in view.
+INTRACRANIAL_WHOLE = 0.995
+
+
+@dataclass
+class Side:
+    """One hippocampus of one head; lengths in mm. `found`: "seen", "by pose", "missed" or "refused";
+    `street`: "found", "missed", "refused", or "" where the whole street was not run."""
+
+    in_view: float
+    found: str = "missed"
+    error: float = float("nan")
+    swapped: bool = False
+    street: str = ""
+    region_error: float = float("nan")
+    region_swapped: bool = False
+    label_error: float = float("nan")
+    covered: float = float("nan")
+
+
+@dataclass
+class Result:
+    """What one head gave. Volumes in mm³, NaN where unknown; `reported`: the product gives the volume."""
+
+    name: str
+    tags: dict[str, str]
+    refused: str = ""
+    sides: dict[str, Side] = field(default_factory=dict)
+    intracranial: float = float("nan")
+    intracranial_true: float = float("nan")
+    intracranial_in_view: float = float("nan")
+    reported: bool = False
+    seconds: float = float("nan")
+    centres: dict[str, np.ndarray] = field(default_factory=dict)
+    truth: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def measure_head(name, image, truth, model: Model, tags: dict, street: bool) -> Result:
+    """Localisation and, if asked for, the whole street of one head with known hippocampi."""
+    result = Result(name, tags, truth=truth.centres)
+    result.sides = {side: Side(truth.in_view[side]) for side in SIDES}
+    if truth.intracranial_mm3 is not None:
+        result.intracranial_true = truth.intracranial_mm3
+        result.intracranial_in_view = truth.intracranial_in_view
+    start = time.perf_counter()
+    try:
+        # As `segmentation.segment` does up to the regions.
+        head = canonical_axes(check_image(image)[0])[0]
+        found, result.centres = locate(head, model, {}, [])
+    except HippoSegError as error:
+        result.refused = str(error)
+        for side in result.sides.values():
+            side.found = "refused"
+            side.street = "refused" if street else ""
+        return result
+    result.seconds = time.perf_counter() - start
+    result.intracranial, result.reported = found.intracranial_mm3, not found.intracranial_cut
+    for side, centre in result.centres.items():
+        row = result.sides[side]
+        row.found = "seen" if side in found.centres else "by pose"
+        row.error, row.swapped = _error(centre, truth, side)
+    if street:
+        _measure_street(result, image, truth, model)
+    return result
+
+
+def _measure_street(result: Result, image, truth, model) -> None:
+    try:
+        done = segment(image, model, device="cpu", threads=1)
+    except HippoSegError as error:
+        result.refused = str(error)
+        for row in result.sides.values():
+            row.street = "refused"
+        return
+    shape = sitk.LabelShapeStatisticsImageFilter()
+    shape.Execute(done.labels)
+    for side, row in result.sides.items():
+        row.street = "found" if side in done.measurements.whole else "missed"
+        if row.street == "missed":
+            continue
+        region = done.regions[side]
+        half = [(n - 1) / 2 for n in region.GetSize()]
+        centre = np.array(region.TransformContinuousIndexToPhysicalPoint(half))
+        row.region_error, row.region_swapped = _error(centre, truth, side)
+        row.label_error = _error(np.array(shape.GetCentroid(WHOLE[side])), truth, side)[0]
+        axes = np.reshape(region.GetDirection(), (3, 3))
+        offset = np.abs((truth.points[side] - centre) @ axes)
+        reach = np.array(region.GetSize()) * region.GetSpacing() / 2
+        row.covered = float((offset <= reach).all(axis=1).mean())
+
+
+def _error(centre, truth, side) -> tuple[float, bool]:
+    """Distance to the truth, and whether the other side's is nearer."""
+    error = float(np.linalg.norm(centre - truth.centres[side]))
+    return error, bool(np.linalg.norm(centre - truth.centres[other_side(side)]) < error)
+
+
+def synthesised(data: Path, model: Model, count: int, street: int, pictures) -> list[Result]:
+    """Measure `count` synthesised heads, the same number of each map."""
+    results = []
+    each = count // len(TEST_LABEL_MAPS)
+    for name in TEST_LABEL_MAPS:
+        source = read_label_map(data / LABEL_MAPS / f"training_seg_{name}.nii.gz")
+        for number in range(each):
+            head = synthesise(source, SEED, number)
+            tags = {
+                "contrast": head.contrast,
+                "cut": head.cut,
+                "turned": head.turned_in,
+                "slices": "0.5-1.5 mm" if head.slice_mm < 1.5 else "1.5-3 mm",
+                "map": name,
+            }
+            # The first ones of each map: contrasts take turns among them.
+            wanted = number < math.ceil(street / len(TEST_LABEL_MAPS))
+            result = measure_head(f"{name}-{number}", head.image, head.truth, model, tags, wanted)
+            results.append(result)
+            _progress(result)
+            if pictures is not None and number < 6:
+                pictures(result, head.image)
+    return results
+
+
+def real(data: Path, model: Model, copies: int, street: bool, pictures) -> list[Result]:
+    """Measure the real heads, and `copies` altered ones of each with known hippocampi."""
+    results = []
+    for head in read_real_heads(data):
+        if head.truth is None:
+            _without_truth(head, model)
+            continue
+        for number in range(copies + 1):
+            this = altered(head, number) if number else head
+            tags = {"known": this.known_by, "kind": "altered" if number else "as it is"}
+            result = measure_head(this.name, this.image, this.truth, model, tags, street)
+            results.append(result)
+            _progress(result)
+            if pictures is not None and number < 2:
+                pictures(result, this.image)
+    return results
+
+
+def _without_truth(head, model) -> None:
+    flags = []
+    canonical = canonical_axes(check_image(head.image)[0])[0]
+    centres = locate(canonical, model, {}, flags)[1]
+    apart = np.linalg.norm(centres["left"] - centres["right"]) if len(centres) == 2 else float("nan")
+    remarks = "; ".join(flag.message for flag in flags)
+    print(
+        f"{head.name}: no labels; sides found: {sorted(centres)}, {apart:.1f} mm apart {remarks}", flush=True
+    )
+
+
+def _progress(result: Result) -> None:
+    errors = " ".join(f"{row.found} {row.error:.1f} ({row.in_view:.2f})" for row in result.sides.values())
+    tags = " ".join(result.tags.values())
+    print(f"{result.name:28} {tags:38} {errors} {result.refused}", file=sys.stderr, flush=True)
+
+
+def side_table(results: list[Result], groups, street: bool) -> list[str]:
+    """Markdown table of the sides in view; a refused head's sides are missed."""
+    title = "region after the whole street" if street else "localiser"
+    head = ["heads", "refused", "sides", "missed", "by pose alone", "swapped", "median", "95 %", "worst"]
+    if street:
+        head[4] = "least in region"
+        head += ["labels' centre, median", "95 %"]
+    lines = [f"| {title}: centre error, mm | " + " | ".join(head) + " |", "|---" * (len(head) + 1) + "|"]
+    for label, chosen in groups:
+        heads = [r for r in results if chosen(r.tags)]
+        if street:
+            heads = [r for r in heads if any(row.street for row in r.sides.values())]
+        rows = [row for r in heads for row in r.sides.values() if row.in_view >= WHOLE_IN_VIEW]
+        if not rows:
+            continue
+        states = [row.street if street else row.found for row in rows]
+        errors = [row.region_error if street else row.error for row in rows]
+        swapped = [row.region_swapped if street else row.swapped for row in rows]
+        cells = [len(heads), sum(bool(r.refused) for r in heads), len(rows)]
+        cells.append(sum(state in ("missed", "refused") for state in states))
+        cells.append(f"{_least([r.covered for r in rows]):.2f}" if street else states.count("by pose"))
+        cells.append(sum(swapped))
+        cells += _spread(errors)
+        if street:
+            cells += _spread([row.label_error for row in rows])[:2]
+        lines.append(f"| {label} | " + " | ".join(str(c) for c in cells) + " |")
+    return lines
+
+
+def _least(values) -> float:
+    values = np.array(values)
+    return float(np.nanmin(values)) if np.isfinite(values).any() else float("nan")
+
+
+def _spread(errors) -> list[str]:
+    errors = np.array([e for e in errors if np.isfinite(e)])
+    if not len(errors):
+        return ["", "", ""]
+    return [f"{v:.1f}" for v in (np.median(errors), np.percentile(errors, 95), errors.max())]
+
+
+def partial_lines(results: list[Result]) -> list[str]:
+    """What became of sides that are partly or not at all in view."""
+    rows = [row for r in results for row in r.sides.values()]
+    part = [row for row in rows if NOT_IN_VIEW <= row.in_view < WHOLE_IN_VIEW]
+    gone = [row for row in rows if row.in_view < NOT_IN_VIEW]
+    placed = ("seen", "by pose")
+    return [
+        f"Partly in view: {len(part)} sides, {sum(r.found in placed for r in part)} given a place, "
+        f"{sum(r.swapped for r in part)} of them swapped. Not in view: {len(gone)} sides, "
+        f"{sum(r.found in placed for r in gone)} given a place all the same."
+    ]
+
+
+def intracranial_table(results: list[Result], groups) -> list[str]:
+    """Markdown table: intracranial volume in the field of view against the truth (or a peer's mask)."""
+    lines = ["| intracranial volume | heads | r | bias | median of the errors | worst |", "|---" * 6 + "|"]
+    known = [r for r in results if np.isfinite(r.intracranial) and np.isfinite(r.intracranial_true)]
+    for label, chosen in groups:
+        pairs = [(r.intracranial, r.intracranial_true) for r in known if chosen(r)]
+        if len(pairs) < 3:
+            continue
+        found, true = np.array(pairs).T
+        r, error = np.corrcoef(found, true)[0, 1], found / true - 1
+        lines.append(
+            f"| {label} | {len(pairs)} | {r:.3f} | {100 * error.mean():+.1f} % "
+            f"| {100 * np.median(np.abs(error)):.1f} % | {100 * np.abs(error).max():.1f} % |"
+        )
+    return lines
+
+
+def _has(**wanted):
+    return lambda tags: all(tags.get(k) == v for k, v in wanted.items())
+
+
+def _synthetic_groups():
+    groups = [("all", lambda tags: True)] + [(c, _has(contrast=c)) for c in CONTRASTS]
+    groups += [("whole head", _has(cut="none"))]
+    groups += [(f"cut: {kind}", _has(cut=kind)) for kind in ("neck", "top", "side")]
+    groups += [("turned, header straight", _has(turned="world")), ("turned grid", _has(turned="header"))]
+    groups += [(f"slices {s}", _has(slices=s)) for s in ("0.5-1.5 mm", "1.5-3 mm")]
+    return groups + [(f"map {name}", _has(map=name)) for name in TEST_LABEL_MAPS]
+
+
+def _real_groups():
+    words = {"peer": "weak labels (agreement)", "manual": "manual labels"}
+    kinds = ("as it is", "altered")
+    return [(f"{words[k]}, {kind}", _has(known=k, kind=kind)) for k in words for kind in kinds]
+
+
+def _intracranial_groups():
+    def whole(r):
+        return r.intracranial_in_view >= INTRACRANIAL_WHOLE
+
+    groups = [
+        ("all", lambda r: True),
+        ("given by the product", lambda r: r.reported),
+        ("wholly in view", whole),
+        ("cut, yet given", lambda r: r.reported and not whole(r)),
+    ]
+    for contrast in CONTRASTS:
+        groups.append(
+            (f"given, {contrast}", lambda r, c=contrast: r.reported and r.tags.get("contrast") == c)
+        )
+    return groups
+
+
+def report(synthetic: list[Result], reals: list[Result], street: int) -> str:
+    """The tables as Markdown."""
+    lines = []
+    if synthetic:
+        known = [r for r in synthetic if not r.refused]
+        whole = [r for r in known if r.intracranial_in_view >= INTRACRANIAL_WHOLE]
+        silent = sum(not r.reported for r in whole)
+        lines += [f"## {len(synthetic)} synthesised heads of people kept out of training", ""]
+        lines += side_table(synthetic, _synthetic_groups(), False) + [""] + partial_lines(synthetic) + [""]
+        if street:
+            lines += side_table(synthetic, _synthetic_groups(), True) + [""]
+        lines += intracranial_table(synthetic, _intracranial_groups())
+        lines += ["", f"Wholly in view, yet not given: {silent} of {len(whole)}.", ""]
+    if reals:
+        lines += ["## Real heads", ""] + side_table(reals, _real_groups(), False) + [""]
+        lines += partial_lines(reals) + [""]
+        if street:
+            lines += side_table(reals, _real_groups(), True) + [""]
+        kinds = ("as it is", "altered")
+        groups = [(f"weak brain masks (agreement), {k}", lambda r, k=k: r.tags["kind"] == k) for k in kinds]
+        lines += intracranial_table(reals, groups) + [""]
+    return "\n".join(lines)
+
+
+def write_cases(path: Path, results: list[Result]) -> None:
+    """One row per side, for looking at single cases."""
+    rows = []
+    for r in results:
+        keys = ("name", "refused", "intracranial", "intracranial_true", "intracranial_in_view", "reported")
+        common = {k: getattr(r, k) for k in keys} | r.tags
+        rows += [common | {"side": side} | asdict(row) for side, row in r.sides.items()]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def picture_writer(folder: Path):
+    """A function that draws a head in the three planes through its left hippocampus, truth and found."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def draw(result: Result, image: sitk.Image) -> None:
+        head = canonical_axes(image)[0]
+        array, spacing = sitk.GetArrayViewFromImage(head), head.GetSpacing()
+        side = max(SIDES, key=lambda s: result.sides[s].in_view)
+        middle = _index(head, result.truth[side])
+        figure, planes = plt.subplots(1, 3, figsize=(12, 4.6))
+        for plane, axis in zip(planes, (2, 1, 0), strict=True):
+            across, up = (a for a in range(3) if a != axis)
+            where = int(np.clip(round(middle[axis]), 0, head.GetSize()[axis] - 1))
+            plane.imshow(
+                array.take(where, axis=2 - axis),
+                cmap="gray",
+                origin="lower",
+                vmin=0,
+                vmax=np.percentile(array, 99.7),
+                aspect=spacing[up] / spacing[across],
+            )
+            plane.autoscale(False)
+            for points, mark in ((result.truth, "o"), (result.centres, "x")):
+                for s, point in points.items():
+                    index = _index(head, point)
+                    plane.plot(index[across], index[up], mark, color=COLORS[s], ms=7, fillstyle="none")
+            plane.set_axis_off()
+        errors = ", ".join(f"{s} {row.found} {row.error:.1f} mm" for s, row in result.sides.items())
+        tags = " ".join(result.tags.values())
+        figure.suptitle(f"{result.name}: {tags}; {errors} (o truth, x found)", fontsize=9)
+        figure.tight_layout()
+        figure.savefig(folder / f"{result.name.replace('/', '_').replace(' ', '_')}.png", dpi=60)
+        plt.close(figure)
+
+    return draw
+
+
+def _index(image: sitk.Image, point) -> tuple[float, float, float]:
+    return image.TransformPhysicalPointToContinuousIndex([float(v) for v in point])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", help="name or folder; the shipped one if not given")
+    parser.add_argument("--count", type=int, default=200, help="synthesised heads (default 200; 0: none)")
+    parser.add_argument("--copies", type=int, default=2, help="altered copies of each real head (default 2)")
+    parser.add_argument("--no-real", action="store_true", help="leave the real heads out")
+    parser.add_argument(
+        "--street", type=int, default=0, metavar="N", help="whole street on N of them as well"
+    )
+    parser.add_argument("--cases", type=Path, help="CSV file with a row per side")
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="draw some of the heads")
+    parser.add_argument("--write", action="store_true", help="save localisation.md beside this file")
+    args = parser.parse_args()
+    if not os.environ.get("HIPPOSEG_DATA"):
+        parser.error("the environment variable HIPPOSEG_DATA does not name the data folder")
+    data = Path(os.environ["HIPPOSEG_DATA"])
+    import torch
+
+    torch.set_num_threads(1)
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    model = load_model(args.model)
+    pictures = picture_writer(args.pictures) if args.pictures else None
+    synthetic = synthesised(data, model, args.count, args.street, pictures)
+    reals = [] if args.no_real else real(data, model, args.copies, args.street > 0, pictures)
+    text = report(synthetic, reals, args.street)
+    print(text)
+    if args.cases:
+        write_cases(args.cases, synthetic + reals)
+    if args.write:
+        (HERE / "localisation.md").write_text(_heading(model, args) + text, encoding="utf-8")
+
+
+def _heading(model: Model, args) -> str:
+    return (
+        "# Localisation: figures\n\n"
+        f"Model {model.name}, SHA-256 {model.sha256[:12]}…; printed by\n\n"
+        f"    python Testing/benchmarks/localisation.py --count {args.count} --copies {args.copies} "
+        f"--street {args.street} --write\n\n"
+        "Sides count where 95 % of the hippocampus or more is in view; those of a refused head are missed.\n"
+        "The centre is that of mass of all of the hippocampus. Swapped: nearer to the other side's truth.\n"
+        "By pose alone: the network did not see the side, its usual place is taken, and a warning given.\n"
+        "Least in region: the smallest part of a hippocampus that lies inside its region.\n\n"
+    )
+
+
+if __name__ == "__main__":
+    main()
