@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from ..evaluation.plots import draw_bland_altman, new_figure, png
 from ..files import replacing
 
+#: Dots per inch of these pictures.
+DPI = 110
 _COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 
 
 def curves_png(histories: Mapping[str, list[dict]], base_dice: float | None = None) -> bytes:
     """PNG of loss and validation Dice over the epochs, a line per training; the base model's Dice dashed."""
-    figure = _figure(9.5, 4)
+    figure = new_figure(9.5, 4)
     left, right = figure.subplots(1, 2)
     for color, (name, history) in zip(_COLORS * 3, histories.items(), strict=False):
         epochs = [row["epoch"] for row in history]
@@ -34,12 +36,12 @@ def curves_png(histories: Mapping[str, list[dict]], base_dice: float | None = No
         axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend(fontsize=8)
-    return _png(figure)
+    return png(figure, DPI)
 
 
 def before_after_png(before: Sequence[dict], after: Sequence[dict]) -> bytes:
     """PNG: each case's Dice of the whole before and after, joined by a line."""
-    figure = _figure(4.6, 4.6)
+    figure = new_figure(4.6, 4.6)
     axes = figure.subplots()
     for old, new in zip(before, after, strict=True):
         color = _COLORS[2] if new["whole"] >= old["whole"] else _COLORS[5]
@@ -52,37 +54,17 @@ def before_after_png(before: Sequence[dict], after: Sequence[dict]) -> bytes:
     axes.set(xlim=(-0.25, 1.25), ylabel="Dice of the whole", title=f"{len(before)} cases kept apart")
     axes.grid(axis="y", alpha=0.3)
     axes.legend()
-    return _png(figure)
+    return png(figure, DPI)
 
 
 def bland_altman_png(before: Sequence[dict], after: Sequence[dict]) -> bytes:
     """PNG: difference of the volumes over their mean (Bland and Altman), before and after."""
-    figure = _figure(9.5, 4.2)
+    figure = new_figure(9.5, 4.2)
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
     for axes, title, rows in zip(panels, ("before", "after"), (before, after), strict=True):
-        found, truth = (np.array([row[key] for row in rows]) for key in ("volume_mm3", "reference_mm3"))
-        difference = found - truth
-        axes.scatter((found + truth) / 2, difference, s=26, color=_COLORS[0], edgecolor="black", lw=0.5)
-        mean = difference.mean()
-        lines = [(mean, "-", "mean")]
-        if len(difference) > 2:
-            spread = 1.96 * difference.std(ddof=1)
-            lines += [(mean + spread, "--", "+1.96 sd"), (mean - spread, "--", "−1.96 sd")]
-        axes.axhline(0, color="0.6", lw=0.8)
-        for value, style, words in lines:
-            axes.axhline(value, color="black", ls=style, lw=1)
-            axes.annotate(
-                f"{words}\n{value:+.0f}".replace("-", "−"),
-                (1, value),
-                xycoords=("axes fraction", "data"),
-                xytext=(4, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=8,
-            )
-        axes.set(title=title, xlabel="mean of result and label (mm³)", ylabel="result − label (mm³)")
-        axes.grid(alpha=0.25)
-    return _png(figure)
+        style = {"s": 26, "color": _COLORS[0], "lw": 0.5}
+        draw_bland_altman(axes, [(rows, style)], title, "label")
+    return png(figure, DPI)
 
 
 def write_curves(folder: Path, histories: Mapping[str, list[dict]]) -> None:
@@ -108,21 +90,3 @@ def write_tensorboard(folder: Path, name: str, history: Sequence[dict], first: i
             for key, value in values.items():
                 writer.add_scalar(key, value, row["epoch"])
     return True
-
-
-def _figure(width: float, height: float):
-    from ..evaluation.plots import require_matplotlib
-
-    require_matplotlib()
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)  # no display, and no global state
-    return figure
-
-
-def _png(figure) -> bytes:
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=110)
-    return data.getvalue()

@@ -13,8 +13,9 @@ import numpy as np
 
 from ..checkpoint import Model
 from ..errors import Cancelled, DependencyError, InputError, TrainingError
-from ..evaluation.plots import require_matplotlib
+from ..evaluation.plots import new_figure, png, require_matplotlib
 from ..files import replacing
+from .curves import DPI
 from .plan import Plan
 from .prepare import SiteCase
 from .settings import FineTuneSettings
@@ -217,9 +218,7 @@ def importances(optuna, study) -> dict[str, float]:
 
 def history_png(values: Sequence[float]) -> bytes:
     """PNG: the value of each trial, and the best so far."""
-    from .curves import _figure, _png
-
-    figure = _figure(6.5, 4)
+    figure = new_figure(6.5, 4)
     axes = figure.subplots()
     numbers = np.arange(1, len(values) + 1)
     axes.plot(numbers, values, "o", ms=4, color="#56b4e9", label="trial")
@@ -228,14 +227,12 @@ def history_png(values: Sequence[float]) -> bytes:
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
     axes.legend()
-    return _png(figure)
+    return png(figure, DPI)
 
 
 def importance_png(importance: dict[str, float]) -> bytes:
     """PNG: bars of the importance of each setting."""
-    from .curves import _figure, _png
-
-    figure = _figure(6.5, 3.6)
+    figure = new_figure(6.5, 3.6)
     axes = figure.subplots()
     names = list(importance)[::-1]
     axes.barh(
@@ -243,4 +240,4 @@ def importance_png(importance: dict[str, float]) -> bytes:
     )
     axes.set(xlabel="importance (PED-ANOVA)", title="What tells good settings from others")
     axes.grid(axis="x", alpha=0.3)
-    return _png(figure)
+    return png(figure, DPI)
