@@ -91,7 +91,7 @@ def table(rows: dict[tuple[float, str], list[float]]) -> list[str]:
         f"Heads with manual labels: {len(before) // 2}, two sides each. As they are: mean Dice "
         f"{before.mean():.3f}, lowest {before.min():.3f}.",
         "",
-        "| slices | plane | mean Dice | fall of the mean | largest fall of a side | lowest Dice | goal (mean) |",
+        "| slices | plane | mean Dice | its fall | largest fall of a side | lowest Dice | goal of its fall |",
         "|---|---|---|---|---|---|---|",
     ]
     for thickness, goal in GOALS.items():
