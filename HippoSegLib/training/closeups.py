@@ -20,17 +20,10 @@ from scipy.spatial.transform import Rotation
 from ..closeup import normalise
 from ..frame import WORLD_RAS, Frame, hippocampal_frame
 from .heads import LEFT, RIGHT, LabelHead, ras_image, world_points
-from .synthesis import Intensities, degrade, keep_labels
+from .synthesis import Intensities, degrade, grey_values, keep_labels
 
 #: Voxels (z, y, x) and mm of the closer look.
 SHAPE, SPACING = (24, 28, 24), 3.0
-#: Tissues that share their grey value in most sequences, by FreeSurfer id.
-TISSUES = (
-    (2, 41, 7, 46, 16, 28, 60, 85),  # white matter, brain stem, ventral diencephalon
-    (3, 42, 8, 47, 17, 53, 18, 54, 26, 58),  # cortex, hippocampus, amygdala, accumbens
-    (10, 49, 11, 50, 12, 51, 13, 52),  # deep grey
-    (4, 5, 14, 15, 43, 44, 24, 30, 62, 136, 137, 163, 164),  # fluid
-)
 
 
 @dataclass(frozen=True)
@@ -100,21 +93,6 @@ def _look(rng: np.random.Generator, frame: Frame, centre: np.ndarray, side: str)
     shift = miss.astype(np.float32)[:, None, None, None]
     points = np.tensordot(matrix, _GRID + bend + shift, axes=1) + centre[:, None, None, None]
     return points.astype(np.float32), matrix
-
-
-def grey_values(intensities: Intensities, ids: np.ndarray, rng: np.random.Generator):
-    """Mean and standard deviation of each label's grey value: T1-like, of a few tissues, or of any kind."""
-    kind = rng.random()
-    if kind < 0.4:
-        return intensities.draw(rng, "t1")
-    mean, std = intensities.draw(rng, "any")
-    if kind < 0.85:
-        for tissue in TISSUES:
-            member = np.isin(ids, tissue)
-            value = rng.uniform(20, 220)
-            mean[member] = value * np.exp(rng.normal(0, 0.06, member.sum()))
-            std[member] = rng.uniform(2, 15)
-    return mean, std
 
 
 def _finish(image, fraction, rng):

@@ -116,7 +116,7 @@ def evaluate(network: torch.nn.Module, source: LookSource, count: int, seed: int
 
 
 def train(data: Path, run_dir: Path, *, steps, batch_size=16, learning_rate=4e-3, seed=0, threads=1) -> None:
-    """Train from scratch, or on from where a run in `run_dir` broke off; writes `refiner.pt`, `refiner.json`."""
+    """Train, or go on where a run in `run_dir` broke off; writes `refiner.pt` and `refiner.json`."""
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     run_dir.mkdir(parents=True, exist_ok=True)

@@ -26,6 +26,15 @@ SIZE, SPACING = GRID.size, GRID.spacing
 OUTSIDE, INTRACRANIAL, LEFT_HIPPOCAMPUS, RIGHT_HIPPOCAMPUS = range(4)
 
 
+#: Tissues that share their grey value in most sequences, by FreeSurfer id.
+TISSUES = (
+    (2, 41, 7, 46, 16, 28, 60, 85),  # white matter, brain stem, ventral diencephalon
+    (3, 42, 8, 47, 17, 53, 18, 54, 26, 58),  # cortex, hippocampus, amygdala, accumbens
+    (10, 49, 11, 50, 12, 51, 13, 52),  # deep grey
+    (4, 5, 14, 15, 43, 44, 24, 30, 62, 136, 137, 163, 164),  # fluid
+)
+
+
 @dataclass(frozen=True)
 class CoarseSample:
     """`image` (z, y, x) float32 0..1; `fractions` (4, z, y, x) sum to 1; `coordinates` (3, z, y, x)
@@ -57,6 +66,21 @@ class Intensities:
             if rng.random() < 0.7:
                 mean[0] = rng.uniform(0, 12)
         return np.clip(mean, 0, None)[self.classes], np.minimum(std, 40)[self.classes]
+
+
+def grey_values(intensities: Intensities, ids: np.ndarray, rng: np.random.Generator):
+    """Mean and standard deviation of each label's grey value: T1-like, of a few tissues, or of any kind."""
+    kind = rng.random()
+    if kind < 0.4:
+        return intensities.draw(rng, "t1")
+    mean, std = intensities.draw(rng, "any")
+    if kind < 0.85:
+        for tissue in TISSUES:
+            member = np.isin(ids, tissue)
+            value = rng.uniform(20, 220)
+            mean[member] = value * np.exp(rng.normal(0, 0.06, member.sum()))
+            std[member] = rng.uniform(2, 15)
+    return mean, std
 
 
 def random_pose(rng: np.random.Generator, max_degrees: float) -> np.ndarray:
@@ -106,8 +130,7 @@ def synthesise_from_labels(
     )
     # Eight samples per coarse voxel give fractions instead of aliased labels.
     step = world_to_index @ matrix * (SPACING / 4)
-    contrast = "t1" if rng.random() < 0.6 else "any"
-    mean, std = intensities.draw(rng, contrast)
+    mean, std = grey_values(intensities, ids, rng)
     extracranial = (ids >= EXTRACRANIAL_FROM) | (ids == 0)
     keep = keep_labels(ids, rng)
     limits = np.array(head_labels.shape[::-1])[:, None, None, None]
