@@ -3,7 +3,8 @@
     python -m HippoSegLib.training.assemble SEGMENTER LOCALIZER REFINER -o Resources/Models/hipposeg
 
 SEGMENTER is a folder written by `hipposeg train` (or `training.export`), LOCALIZER the run folder of
-`training.localizer`, REFINER that of `training.refiner`. Figures measured on the assembled model are added with `--figures FILE.json`.
+`training.localizer`, REFINER that of `training.refiner`. Figures measured on the assembled model are
+added with `--figures FILE.json`.
 """
 
 from __future__ import annotations

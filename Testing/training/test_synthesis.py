@@ -46,7 +46,7 @@ def test_the_coordinates_say_where_the_hippocampi_are(phantom, intensities, mirr
         sample = synthesis.synthesise_from_labels(
             phantom, intensities, np.random.default_rng(i), mirror=mirror
         )
-        assert sample.image.dtype == np.float32 and 0 <= sample.image.min() and sample.image.max() <= 1.5
+        assert sample.image.dtype == np.float32 and sample.image.min() >= 0 and sample.image.max() <= 1.5
         np.testing.assert_allclose(sample.fractions.sum(axis=0), 1, atol=1e-5)
         for fraction, x in ((sample.fractions[2], -25), (sample.fractions[3], 25)):
             if fraction.sum() * synthesis.SPACING**3 < 4000:
