@@ -14,7 +14,6 @@ import csv
 import math
 import os
 import sys
-import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from synthetic_heads import CONTRASTS, read_label_map, synthesise  # noqa: E402
 from HippoSegLib.axes import canonical_axes  # noqa: E402
 from HippoSegLib.checkpoint import Model, load_model  # noqa: E402
 from HippoSegLib.errors import HippoSegError  # noqa: E402
+from HippoSegLib.frame import WORLD_RAS, Frame, hippocampal_frame  # noqa: E402
 from HippoSegLib.imagecheck import check_image  # noqa: E402
 from HippoSegLib.labels import COLORS, SIDES, WHOLE, other_side  # noqa: E402
 from HippoSegLib.placement import locate  # noqa: E402
@@ -45,11 +45,12 @@ INTRACRANIAL_WHOLE = 0.995
 @dataclass
 class Side:
     """One hippocampus of one head; lengths in mm. `found`: "seen", "by pose", "missed" or "refused";
-    `street`: "found", "missed", "refused", or "" where the whole street was not run."""
+    `first_error`: before the closer look; `street`: "found", "missed", "refused", or "" where not run."""
 
     in_view: float
     found: str = "missed"
     error: float = float("nan")
+    first_error: float = float("nan")
     swapped: bool = False
     street: str = ""
     region_error: float = float("nan")
@@ -60,7 +61,8 @@ class Side:
 
 @dataclass
 class Result:
-    """What one head gave. Volumes in mm³, NaN where unknown; `reported`: the product gives the volume."""
+    """What one head gave. Volumes in mm³, NaN where unknown; `reported`: the product gives the volume;
+    `turn_error`: degrees between the pose found and that of the true hippocampi."""
 
     name: str
     tags: dict[str, str]
@@ -70,7 +72,7 @@ class Result:
     intracranial_true: float = float("nan")
     intracranial_in_view: float = float("nan")
     reported: bool = False
-    seconds: float = float("nan")
+    turn_error: float = float("nan")
     centres: dict[str, np.ndarray] = field(default_factory=dict)
     truth: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -82,7 +84,6 @@ def measure_head(name, image, truth, model: Model, tags: dict, street: bool) -> 
     if truth.intracranial_mm3 is not None:
         result.intracranial_true = truth.intracranial_mm3
         result.intracranial_in_view = truth.intracranial_in_view
-    start = time.perf_counter()
     try:
         # As `segmentation.segment` does up to the regions.
         head = canonical_axes(check_image(image)[0])[0]
@@ -93,12 +94,14 @@ def measure_head(name, image, truth, model: Model, tags: dict, street: bool) -> 
             side.found = "refused"
             side.street = "refused" if street else ""
         return result
-    result.seconds = time.perf_counter() - start
     result.intracranial, result.reported = found.intracranial_mm3, not found.intracranial_cut
     for side, centre in result.centres.items():
         row = result.sides[side]
         row.found = "seen" if side in found.centres else "by pose"
         row.error, row.swapped = _error(centre, truth, side)
+        first = found.centres.get(side)
+        row.first_error, _ = _error(found.expected_centre(side) if first is None else first, truth, side)
+    result.turn_error = _degrees_between(found.frame, _true_frame(truth))
     if street:
         _measure_street(result, image, truth, model)
     return result
@@ -127,6 +130,16 @@ def _measure_street(result: Result, image, truth, model) -> None:
         offset = np.abs((truth.points[side] - centre) @ axes)
         reach = np.array(region.GetSize()) * region.GetSpacing() / 2
         row.covered = float((offset <= reach).all(axis=1).mean())
+
+
+def _true_frame(truth) -> Frame:
+    """From the true hippocampi; anterior need only be known within 90 degrees."""
+    return hippocampal_frame(truth.points["left"], truth.points["right"], anterior=WORLD_RAS[:, 1])
+
+
+def _degrees_between(a: Frame, b: Frame) -> float:
+    cosine = (np.trace(a.axes.T @ b.axes) - 1) / 2
+    return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
 
 
 def _error(centre, truth, side) -> tuple[float, bool]:
@@ -202,6 +215,8 @@ def side_table(results: list[Result], groups, street: bool) -> list[str]:
     if street:
         head[4] = "least in region"
         head += ["labels' centre, median", "95 %"]
+    else:
+        head += ["before the closer look, median", "95 %", "worst", "turn off by degrees, median", "worst"]
     lines = [f"| {title}: centre error, mm | " + " | ".join(head) + " |", "|---" * (len(head) + 1) + "|"]
     for label, chosen in groups:
         heads = [r for r in results if chosen(r.tags)]
@@ -220,6 +235,9 @@ def side_table(results: list[Result], groups, street: bool) -> list[str]:
         cells += _spread(errors)
         if street:
             cells += _spread([row.label_error for row in rows])[:2]
+        else:
+            cells += _spread([row.first_error for row in rows])
+            cells += _spread([r.turn_error for r in heads])[::2]
         lines.append(f"| {label} | " + " | ".join(str(c) for c in cells) + " |")
     return lines
 
@@ -330,7 +348,15 @@ def write_cases(path: Path, results: list[Result]) -> None:
     """One row per side, for looking at single cases."""
     rows = []
     for r in results:
-        keys = ("name", "refused", "intracranial", "intracranial_true", "intracranial_in_view", "reported")
+        keys = (
+            "name",
+            "refused",
+            "intracranial",
+            "intracranial_true",
+            "intracranial_in_view",
+            "reported",
+            "turn_error",
+        )
         common = {k: getattr(r, k) for k in keys} | r.tags
         rows += [common | {"side": side} | asdict(row) for side, row in r.sides.items()]
     columns = list(dict.fromkeys(name for row in rows for name in row))
