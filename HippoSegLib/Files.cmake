@@ -44,6 +44,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/finetuning/sheet.py
   HippoSegLib/finetuning/sources.py
   HippoSegLib/finetuning/task.py
+  HippoSegLib/finetuning/turns.py
   HippoSegLib/flags.py
   HippoSegLib/frame.py
   HippoSegLib/imagecheck.py
@@ -57,6 +58,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/placement.py
   HippoSegLib/preprocessing.py
   HippoSegLib/provenance.py
+  HippoSegLib/quality.py
   HippoSegLib/regions.py
   HippoSegLib/report.py
   HippoSegLib/segmentation.py
@@ -77,6 +79,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/training/loop.py
   HippoSegLib/training/losses.py
   HippoSegLib/training/plot.py
+  HippoSegLib/training/recipe.py
   HippoSegLib/training/refiner.py
   HippoSegLib/training/roles.py
   HippoSegLib/training/runstate.py

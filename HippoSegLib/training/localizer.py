@@ -247,13 +247,16 @@ def train(
                 if new:
                     writer.writeheader()
                 writer.writerow(row)
-            export(average.module, run_dir, row, seed, batch_size, steps)
+            stage = {"steps": steps, "batch_size": batch_size, "seed": seed, "learning_rate": learning_rate}
+            export(average.module, run_dir, row, stage, init)
 
 
-def export(
-    network: torch.nn.Module, run_dir: Path, figures: dict, seed: int, batch_size: int, steps: int
-) -> None:
-    """Write half-precision weights and the localiser's part of the card."""
+def export(network: torch.nn.Module, run_dir: Path, figures: dict, stage: dict, init: Path | None) -> None:
+    """Write half-precision weights and the localiser's part of the card; `stage` holds the settings of
+    this training, whose predecessors' stand beside the weights `init` it began with."""
+    earlier = []
+    if init is not None and (init.parent / "localizer.json").exists():
+        earlier = json.loads((init.parent / "localizer.json").read_text(encoding="utf-8")).get("stages", [])
     weights = {k: v.half() for k, v in network.state_dict().items()}
     _replace(run_dir / "localizer.pt", lambda p: torch.save(weights, p))
     card = {
@@ -268,9 +271,7 @@ def export(
                 "/".join(k) for k in TRAIN_REAL_HEADS
             ],
         },
-        "seed": seed,
-        "batch_size": batch_size,
-        "steps": steps,
+        "stages": [*earlier, {**stage, "seconds": figures["seconds"]}],
         "synthetic_heads_from_unseen_label_maps": {"label_maps": list(TEST_LABEL_MAPS), **figures},
     }
     _replace(

@@ -1,0 +1,126 @@
+"""The shipped checkpoint, from the data folder, by one command.
+
+    python -m HippoSegLib.training.recipe DATA -o MODEL --runs RUNS
+
+Each step is a command of its own, printed before it runs; what is finished in RUNS is not done again,
+and a step that was killed goes on from its last saved state. Hours on one CPU core: the card says how
+long each step took.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from .roles import CROPS, UNLABELLED_HEADS
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command: `arguments` of a module of this package; it is finished when `done` exists."""
+
+    name: str
+    module: str
+    arguments: tuple[str, ...]
+    done: Path
+
+    @property
+    def command(self) -> list[str]:
+        return ["-m", f"HippoSegLib.training.{self.module}", *self.arguments]
+
+
+def steps(data: Path, runs: Path, model: Path, threads: int = 1) -> list[Step]:
+    """The steps in order.
+
+    The segmenter learns on four fifths of the crops first, which is the model that cross-validation and
+    the quality score judge, then on all but one subject's, with a smaller rate.
+    """
+    crops = (str(data / CROPS), *_options(hosts=data / UNLABELLED_HEADS, preprocessing="both", batch_size=4))
+
+    def segmenter(name: str, **settings) -> Step:
+        folder = runs / name
+        out = ("-o", str(folder / "model"), *_options(run=folder, threads=threads))
+        return Step(name, "command", (*crops, *out, *_options(**settings)), folder / "model" / "card.json")
+
+    def localizer(name: str, module: str, **settings) -> Step:
+        arguments = (str(data), "-o", str(runs / name), *_options(threads=threads, **settings))
+        # Weights are written along the way; what a finished run leaves last is this copy of them.
+        return Step(name, module, arguments, runs / name / f"finished_{module}.pt")
+
+    def weights(name: str) -> Path:
+        return runs / name / "localizer.pt"
+
+    parts = (str(runs / name) for name in ("all/model", "localizer3", "refiner"))
+    fold0 = runs / "fold0" / "model" / "segmenter.pt"
+    return [
+        segmenter("fold0", folds=5, fold=0, seed=0, epochs=90, learning_rate=0.0015),
+        segmenter(
+            "all",
+            folds=111,
+            fold=0,
+            seed=1,
+            epochs=20,
+            learning_rate=0.0006,
+            validate_every=20,
+            init_from=fold0,
+        ),
+        localizer("localizer", "localizer", seed=0, learning_rate=2e-3, steps=2600),
+        localizer(
+            "localizer2", "localizer", seed=1, learning_rate=1e-3, steps=800, init=weights("localizer")
+        ),
+        localizer(
+            "localizer3", "localizer", seed=2, learning_rate=1e-3, steps=2400, init=weights("localizer2")
+        ),
+        localizer("refiner", "refiner", seed=0, learning_rate=4e-3, steps=4000),
+        Step("assemble", "assemble", (*parts, "-o", str(model)), model / "card.json"),
+    ]
+
+
+def _options(**settings) -> tuple[str, ...]:
+    """Command-line options of keyword arguments: ``fold_size=3`` is ``--fold-size 3``."""
+    return tuple(
+        word for name, value in settings.items() for word in ("--" + name.replace("_", "-"), str(value))
+    )
+
+
+def run(data: Path, runs: Path, model: Path, threads: int = 1) -> None:
+    """Do what is not done yet.
+
+    Raises:
+        subprocess.CalledProcessError: A step failed; it has said why.
+    """
+    for step in steps(data, runs, model, threads):
+        if step.done.exists():
+            print(f"{step.name}: done", flush=True)
+            continue
+        print(f"{step.name}: python {shlex.join(step.command)}", flush=True)
+        started = time.monotonic()
+        subprocess.run([sys.executable, *step.command], check=True)
+        if step.done.name.startswith("finished_"):
+            weights = step.done.with_name(step.done.name.removeprefix("finished_"))
+            step.done.write_bytes(weights.read_bytes())
+        print(f"{step.name}: {time.monotonic() - started:.0f} s", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="model folder to write")
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--list", action="store_true", help="only print the commands")
+    args = parser.parse_args()
+    if args.list:
+        for step in steps(args.data, args.runs, args.output, args.threads):
+            print("python", shlex.join(step.command))
+        return
+    run(args.data, args.runs, args.output, args.threads)
+
+
+if __name__ == "__main__":
+    main()
