@@ -1,0 +1,253 @@
+"""The ablation of the method's preprocessing: which of its steps help, on what, with a paired test.
+
+    HIPPOSEG_DATA=... python Testing/benchmarks/ablation.py --run RUN [--write]
+
+Trains a small network for every arm of ``ARMS`` on three folds, each with its own seed, all with one
+budget, order of cases and augmentation, and scores it on crops it did not see, on the same degraded,
+and on heads of other scanners. RUN keeps one JSON per arm and fold; a killed command, given again,
+goes on. ``--write`` puts table and rows (``ablation_table.py``) beside this file; ``--only-print``
+trains nothing. The labelled heads choose nothing: they are scored, and reported apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+import zlib
+from pathlib import Path
+
+# Set before numpy and torch load: the budget is one thread's.
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import ablation_table  # noqa: E402
+import numpy as np  # noqa: E402
+import SimpleITK as sitk  # noqa: E402
+import torch  # noqa: E402
+
+from HippoSegLib.frame import WORLD_RAS  # noqa: E402
+from HippoSegLib.inference import predict  # noqa: E402
+from HippoSegLib.labels import SIDES  # noqa: E402
+from HippoSegLib.metrics import dice, surface_distances  # noqa: E402
+from HippoSegLib.preprocessing import Preprocessing, channels, step  # noqa: E402
+from HippoSegLib.regions import cut, region_about  # noqa: E402
+from HippoSegLib.training import batches  # noqa: E402
+from HippoSegLib.training.cases import CLASSES, Case, fit, load_cases, split_by_subject  # noqa: E402
+from HippoSegLib.training.hosts import load_hosts  # noqa: E402
+from HippoSegLib.training.loop import Loop  # noqa: E402
+from HippoSegLib.training.runstate import RunFolder  # noqa: E402
+from HippoSegLib.training.settings import REGION_SHAPE, Settings  # noqa: E402
+from HippoSegLib.training.trainer import native_bfloat16  # noqa: E402
+from HippoSegLib.unet3d import UNet3D  # noqa: E402
+
+_PLAIN, _CLAHE = step("min_max"), step("clahe_3d")
+_DAMP = step("sce_dwt_3d", wavelet="coif5", levels=2, factor=0.8, threshold=0.1)
+_ENHANCE = step("sce_dwt_3d", wavelet="sym4", levels=3, factor=1.5, threshold=0.1)
+#: Name -> steps of each channel. The first is what the others are compared with.
+ARMS = {
+    "none": ((_PLAIN,),),
+    "CLAHE": ((_PLAIN, _CLAHE),),
+    "SCE": ((_PLAIN, _DAMP),),
+    "CLAHE + SCE": ((_PLAIN, _CLAHE, _DAMP),),
+    "plain, CLAHE + SCE": ((_PLAIN,), (_PLAIN, _CLAHE, _DAMP)),
+    "SCE enhancing": ((_PLAIN, _ENHANCE),),
+    "CLAHE + SCE enhancing": ((_PLAIN, _CLAHE, _ENHANCE),),
+}
+#: Number of a fold of five, and its seed.
+FOLDS = (0, 1, 2)
+WIDTHS, BATCH, RATE, EMA = (8, 16, 32, 64), 2, 2e-3, 0.99
+#: Real heads that may only test, and what their labels are called.
+TEST_HEADS = tuple(("ds000011", "ds11", n) for n in (8, 9, 10)) + tuple(
+    ("ds002748_stripped", "ds2748", n) for n in (6, 7, 8)
+)
+LABELLED = {"left": 48, "right": 47}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--run", type=Path, required=True, help="folder of the finished arms and folds")
+    parser.add_argument("--epochs", type=int, default=4, help="of every arm (default 4)")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), help="default: all")
+    parser.add_argument("--write", action="store_true", help="save the table and the rows")
+    parser.add_argument("--only-print", action="store_true", help="train nothing; print what is finished")
+    args = parser.parse_args()
+    args.run.mkdir(parents=True, exist_ok=True)
+    if not args.only_print:
+        torch.set_num_threads(1)
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+        run_all(Path(os.environ["HIPPOSEG_DATA"]), args.run, args.epochs, args.arms)
+    results = [json.loads(path.read_text()) for path in sorted(args.run.glob("*.json"))]
+    print(ablation_table.text(results, args.arms))
+    if args.write:
+        ablation_table.write(results, args.arms, Path(__file__).parent)
+
+
+def run_all(data: Path, run: Path, epochs: int, arms: list[str]) -> None:
+    """Train and score what is not finished, fold by fold, so that every arm has as many."""
+    cases = load_cases(data / "msd_hippocampus")
+    hosts = load_hosts(data / "heads_unlabelled")
+    split = split_by_subject([case.subject for case in cases], 5, seed=0)
+    heads = other_scanner(data / "heads_unlabelled") + labelled(data / "heads_labelled_evaluation_only")
+    for fold in FOLDS:
+        held = set(split[fold])
+        train = [case for i, case in enumerate(cases) if i not in held]
+        tests = [test for i in split[fold] for test in conditions(cases[i])] + heads
+        batches.sample = DrawnOnce(DrawnOnce.original)
+        for arm in arms:
+            settings = Settings(
+                RATE,
+                BATCH,
+                epochs,
+                seed=fold,
+                preprocessing=Preprocessing(ARMS[arm]),
+                widths=WIDTHS,
+                ema_decay=EMA,
+            )
+            path = run / f"fold{fold}_{list(ARMS).index(arm)}.json"
+            if path.exists() and json.loads(path.read_text())["settings"] == plain(settings):
+                continue
+            result = {"arm": arm, "fold": fold, **one(settings, train, hosts, tests)}
+            temporary = path.with_suffix(".part")
+            temporary.write_text(json.dumps(result))
+            os.replace(temporary, path)
+
+
+class DrawnOnce:
+    """Augmented samples, drawn once for all arms of a fold.
+
+    They do not depend on the arm, as preprocessing comes after them; drawing them takes a fifth of the
+    time of a step.
+    """
+
+    original = staticmethod(batches.sample)
+
+    def __init__(self, draw):
+        self.draw, self.drawn = draw, {}
+
+    def __call__(self, case: Case, shape, rng: np.random.Generator, *rest):
+        key = (case.name, rng.bit_generator.state["state"]["state"])
+        if key not in self.drawn:
+            self.drawn[key] = self.draw(case, shape, rng, *rest)
+        return self.drawn[key]
+
+
+def one(settings: Settings, train: list[Case], hosts, tests: list[dict]) -> dict:
+    """Train one network and score it; returns plain values."""
+    # Seconds of the processor, as other work may share it.
+    mixed, started = native_bfloat16(torch.device("cpu")), time.process_time()
+    torch.manual_seed(settings.seed)
+    model = UNet3D(len(settings.preprocessing.channels), CLASSES, settings.widths, settings.dropout)
+    # The averaged weights of the last step are taken: no validation case chooses.
+    model = model.to(memory_format=torch.channels_last_3d)
+    loop = Loop(model, train, [], hosts, settings, torch.device("cpu"), mixed, settings.batch_size)
+    loop.run(RunFolder(None), lambda words, fraction: None, lambda: False)
+    model = loop.finished("last").to(memory_format=torch.channels_last_3d)
+    trained = time.process_time()
+    rows, seconds = [], []
+    for test in tests:
+        begun = time.thread_time()
+        inputs = channels(fit(test["image"], settings.region_shape), settings.preprocessing)
+        seconds.append(time.thread_time() - begun)
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            found = predict(model, "cpu", {"left": inputs})["left"].sum(axis=0) > 0.5
+        found = fit(found, test["truth"].shape)
+        named = {key: test[key] for key in ("set", "condition", "case", "subject")}
+        distance = surface_distances(found, test["truth"], (1, 1, 1))[0]
+        rows.append({**named, "dice": dice(found, test["truth"]), "hd95": distance})
+    clean = [row["dice"] for row in rows if (row["set"], row["condition"]) == ("crops", "clean")]
+    spent = f"trained {trained - started:.0f} s, scored {time.process_time() - trained:.0f} s"
+    words = f"fold {settings.seed}: {spent}, Dice {np.mean(clean):.4f}: {settings.preprocessing.channels}"
+    print(words, flush=True)
+    return {
+        "settings": plain(settings),
+        "train_cases": len(train),
+        "steps": loop.step,
+        "restarts": loop.restarts,
+        "bfloat16": mixed,
+        "train_seconds": round(trained - started, 1),
+        "preprocessing_ms": round(1000 * float(np.median(seconds)), 1),
+        "rows": rows,
+    }
+
+
+def plain(settings: Settings) -> dict:
+    """The settings as they come back from a file."""
+    return json.loads(json.dumps(settings.to_dict()))
+
+
+def conditions(case: Case) -> list[dict]:
+    """A crop as it is and degraded, each with its truth."""
+    scaled = case.image / np.percentile(case.image, 99.5)
+    rng = np.random.default_rng(zlib.crc32(case.name.encode()))
+    images = {
+        "clean": case.image,
+        "3 mm z": thick_slices(case.image, axis=0),
+        "3 mm y": thick_slices(case.image, axis=1),
+        "noise": np.hypot(scaled + rng.normal(0, 0.08, scaled.shape), rng.normal(0, 0.08, scaled.shape)),
+        "low contrast": low_contrast(scaled, rng),
+    }
+    named = {"set": "crops", "case": case.name, "subject": case.subject, "truth": case.label > 0}
+    return [{**named, "condition": c, "image": image.astype(np.float32)} for c, image in images.items()]
+
+
+def thick_slices(image: np.ndarray, axis: int, thickness: int = 3) -> np.ndarray:
+    """Average groups of ``thickness`` voxels along ``axis`` and interpolate linearly back to all of them."""
+    image = np.moveaxis(image.astype(np.float64), axis, -1)
+    n = image.shape[-1]
+    first = np.arange(0, n, thickness)
+    size = np.diff(np.append(first, n))
+    slices = np.add.reduceat(image, first, axis=-1) / size
+    middle = first + (size - 1) / 2
+    weights = np.stack([np.interp(np.arange(n), middle, one) for one in np.eye(len(first))])
+    return np.moveaxis(slices @ weights, -1, axis)
+
+
+def low_contrast(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Gamma 0.4, and a field that falls or rises by up to about half from one end of an axis to the other."""
+    result = image**0.4
+    for axis, slope in enumerate(rng.uniform(-0.35, 0.35, 3)):
+        ramp = np.exp(slope * np.linspace(-1, 1, image.shape[axis]))
+        result = result * ramp.reshape([-1 if k == axis else 1 for k in range(3)])
+    return result
+
+
+def other_scanner(folder: Path) -> list[dict]:
+    """Both regions of the real heads that may only test, with a peer's labels."""
+    tests = []
+    for dataset, short, number in TEST_HEADS:
+        head = sitk.ReadImage(str(folder / dataset / f"sub-{number:02d}_T1w.nii.gz"), sitk.sitkFloat32)
+        for side in SIDES:
+            path = folder / "weak_labels" / f"{short}_sub-{number:02d}_T1w_{side}.nii.gz"
+            weak = sitk.ReadImage(str(path), sitk.sitkFloat32)
+            half = float(sitk.GetArrayViewFromImage(weak).max()) / 2
+            tests.append(head_region("other scanner", f"{short}_sub-{number:02d}", head, weak > half, side))
+    return tests
+
+
+def labelled(folder: Path) -> list[dict]:
+    """Both regions of the heads with manual labels: reported, never chosen by."""
+    tests = []
+    for path in sorted(folder.glob("*_SS.nii.gz")):
+        head = sitk.ReadImage(str(path), sitk.sitkFloat32)
+        label = sitk.ReadImage(str(path).replace("_SS", "_glm"))
+        name = path.name.split("_")[0]
+        tests += [head_region("labelled", name, head, label == LABELLED[side], side) for side in SIDES]
+    return tests
+
+
+def head_region(name: str, subject: str, head: sitk.Image, label: sitk.Image, side: str) -> dict:
+    """The region about a label's centre of mass, as the street cuts it, and the label on its grid."""
+    statistics = sitk.LabelShapeStatisticsImageFilter()
+    statistics.Execute(sitk.Cast(label, sitk.sitkUInt8))
+    region = region_about(statistics.GetCentroid(1), WORLD_RAS, side, REGION_SHAPE)
+    truth = cut(sitk.Cast(label, sitk.sitkFloat32), region) > 0.5
+    found = {"set": name, "condition": "clean", "case": f"{subject}_{side}", "subject": subject}
+    return {**found, "image": cut(head, region), "truth": truth}
+
+
+if __name__ == "__main__":
+    main()
