@@ -6,7 +6,10 @@ import csv
 import hashlib
 import io
 import json
+import time
+import warnings
 from collections.abc import Callable, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +22,9 @@ from .curves import DPI
 from .plan import Plan
 from .prepare import SiteCase
 from .settings import FineTuneSettings
+from .turns import Turn
 
-STUDY = "study.db"
+STUDY, LOCK = "study.db", "study.lock"
 BEST, TRIALS, HISTORY, IMPORTANCE = "settings.json", "trials.csv", "history.png", "importance.png"
 
 
@@ -78,6 +82,8 @@ def search(
 ) -> dict:
     """Go on with the search until ``trials`` trials are complete, counting those of all processes.
 
+    Processes that share a search begin no more trials than are wanted: at its end they wait for one
+    another, so that each writes and returns the same.
     A trial cross-validates by subject; its value is the mean Dice of the whole per subject. The first
     one has the settings of ``start``. A killed search, started again, goes on; the trial that was
     under way is given up. Writes the best settings, a table and two pictures into ``folder``.
@@ -97,13 +103,19 @@ def search(
     require_matplotlib()
     start = start or FineTuneSettings()
     folder.mkdir(parents=True, exist_ok=True)
-    study = _study(optuna, folder, base, cases, start, sampler_seed)
-    complete = (optuna.trial.TrialState.COMPLETE,)
+    turn = Turn(folder / LOCK)
+    turn.take(cancel)
+    try:
+        study = _study(optuna, folder, base, cases, start, sampler_seed)
+    finally:
+        turn.give()
+    complete, running = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.RUNNING
 
-    def done() -> int:
-        return len(study.get_trials(deepcopy=False, states=complete))
+    def done(*more) -> int:
+        return len(study.get_trials(deepcopy=False, states=(complete, *more)))
 
     def objective(trial) -> float:
+        turn.give()  # the trial is in the study: whoever counts now counts it
         settings = suggest(trial, start)
 
         def tell(words: str, fraction: float) -> None:
@@ -113,25 +125,58 @@ def search(
         plan = Plan(base, settings, cases, None, device, micro_batch, progress=tell, cancel=cancel)
         trained = plan.cross_validated(list(cases), final=False)
         trial.set_user_attr("epochs", trained.epochs)
-        return mean_of_subjects(trained.after)
+        value = mean_of_subjects(trained.after)
+        succeeded.append(trial.number)
+        return value
 
-    failures = 0
-    while done() < trials:
-        if cancel is not None and cancel():
-            raise Cancelled()
-        before = len(study.get_trials(deepcopy=False))
-        study.optimize(objective, n_trials=1, catch=(TrainingError,))
-        mine = study.get_trials(deepcopy=False)[before:]
-        failures += all(trial.state not in complete for trial in mine)
-        if failures > trials:
-            break
-        if done():
-            _write(optuna, study, folder, start)
+    failures, succeeded, waiting = 0, [], False
+    while done() < trials and failures <= trials:
+        # Counting and beginning a trial are one step, or two processes would begin the same last one.
+        turn.take(cancel)
+        try:
+            _give_up_silent(optuna, study)
+            if done(running) < trials:
+                before = len(succeeded)
+                study.optimize(objective, n_trials=1, catch=(TrainingError,))
+                failures += len(succeeded) == before
+                if succeeded:
+                    _write(optuna, study, folder, start)
+                waiting = False
+                continue
+        finally:
+            turn.give()
+        if progress is not None and not waiting:
+            progress("Waiting for the trials of other processes", min(done() / trials, 1.0))
+        waiting = True
+        _pause(cancel)
     if not done():
         raise TrainingError("No trial of the search came to an end.", "Look at the cases with --check-only.")
     _write(optuna, study, folder, start)
     best = study.best_trial
     return {"value": best.value, "settings": _settings(best, start), "trials": done()}
+
+
+@contextmanager
+def _without_notes():
+    """Without Optuna's notes that what is used is experimental: a user can do nothing about it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _give_up_silent(optuna, study) -> None:
+    """Give up the trials of processes that have died, so that nobody waits for them."""
+    with _without_notes():
+        optuna.storages.fail_stale_trials(study)
+
+
+def _pause(cancel, seconds: float = 1.0) -> None:
+    """Let the other processes end their trials; one may fail, and then there is work again."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if cancel is not None and cancel():
+            raise Cancelled()
+        time.sleep(0.1)
 
 
 def mean_of_subjects(rows: Sequence[dict]) -> float:
@@ -151,12 +196,13 @@ def _study(optuna, folder: Path, base: Model, cases: Sequence[SiteCase], start: 
         "start": {k: v for k, v in start.to_dict().items() if k not in SEARCHED},
     }
     # A process that was killed is noticed by its silence, and its trial given up.
-    storage = optuna.storages.RDBStorage(
-        f"sqlite:///{folder.absolute() / STUDY}",
-        heartbeat_interval=30,
-        grace_period=120,
-        engine_kwargs={"connect_args": {"timeout": 60}},
-    )
+    with _without_notes():
+        storage = optuna.storages.RDBStorage(
+            f"sqlite:///{folder.absolute() / STUDY}",
+            heartbeat_interval=15,
+            grace_period=60,
+            engine_kwargs={"connect_args": {"timeout": 60}},
+        )
     study = optuna.create_study(
         storage=storage,
         study_name="finetune",
@@ -165,7 +211,7 @@ def _study(optuna, folder: Path, base: Model, cases: Sequence[SiteCase], start: 
         sampler=optuna.samplers.TPESampler(seed=seed),
     )
     known = study.user_attrs.get("identity")
-    if known is None:
+    if known is None:  # the caller holds the turn: no other process does this now
         study.set_user_attr("identity", identity)
         study.enqueue_trial({name: getattr(start, name) for name in SEARCHED}, skip_if_exists=True)
     elif known != json.loads(json.dumps(identity)):
@@ -208,10 +254,7 @@ def importances(optuna, study) -> dict[str, float]:
     complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
     if len(complete) < 4 or len({trial.value for trial in complete}) < 2:
         return {}
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Optuna's note that its evaluator is experimental
+    with _without_notes():
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
         return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
 
