@@ -74,6 +74,7 @@ def segment_files(
     output: str | Path,
     *,
     probabilities: bool = False,
+    uncertainty: bool = False,
     picture: bool = True,
     overwrite: bool = False,
     region: bool = False,
@@ -91,6 +92,7 @@ def segment_files(
         paths: Files, or folders with a DICOM series.
         output: Folder for the results; made if it is missing.
         probabilities: Also write `<scan>_left_probability.nii.gz` and `…_right_…`.
+        uncertainty: Also write `<scan>_left_uncertainty.nii.gz` and `…_right_…`: 0 sure, 1 as good as guessed.
         picture: Also write the quality-control picture.
         overwrite: Replace results that exist.
         region, series: As in `images.read_scan`.
@@ -108,10 +110,11 @@ def segment_files(
         tell = (
             None if progress is None else (lambda words, fraction, name=name: progress(name, words, fraction))
         )
+        wanted = options | {"probabilities": probabilities, "uncertainty": uncertainty}
         try:
             _refuse_existing(output, name, overwrite)
             scan = read_scan(path, region, series)
-            result = segment(scan.image, progress=tell, cancel=cancel, probabilities=probabilities, **options)
+            result = segment(scan.image, progress=tell, cancel=cancel, **wanted)
             _add_reading_warnings(result, scan.warnings)
             files = write_result(scan.image, result, output, name, picture=picture, overwrite=overwrite)
             outcome = Outcome(name, result, None, files)
@@ -156,7 +159,7 @@ def write_result(
     """Write one scan's files, all or none.
 
     Returns:
-        The files: label image, provenance JSON, then picture and probabilities if there are any.
+        The files: label image, provenance JSON, then picture, probabilities and uncertainty if there are any.
 
     Raises:
         OutputError: The folder cannot be written, is full, or a file exists.
@@ -178,8 +181,9 @@ def write_result(
                 flags=[flag.message for flag in result.flags],
                 region_side=result.provenance.get("settings", {}).get("region_side"),
             )
-        for side, volume in (result.probabilities or {}).items():
-            write_image(volume, staging / f"{name}_{side}_probability.nii.gz")
+        for what, volumes in (("probability", result.probabilities), ("uncertainty", result.uncertainty)):
+            for side, volume in (volumes or {}).items():
+                write_image(volume, staging / f"{name}_{side}_{what}.nii.gz")
         files = []
         # The label image goes last: where it stands, the others stand too.
         for path in sorted(staging.iterdir(), key=lambda p: p.name.endswith("hippocampus.nii.gz")):

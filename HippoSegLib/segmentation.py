@@ -26,6 +26,7 @@ from .localization import Localization
 from .measurement import Measurements, measure
 from .placement import given_centres, locate, whole_image_region
 from .preprocessing import Preprocessing, channels
+from .quality import uncertainty_image
 from .regions import Region, coverage, cut, region_about
 
 
@@ -40,6 +41,7 @@ class SegmentationResult:
         flags: What a reader should know.
         provenance: Model and its SHA-256, versions, settings, seconds per stage, input geometry.
         regions: side -> first channel the network saw, float32, on the region's own grid.
+        uncertainty: side -> float32, 0 (sure) to 1 (as good as guessed), if asked for; see `quality.py`.
     """
 
     labels: sitk.Image
@@ -48,6 +50,7 @@ class SegmentationResult:
     flags: list[Flag]
     provenance: dict
     regions: dict[str, sitk.Image] = field(default_factory=dict)
+    uncertainty: dict[str, sitk.Image] | None = None
 
 
 class _Run:
@@ -97,6 +100,7 @@ def segment(
     preprocessing: Mapping | Preprocessing | None = None,
     parts: bool = False,
     probabilities: bool = False,
+    uncertainty: bool = False,
 ) -> SegmentationResult:
     """Segment the left and right hippocampus of a T1 head.
 
@@ -115,6 +119,7 @@ def segment(
             {step: False or {parameter: value}}. A difference becomes a warning flag.
         parts: Label anterior and posterior apart.
         probabilities: Also return probability maps on the input's grid.
+        uncertainty: Also return how uncertain each voxel is, on the input's grid.
 
     Raises:
         InputError, NotFoundError, ModelError, DeviceError, DependencyError, Cancelled.
@@ -125,9 +130,12 @@ def segment(
         start = _prepare(run, image, model, device, threads, region_side, given, preprocessing)
         inputs, maps = _predict_twice(run, start, recentre=region_side is None)
     with run.stage("Writing labels on the scan's grid", 0.9):
-        labels, side_maps = native_labels(start.head, start.regions, maps, parts, probabilities)
+        labels, side_maps = native_labels(
+            start.head, start.regions, maps, parts, probabilities or uncertainty
+        )
         labels = start.restore(labels)
-        side_maps = {s: start.restore(m) for s, m in side_maps.items()} if probabilities else None
+        side_maps = {side: start.restore(one) for side, one in side_maps.items()}
+        doubt = {side: uncertainty_image(one) for side, one in side_maps.items()} if uncertainty else None
     with run.stage("Measuring", 0.95):
         found = start.found
         intracranial = None if found is None or found.intracranial_cut else found.intracranial_mm3
@@ -141,7 +149,8 @@ def segment(
     seen = {side: region.image(inputs[side][0]) for side, region in start.regions.items()}
     if progress is not None:
         progress("Done", 1.0)
-    return SegmentationResult(labels, side_maps, measurements, flags, record, seen)
+    side_maps = side_maps if probabilities else None
+    return SegmentationResult(labels, side_maps, measurements, flags, record, seen, doubt)
 
 
 def network_input(

@@ -25,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--parts", action="store_true", help="label anterior and posterior apart (171/172, 531/532)"
     )
     parser.add_argument("--probabilities", action="store_true", help="also write probability maps")
+    parser.add_argument(
+        "--uncertainty", action="store_true", help="also write maps of the uncertainty: 0 sure, 1 guessed"
+    )
     parser.add_argument("--no-picture", action="store_true", help="leave the quality-control picture out")
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress on the terminal")
@@ -43,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
             args.scans,
             args.output,
             probabilities=args.probabilities,
+            uncertainty=args.uncertainty,
             picture=not args.no_picture,
             overwrite=args.overwrite,
             region=args.region,
