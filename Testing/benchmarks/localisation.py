@@ -449,11 +449,12 @@ def _heading(model: Model, args) -> str:
         "# Localisation: figures\n\n"
         f"Model {model.name}, SHA-256 {model.sha256[:12]}…; printed by\n\n"
         f"    python Testing/benchmarks/localisation.py --count {args.count} --copies {args.copies} "
-        f"--street {args.street} --write\n\n"
+        f"--street {args.street}{' --no-real' if args.no_real else ''} --write\n\n"
         "Sides count where 95 % of the hippocampus or more is in view; those of a refused head are missed.\n"
         "The centre is that of mass of all of the hippocampus. Swapped: nearer to the other side's truth.\n"
         "By pose alone: the network did not see the side, its usual place is taken, and a warning given.\n"
-        "Least in region: the smallest part of a hippocampus that lies inside its region.\n\n"
+        "Least in region: the smallest part of a hippocampus that lies inside its region.\n"
+        "Turn off: between the pose found and the frame of the true hippocampi, their long axes included.\n\n"
     )
 
 
