@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +14,8 @@ from .regions import Region, lay_back
 
 #: A region whose hippocampus lies further than this from its middle is cut again about it, once.
 RECENTRE_MM = 3.0
+#: Further than this from where the closer look saw the hippocampus, what was segmented is something else.
+MAX_RECENTRE_MM = 10.0
 
 
 def predict(network, device: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -40,15 +42,24 @@ def _largest_piece(p: np.ndarray) -> np.ndarray:
     return np.where(ndimage.binary_dilation(others, iterations=2) & (pieces != sizes.argmax()), 0, p)
 
 
-def recentred(regions: Mapping[str, Region], maps: Mapping[str, np.ndarray]) -> dict[str, Region]:
-    """Regions to be cut anew, about their hippocampus, because it lies off their middle."""
+def recentred(
+    regions: Mapping[str, Region], maps: Mapping[str, np.ndarray], seen: Collection[str] = ()
+) -> dict[str, Region]:
+    """Regions to be cut anew, about their hippocampus, because it lies off their middle.
+
+    Args:
+        regions: side -> region.
+        maps: side -> (2, z, y, x) class probabilities in it.
+        seen: Sides whose region the closer look put about the hippocampus it saw.
+    """
     moved = {}
     for side, region in regions.items():
         mask = maps[side].sum(axis=0) > 0.5
         if not mask.any():
             continue
         offset = ndimage.center_of_mass(mask)[::-1] - (np.array(region.size) - 1) / 2
-        if np.linalg.norm(offset * region.spacing) > RECENTRE_MM:
+        distance = np.linalg.norm(offset * region.spacing)
+        if distance > RECENTRE_MM and not (side in seen and distance > MAX_RECENTRE_MM):
             origin = np.array(region.origin) + region.matrix @ offset
             moved[side] = replace(region, origin=tuple(origin.tolist()))
     return moved

@@ -7,6 +7,8 @@ from scipy.spatial.transform import Rotation
 
 from HippoSegLib.closeup import MAX_CORRECTION_MM, look_closer
 from HippoSegLib.frame import WORLD_RAS
+from HippoSegLib.inference import recentred
+from HippoSegLib.regions import region_about
 
 CARD = {"region_size": [24, 28, 24], "spacing_mm": 3.0}
 
@@ -79,3 +81,16 @@ def test_another_structure_far_away_is_no_correction(bright_is_hippocampus):
         head_with_ball(np.zeros(3), 12.0), start, WORLD_RAS, "left", bright_is_hippocampus, CARD
     )
     assert found is None
+
+
+@pytest.mark.parametrize("off_mm, seen, moves", [(2, 1, 0), (6, 1, 1), (6, 0, 1), (14, 1, 0), (14, 0, 1)])
+def test_a_region_follows_its_hippocampus_but_not_something_far_from_it(off_mm, seen, moves):
+    region = region_about([10.0, 20.0, 30.0], WORLD_RAS, "right", (40, 40, 40), 1.0)
+    maps = np.zeros((2, 40, 40, 40), np.float32)
+    maps[0, 18:22, 18:22, 18 + off_mm : 22 + off_mm] = 1
+    moved = recentred({"right": region}, {"right": maps}, ["right"] if seen else ())
+    assert len(moved) == moves
+    if moved:
+        middle = moved["right"].point((np.array(region.size) - 1) / 2)
+        # A right side's x runs to the patient's left, which is larger LPS x.
+        np.testing.assert_allclose(middle, [10 + off_mm, 20, 30], atol=1e-6)
