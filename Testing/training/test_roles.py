@@ -13,6 +13,7 @@ import SimpleITK as sitk
 from HippoSegLib.training import hosts, roles
 from HippoSegLib.training.cases import load_cases, subject_of
 from HippoSegLib.training.localizer import HeadSource
+from HippoSegLib.training.refiner import LookSource
 
 CARDS = sorted((Path(__file__).resolve().parents[2] / "Resources" / "Models").glob("*/card.json"))
 
@@ -110,6 +111,8 @@ def read_by_trainings(data: Path, monkeypatch) -> set[str]:
     monkeypatch.setattr(sitk, "ReadImage", reading)
     source = HeadSource(data)
     assert len(source.label_heads) == 15 and len(source.real_heads) == len(MAY_TRAIN)
+    looks = LookSource(data)
+    assert len(looks.labelled) == 2 * 15 and len(looks.real) == 2 * len(MAY_TRAIN)
     assert len(hosts.load_hosts(data / "heads_unlabelled", (9, 9, 9))) == 2 * len(MAY_TRAIN)
     assert len(load_cases(data / "msd_hippocampus")) == 2
     watching = False
