@@ -199,6 +199,36 @@ def interpret(output: np.ndarray, centre: np.ndarray, grid: CoarseGrid = GRID) -
     return result
 
 
+def _best_look(look, start: np.ndarray) -> tuple[Localization, np.ndarray]:
+    """What is found about `start` (LPS mm), or about another centre where that is no head, and that centre.
+
+    Raises:
+        NotFoundError: No look shows a brain.
+    """
+    best = failure = None
+    # A head cut on one side lies off the middle of its field of view; most are cut at the top or the face.
+    for step in ([0, 0, 0], [0, 0, 60], [0, 40, 0], [0, 0, -60]):
+        centre = start + np.array(step, float)
+        try:
+            found = look(centre)
+            for _ in range(2):
+                # A head that a long field of view pushed to the grid's edge is looked at again.
+                if np.abs(found.intracranial_centre - centre).max() < 48:
+                    break
+                centre = found.intracranial_centre
+                found = look(centre)
+        except NotFoundError as error:
+            failure = error
+            continue
+        if best is None or found.misfit_mm < best[0].misfit_mm:
+            best = found, centre
+        if best[0].misfit_mm <= MAX_MISFIT_MM and best[0].centres:
+            break
+    if best is None:
+        raise failure
+    return best
+
+
 def localize(image: sitk.Image, network, grid: CoarseGrid = GRID) -> Localization:
     """Find both hippocampi.
 
@@ -215,15 +245,14 @@ def localize(image: sitk.Image, network, grid: CoarseGrid = GRID) -> Localizatio
     small = shrink(image, grid)
     centre = _field_of_view_centre(small, grid)
     device = next(network.parameters()).device
-    for attempt in range(3):
+
+    def look(centre: np.ndarray) -> Localization:
         array = coarse_image(small, centre, grid)
         with torch.inference_mode():
             output = network(torch.from_numpy(array).to(device)[None, None])[0].float().cpu().numpy()
-        found = interpret(output, centre, grid)
-        # A head that a long field of view pushed to the grid's edge is looked at again.
-        if attempt == 2 or np.abs(found.intracranial_centre - centre).max() < 48:
-            break
-        centre = found.intracranial_centre
+        return interpret(output, centre, grid)
+
+    found, centre = _best_look(look, centre)
     found.intracranial_cut = (
         _cut_area(small, grid.points(centre), grid.spacing, found.intracranial) > MAX_CUT_AREA_MM2
     )

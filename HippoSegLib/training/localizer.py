@@ -101,7 +101,7 @@ def loss(output: torch.Tensor, fractions: torch.Tensor, coordinates: torch.Tenso
     seen = (truth * GRID.spacing**3 > MIN_INTRACRANIAL_MM3).float()
     misjudged = F.smooth_l1_loss((volume + 1).log(), (truth + 1).log(), reduction="none", beta=0.05)
     size = (misjudged * seen).sum() / (seen.sum() + 1)
-    return cross_entropy + dice + 2 * regression + 0.5 * size
+    return cross_entropy + dice + 2 * regression + size
 
 
 def _to_batch(samples):

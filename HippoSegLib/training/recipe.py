@@ -55,7 +55,7 @@ def steps(data: Path, runs: Path, model: Path, threads: int = 1) -> list[Step]:
     def weights(name: str) -> Path:
         return runs / name / "localizer.pt"
 
-    parts = (str(runs / name) for name in ("all/model", "localizer3", "refiner"))
+    parts = (str(runs / name) for name in ("all/model", "localizer4", "refiner"))
     fold0 = runs / "fold0" / "model" / "segmenter.pt"
     return [
         segmenter("fold0", folds=5, fold=0, seed=0, epochs=90, learning_rate=0.0015),
@@ -75,6 +75,9 @@ def steps(data: Path, runs: Path, model: Path, threads: int = 1) -> list[Step]:
         ),
         localizer(
             "localizer3", "localizer", seed=2, learning_rate=1e-3, steps=2400, init=weights("localizer2")
+        ),
+        localizer(
+            "localizer4", "localizer", seed=3, learning_rate=1e-3, steps=1500, init=weights("localizer3")
         ),
         localizer("refiner", "refiner", seed=0, learning_rate=4e-3, steps=4000),
         Step("assemble", "assemble", (*parts, "-o", str(model)), model / "card.json"),

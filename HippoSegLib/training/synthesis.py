@@ -102,15 +102,19 @@ def _warp(rng: np.random.Generator, amplitude_mm: float) -> np.ndarray:
 
 
 def _source_points(head: LabelHead | WeakHead, rng, max_degrees, warp_mm):
-    """Where in the head (LPS mm, (3, ...)) each coarse voxel looks, and the pose's matrix."""
+    """Where in the head (LPS mm, (3, ...)) each coarse voxel looks, the pose's matrix, and what the field
+    of view shows, bool (z, y, x)."""
     pose = random_pose(rng, max_degrees)
-    shift = rng.normal(0, 12, 3)
+    inside, middle = _field_of_view(rng)
+    # The localiser lays its grid about the middle of the field of view: a head that is cut on one side
+    # lies off it.
+    shift = rng.normal(0, 12, 3) - middle
     # The head's centre lies some 20 mm above and 10 mm before the hippocampi in the frame.
     centre = head.frame.to_world([0, 5, 20])
     matrix = WORLD_RAS @ np.linalg.inv(pose)
     grid = _GRID - shift[:, None, None, None].astype(np.float32)
     points = np.tensordot(matrix, grid + _warp(rng, warp_mm), axes=1) + centre[:, None, None, None]
-    return points.astype(np.float32), matrix
+    return points.astype(np.float32), matrix, inside
 
 
 def synthesise_from_labels(
@@ -123,7 +127,7 @@ def synthesise_from_labels(
 ) -> CoarseSample:
     """Draw one coarse head from a label map."""
     head_labels, ids = head.labels, head.ids
-    points, matrix = _source_points(head, rng, max_degrees, rng.uniform(0, 2.5))
+    points, matrix, inside = _source_points(head, rng, max_degrees, rng.uniform(0, 2.5))
     world_to_index = np.linalg.inv(head.index_to_world[:, :3])
     index = np.tensordot(
         world_to_index, points - head.index_to_world[:, 3].astype(np.float32)[:, None, None, None], axes=1
@@ -154,14 +158,14 @@ def synthesise_from_labels(
         image += np.clip(values, 0, None) * keep[labels] / 8
         fractions += np.moveaxis(table[labels], -1, 0) / 8
     coordinates = _coordinates(head, points)
-    return _finish(image, fractions, coordinates, rng, mirror)
+    return _finish(image, fractions, coordinates, inside, rng, mirror)
 
 
 def sample_from_weak(
     head: WeakHead, rng: np.random.Generator, *, max_degrees: float = 33.0, mirror: bool | None = None
 ) -> CoarseSample:
     """Draw one coarse head, moved and warped, from a real one with weak labels."""
-    points, _ = _source_points(head, rng, max_degrees, rng.uniform(0, 2.0))
+    points, _, inside = _source_points(head, rng, max_degrees, rng.uniform(0, 2.0))
     world_to_index = np.linalg.inv(head.index_to_world[:, :3])
     index = np.tensordot(
         world_to_index, points - head.index_to_world[:, 3].astype(np.float32)[:, None, None, None], axes=1
@@ -176,7 +180,7 @@ def sample_from_weak(
     if rng.random() < 0.25:
         image = image * (ndimage.maximum_filter(brain, int(rng.integers(1, 4))) > 0.4)
     image = image * rng.uniform(0.7, 1.3) + 0
-    return _finish(image, fractions, _coordinates(head, points), rng, mirror)
+    return _finish(image, fractions, _coordinates(head, points), inside, rng, mirror)
 
 
 def keep_labels(ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -196,9 +200,8 @@ def _coordinates(head, points: np.ndarray) -> np.ndarray:
     return head.frame.to_frame(flat).T.reshape(points.shape).astype(np.float32)
 
 
-def _finish(image, fractions, coordinates, rng, mirror) -> CoarseSample:
+def _finish(image, fractions, coordinates, inside, rng, mirror) -> CoarseSample:
     """Appearance, field of view and mirroring common to both kinds of head."""
-    inside = _field_of_view(rng)
     image = _deface(image, fractions, coordinates, rng)
     image = degrade(image, rng)
     image = np.where(inside, image, 0)
@@ -220,17 +223,18 @@ def _deface(image, fractions, coordinates, rng):
     return image
 
 
-def _field_of_view(rng) -> np.ndarray:
-    """Boolean (z, y, x) box: each face is cut in some heads, hardly ever close to the centre."""
-    inside = np.ones((SIZE,) * 3, bool)
+def _field_of_view(rng) -> tuple[np.ndarray, np.ndarray]:
+    """Boolean (z, y, x) box about the grid's centre, and where it lies about the head, xyz mm: each face is
+    cut in some heads, hardly ever close to the hippocampi."""
+    inside, middle = np.ones((SIZE,) * 3, bool), np.zeros(3)
     for axis in range(3):
-        for end in (0, 1):
-            if rng.random() < 0.22:
-                depth = int(rng.uniform(0, 0.42) * SIZE)
-                cut = [slice(None)] * 3
-                cut[axis] = slice(0, depth) if end == 0 else slice(SIZE - depth, SIZE)
-                inside[tuple(cut)] = False
-    return inside
+        first, last = (int(rng.uniform(0, 0.42) * SIZE) if rng.random() < 0.22 else 0 for _ in range(2))
+        middle[2 - axis] = (first - last) / 2 * SPACING
+        margin = (first + last) // 2
+        cut = np.zeros(SIZE, bool)
+        cut[margin : SIZE - (first + last - margin)] = True
+        inside &= cut.reshape([-1 if k == axis else 1 for k in range(3)])
+    return inside, middle
 
 
 def degrade(image, rng):

@@ -92,6 +92,28 @@ def test_coordinates_that_fit_no_pose_are_refused():
         localize(_head(), Scrambled())
 
 
+def test_a_head_off_the_middle_of_its_field_of_view_is_looked_for_above_it():
+    """The first look fits no pose, the second one, 60 mm higher, does: its centre counts."""
+    import torch
+
+    class UnderstoodLater(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1))
+            self.looks = 0
+
+        def forward(self, x):
+            self.looks += 1
+            output, _ = _answer(np.eye(3), np.zeros(3), noise=60.0 if self.looks == 1 else 0.0)
+            return torch.from_numpy(output)[None]
+
+    head, network = _head(), UnderstoodLater()
+    found = localize(head, network)
+    middle = np.array(head.TransformContinuousIndexToPhysicalPoint([29.5, 34.5, 24.5]))
+    assert network.looks == 2 and found.misfit_mm < 3
+    np.testing.assert_allclose(found.frame.origin - middle, [0, 0, 60], atol=3)
+
+
 def test_the_coarse_grid_shows_the_head_where_it_is():
     image = _head()
     array = sitk.GetArrayFromImage(image)
