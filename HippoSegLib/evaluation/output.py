@@ -61,7 +61,10 @@ def trained_on(names: Sequence[str], card: Mapping) -> list[str]:
 
     Figures on such cases flatter.
     """
-    known = set(card["segmenter"].get("training", {}).get("train_cases", ()))
+    training = card["segmenter"].get("training", {})
+    # A network may have begun with weights that had learned from other cases.
+    parts = (training, *training.get("earlier", ()))
+    known = {name for part in parts for name in part.get("train_cases", ())}
     return [name for name in names if name in known]
 
 

@@ -32,9 +32,22 @@ def count(path: Path) -> int:
 
 
 def assemble(
-    segmenter: Path, localizer: Path, refiner: Path, folder: Path, title: str, figures: dict | None = None
+    segmenter: Path,
+    localizer: Path,
+    refiner: Path,
+    folder: Path,
+    title: str,
+    figures: dict | None = None,
+    earlier: Path | None = None,
 ) -> Path:
     """Write the model folder; refuses one over the size that HippoSeg allows itself.
+
+    Args:
+        segmenter, localizer, refiner: Folders of the trained parts.
+        folder: The new model's.
+        title: For people.
+        figures: Measured on the assembled model.
+        earlier: Folder of the segmenter whose weights this one began with; the card tells of it.
 
     Raises:
         ModelError: Too large. OutputError: The folder exists or cannot be written.
@@ -51,6 +64,11 @@ def assemble(
             "Make the networks narrower.",
         )
     card_part.pop("sha256", None)
+    if earlier is not None:
+        base = json.loads((earlier / "card.json").read_text(encoding="utf-8"))
+        told = ("command", "seconds", "train_cases", "validation_cases")
+        start = {name: base["training"][name] for name in told} | {"metrics": base["metrics"]}
+        card_part["training"]["earlier"] = [start]
     card = {
         "name": folder.name,
         "title": title,
@@ -72,10 +90,12 @@ def main() -> None:
     parser.add_argument("refiner", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--title", default="Whole head, both hippocampi, T1")
+    parser.add_argument("--earlier", type=Path, help="folder of the segmenter that SEGMENTER began with")
     parser.add_argument("--figures", type=Path, help="JSON with measured figures for the card")
     args = parser.parse_args()
     figures = json.loads(args.figures.read_text(encoding="utf-8")) if args.figures else None
-    print(assemble(args.segmenter, args.localizer, args.refiner, args.output, args.title, figures))
+    parts = (args.segmenter, args.localizer, args.refiner)
+    print(assemble(*parts, args.output, args.title, figures, args.earlier))
 
 
 if __name__ == "__main__":

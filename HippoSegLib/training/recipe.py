@@ -80,7 +80,12 @@ def steps(data: Path, runs: Path, model: Path, threads: int = 1) -> list[Step]:
             "localizer4", "localizer", seed=3, learning_rate=1e-3, steps=1500, init=weights("localizer3")
         ),
         localizer("refiner", "refiner", seed=0, learning_rate=4e-3, steps=4000),
-        Step("assemble", "assemble", (*parts, "-o", str(model)), model / "card.json"),
+        Step(
+            "assemble",
+            "assemble",
+            (*parts, "-o", str(model), *_options(earlier=fold0.parent)),
+            model / "card.json",
+        ),
     ]
 
 

@@ -1,10 +1,12 @@
-"""Every accuracy figure of a model's card, measured anew and printed; written into the card with --write.
+"""Every figure of a model's card, measured anew and printed.
 
-    HIPPOSEG_DATA=... python Testing/benchmarks/figures.py [--model NAME] [--write]
+    HIPPOSEG_DATA=... python Testing/benchmarks/figures.py [--model NAME] [--folds DIR ...] [--write]
 
-Measured are: the crops that were held out of the segmenter's training (by the card's own list), in
-region mode; the ten labelled heads, whole street from the file; and on synthesised heads from label
-maps kept out of training, what the localiser's training logged (`training/localizer.py` prints it).
+Measured here: the ten labelled heads, whole street from the file. The other tables come from the other
+benchmarks, which are run one after the other (about an hour on one core); cross-validation needs the
+folds' models (`--folds`), the ablation its run folder (`--ablation`), which take hours to make and are
+not shipped. With --write the tables are saved beside the benchmarks, and the model's `CARD.md` is put
+together from the saved tables; `--compose` does only that.
 """
 
 from __future__ import annotations
@@ -12,10 +14,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
+import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
 
 from HippoSegLib.checkpoint import CARD, load_model  # noqa: E402
@@ -23,19 +28,34 @@ from HippoSegLib.evaluation.cases import pair_cases  # noqa: E402
 from HippoSegLib.evaluation.labelmap import label_map  # noqa: E402
 from HippoSegLib.evaluation.run import check_references, evaluate_cases  # noqa: E402
 from HippoSegLib.evaluation.summary import summarise, summary_text  # noqa: E402
+from HippoSegLib.training.roles import LABELLED_HEADS  # noqa: E402
+
+#: The tables of the card in order: files that the benchmarks write with --write.
+TABLES = (
+    "labelled_heads",
+    "cross_validation",
+    "localisation",
+    "low_resolution",
+    "repeatability",
+    "quality",
+    "ablation",
+    "site_imitation",
+)
+PROSE = "CARD.md"
 
 
-def _evaluate(title: str, cases, map_name: str, side: str | None, **options) -> dict:
-    """Summary of some cases, printed under `title`."""
-    meaning = check_references(cases, label_map(map_name, side), side is not None)
+def labelled_heads(model, threads: int) -> tuple[dict, str]:
+    """Summary of the ten labelled heads, and its table as text."""
+    folder = Path(os.environ["HIPPOSEG_DATA"]) / LABELLED_HEADS
+    cases = pair_cases([str(folder / "*_SS.nii.gz")], [str(folder / "*_glm.nii.gz")], None)[0]
+    meaning = check_references(cases, label_map("neuromorphometrics", None), False)
     rows = []
-    for result in evaluate_cases(cases, meaning, region=side is not None, region_side=side, **options):
+    for result in evaluate_cases(cases, meaning, region=False, model=model, device="cpu", threads=threads):
         if result.error is not None:
             print(f"{result.case}: {result.error}")
         rows.extend(result.rows)
     summary = summarise(rows)
-    print(f"\n{title}: {len(cases)} cases\n{summary_text(summary, rows)}", flush=True)
-    return _rounded(summary)
+    return _rounded(summary), summary_text(summary, rows)
 
 
 def _rounded(value):
@@ -44,34 +64,100 @@ def _rounded(value):
     return round(value, 4) if isinstance(value, float) else value
 
 
+def others(args) -> list[list[str]]:
+    """The commands of the other benchmarks."""
+    model = ["--model", str(args.model)] if args.model else []
+    write = ["--write"] if args.write else []
+    commands = [[f"{name}.py", *model, *write] for name in ("low_resolution", "repeatability")]
+    commands.append(["localisation.py", *model, *write, "--street", "60"])
+    if args.folds:
+        commands.append(["cross_validation.py", *map(str, args.folds), *write])
+    if args.ablation:
+        commands.append(["ablation.py", "--run", str(args.ablation), "--only-print", *write])
+    return commands
+
+
+def compose(folder: Path) -> str:
+    """The model's card in prose: what `card.json` says in short, then every saved table."""
+    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    lines = [
+        f"# Model card: {card['name']}",
+        "",
+        f"{card['title']}. {card['intended_use']}",
+        "",
+        f"{card['parameters']} parameters in {sum(f['bytes'] for f in card['files'].values()) / 1e6:.1f} MB, "
+        "localiser and closer look included.",
+        "",
+        f"{card['licence']}",
+        "",
+        "Put together by `python Testing/benchmarks/figures.py --compose` from the tables that the commands "
+        "below each heading printed.",
+        "",
+        "## Training",
+        "",
+        "`python -m HippoSegLib.training.recipe DATA -o MODEL` repeats it, step by step, on one CPU core:",
+        "",
+        "| step | seconds, most of them on a core shared with other work |",
+        "|---|---|",
+        *(f"| {name} | {seconds} |" for name, seconds in _times(card)),
+        "",
+        card["segmenter"]["training"].get("remark", ""),
+    ]
+    for name in TABLES:
+        path = HERE / f"{name}.md"
+        if path.exists():
+            text = path.read_text(encoding="utf-8").strip()
+            lines += ["", re.sub(r"^#", "##", text, flags=re.MULTILINE)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _times(card: dict) -> list[tuple[str, int]]:
+    """Step and seconds, as the card tells them."""
+    training = card["segmenter"]["training"]
+    times = [("segmenter, on four fifths of the cases", s["seconds"]) for s in training.get("earlier", [])]
+    times.append(("segmenter, all cases", training["seconds"]))
+    times += [
+        (f"localiser, {stage['steps']} steps", round(stage["seconds"]))
+        for stage in card["localizer"].get("stages", [])
+    ]
+    if "refiner" in card:
+        times.append(("closer look", card["refiner"]["training"]["seconds"]))
+    return times
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--write", action="store_true", help="write the figures into the model's card")
+    parser.add_argument("--folds", nargs="*", type=Path, help="model folders of the cross-validation")
+    parser.add_argument("--ablation", type=Path, help="run folder of the ablation")
+    parser.add_argument("--heads-only", action="store_true", help="only the labelled heads")
+    parser.add_argument("--compose", action="store_true", help="only put CARD.md together")
+    parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
-    data = Path(os.environ["HIPPOSEG_DATA"])
     model = load_model(args.model)
-    options = {"model": model, "device": "cpu", "threads": args.threads}
-    crops = data / "msd_hippocampus"
-    held_out = set(model.card["segmenter"]["training"]["validation_cases"])
-    pairs = pair_cases([str(crops / "images")], [str(crops / "labels")], None)[0]
-    pairs = [case for case in pairs if case.name in held_out]
-    heads = data / "heads_labelled_evaluation_only"
-    labelled = pair_cases([str(heads / "*_SS.nii.gz")], [str(heads / "*_glm.nii.gz")], None)[0]
-    figures = {
-        "command": "python Testing/benchmarks/figures.py",
-        "crops_held_out": _evaluate("Crops held out of training", pairs, "msd", "left", **options),
-        "labelled_heads": _evaluate("Labelled heads", labelled, "neuromorphometrics", None, **options),
-    }
-    localizer = model.card["localizer"]["synthetic_heads_from_unseen_label_maps"]
-    print(f"\nLocaliser, heads synthesised from unseen label maps: {json.dumps(localizer)}")
-    if args.write:
-        path = model.folder / CARD
-        card = json.loads(path.read_text(encoding="utf-8")) | {"figures": figures}
-        temporary = path.with_name(CARD + ".part")
-        temporary.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
+    if not args.compose:
+        summary, text = labelled_heads(model, args.threads)
+        print(f"Labelled heads\n{text}", flush=True)
+        if args.write:
+            title = "# Ten heads with independent manual labels"
+            words = f"`python {Path(__file__).relative_to(ROOT)}`; they chose nothing."
+            page = f"{title}\n\n{words}\n\n```\n{text}\n```\n"
+            (HERE / "labelled_heads.md").write_text(page, encoding="utf-8")
+            card = json.loads((model.folder / CARD).read_text(encoding="utf-8"))
+            card["figures"] = {"command": "python Testing/benchmarks/figures.py", "labelled_heads": summary}
+            _replace(model.folder / CARD, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+        for command in [] if args.heads_only else others(args):
+            print(f"\n{' '.join(command)}", flush=True)
+            subprocess.run([sys.executable, str(HERE / command[0]), *command[1:]], check=True)
+    if args.write or args.compose:
+        _replace(model.folder / PROSE, compose(model.folder))
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
 
 
 if __name__ == "__main__":
