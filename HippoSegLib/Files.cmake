@@ -59,6 +59,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/preprocessing.py
   HippoSegLib/provenance.py
   HippoSegLib/quality.py
+  HippoSegLib/qualityfeatures.py
   HippoSegLib/regions.py
   HippoSegLib/report.py
   HippoSegLib/segmentation.py
@@ -79,6 +80,10 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/training/loop.py
   HippoSegLib/training/losses.py
   HippoSegLib/training/plot.py
+  HippoSegLib/training/quality.py
+  HippoSegLib/training/qualityfit.py
+  HippoSegLib/training/qualityheads.py
+  HippoSegLib/training/qualitytrials.py
   HippoSegLib/training/recipe.py
   HippoSegLib/training/refiner.py
   HippoSegLib/training/roles.py

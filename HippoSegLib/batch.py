@@ -42,7 +42,8 @@ class Outcome:
         row["status"] = "ok"
         for name, value in self.result.measurements.as_row().items():
             if value is not None:
-                row[name] = f"{value:.4f}" if "index" in name or "per_mille" in name else f"{value:.1f}"
+                digits = 3 if "quality" in name else 4 if "index" in name or "per_mille" in name else 1
+                row[name] = f"{value:.{digits}f}"
         row["flags"] = " ".join(flag.message for flag in self.result.flags)
         row["model"] = self.result.provenance["model"]["name"]
         return row
@@ -92,7 +93,7 @@ def segment_files(
         paths: Files, or folders with a DICOM series.
         output: Folder for the results; made if it is missing.
         probabilities: Also write `<scan>_left_probability.nii.gz` and `…_right_…`.
-        uncertainty: Also write `<scan>_left_uncertainty.nii.gz` and `…_right_…`: 0 sure, 1 as good as guessed.
+        uncertainty: Also write `<scan>_left_uncertainty.nii.gz` and `…_right_…`: 0 sure, 1 guessed.
         picture: Also write the quality-control picture.
         overwrite: Replace results that exist.
         region, series: As in `images.read_scan`.

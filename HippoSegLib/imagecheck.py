@@ -22,6 +22,7 @@ COARSE_SPACING = 3.0
 LABEL_VALUES, LABEL_EQUAL_NEIGHBOURS = 256, 0.7
 #: Hounsfield units: air is −1000.
 CT_AIR, CT_AIR_PART = -500, 0.05
+CT_WORDS = "The image looks like a CT (air at -1000); HippoSeg is made for T1 MRI."
 
 
 def check_image(image: sitk.Image, region: bool = False) -> tuple[sitk.Image, list[str]]:
@@ -62,7 +63,7 @@ def check_image(image: sitk.Image, region: bool = False) -> tuple[sitk.Image, li
             "The image is a label image (a segmentation), not a scan.", "Give the T1 image itself."
         )
     if low <= CT_AIR and np.mean(array[::4, ::4, ::4] <= CT_AIR) > CT_AIR_PART:
-        warnings.append("The values look like those of a CT; HippoSeg is made for T1 MRI.")
+        warnings.append(CT_WORDS)
     return image, warnings
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +24,8 @@ COLUMNS = (
     "left_per_mille_of_intracranial",
     "right_per_mille_of_intracranial",
     "total_per_mille_of_intracranial",
+    "left_quality",
+    "right_quality",
 )
 
 
@@ -40,11 +43,13 @@ class Measurements:
         whole: side -> mm³.
         parts: side -> {"anterior": mm³, "posterior": mm³}.
         intracranial: Intracranial volume mm³, or None where it is unknown or cut by the field of view.
+        quality: side -> expected overlap (Dice) with a manual outline, 0..1, where the model gives one.
     """
 
     whole: dict[str, float]
     parts: dict[str, dict[str, float]] = field(default_factory=dict)
     intracranial: float | None = None
+    quality: dict[str, float] = field(default_factory=dict)
 
     @property
     def total(self) -> float | None:
@@ -65,6 +70,7 @@ class Measurements:
             row[f"{side}_mm3"] = volume
             for part, part_volume in self.parts.get(side, {}).items():
                 row[f"{side}_{part}_mm3"] = part_volume
+        row |= {f"{side}_quality": self.quality[side] for side in self.whole if side in self.quality}
         row |= {
             "total_mm3": self.total,
             "asymmetry_index": self.asymmetry,
@@ -78,12 +84,15 @@ class Measurements:
         return row
 
 
-def measure(labels: sitk.Image, intracranial_mm3: float | None = None) -> Measurements:
+def measure(
+    labels: sitk.Image, intracranial_mm3: float | None = None, quality: Mapping[str, float] | None = None
+) -> Measurements:
     """Measure a label image with the values of `labels.WHOLE` or `labels.PART`.
 
     Args:
         labels: Integer label image; its geometry gives the voxel volume.
         intracranial_mm3: Intracranial volume, if it is known.
+        quality: side -> expected overlap, if it is known.
     """
     array = sitk.GetArrayViewFromImage(labels)
     # bincount works on 64-bit copies: of the labelled voxels only, not of the whole head.
@@ -97,4 +106,4 @@ def measure(labels: sitk.Image, intracranial_mm3: float | None = None) -> Measur
             whole[side] = float(count) * unit
             if sum(in_parts.values()) > 0:
                 parts[side] = in_parts
-    return Measurements(whole, parts, intracranial_mm3)
+    return Measurements(whole, parts, intracranial_mm3, dict(quality or {}))

@@ -2,15 +2,14 @@
 
 The score of a side is the Dice coefficient with a manual outline that results with such probability maps
 and such an image had, in trials with scans damaged on purpose (`training/quality.py` makes them and fits
-the coefficients). They are a plain logistic regression on a few named features, and stand in the model's
-card under "quality"; a model without them gives no score. All arrays are (z, y, x) on the grid of a
-region (`regions.py`): x to the right, y anterior, z superior, right sides mirrored.
+the coefficients). They are a plain logistic regression on the few named features of `qualityfeatures.py`
+and stand in the model's card under "quality"; a model without them gives no score.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import numpy as np
 import SimpleITK as sitk
@@ -18,29 +17,9 @@ from scipy import ndimage
 
 from .errors import ModelError
 from .flags import Flag
-from .frame import LONG_AXIS_DIP_DEG
 from .localization import Localization
+from .qualityfeatures import block_ranks, entropy, likeness, side_features
 from .regions import Region, coverage, cut
-
-#: Fewer voxels than this have no shape to speak of: the score is 0.
-MIN_VOXELS = 30
-#: The surroundings that are compared with the inside reach this far, in voxels.
-NEAR = 5
-#: Standardised features are clipped here, so that nothing unheard of decides alone.
-CLIP = 4.0
-
-_LONG_AXIS = np.array([-np.sin(np.deg2rad(LONG_AXIS_DIP_DEG)), np.cos(np.deg2rad(LONG_AXIS_DIP_DEG)), 0.0])
-
-
-def entropy(p: np.ndarray) -> np.ndarray:
-    """Doubt of a two-sided probability: 0 where it is 0 or 1, 1 where it is 0.5; float32, any shape.
-
-    The entropy in bits.
-    """
-    p = np.clip(np.asarray(p, np.float32), 1e-7, 1 - 1e-7)
-    return np.where((p > 2e-7) & (p < 1 - 2e-7), -(p * np.log2(p) + (1 - p) * np.log2(1 - p)), 0).astype(
-        np.float32
-    )
 
 
 def uncertainty_image(probability: sitk.Image) -> sitk.Image:
@@ -50,124 +29,191 @@ def uncertainty_image(probability: sitk.Image) -> sitk.Image:
     return image
 
 
-def side_features(image: np.ndarray, maps: np.ndarray, inside: np.ndarray) -> dict[str, float] | None:
-    """What can be told of one side's result without knowing the truth.
+def terms(values: np.ndarray, middle: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """The regression's terms (n, 2 k) of features (n, k): how far each is from what is usual, and in amount.
+
+    Logarithms keep what was never seen before from deciding alone.
+    """
+    z = (values - middle) / scale
+    z = np.sign(z) * np.log1p(np.abs(z))
+    return np.concatenate([z, np.abs(z)], axis=-1)
+
+
+@dataclass(frozen=True)
+class QualityModel:
+    """The "quality" part of a model's card.
+
+    Attributes:
+        names: The features, k of them.
+        middle, scale: (k,) what is usual in good results, and how much they vary.
+        weights: (2 k,) of `terms`; intercept: the regression's constant.
+        threshold: Expected overlap under which a side is flagged.
+        pattern: (z, y, x) mean `block_ranks` of T1 regions; NaN where nothing is known.
+        least_likeness: Correlation with the pattern under which an image is taken for no T1.
+        max_misfit_mm, max_distance_mm: Of the localiser's fit; between its place and the outline's.
+    """
+
+    names: tuple[str, ...]
+    middle: np.ndarray
+    scale: np.ndarray
+    weights: np.ndarray
+    intercept: float
+    threshold: float
+    pattern: np.ndarray
+    least_likeness: float
+    max_misfit_mm: float = float("inf")
+    max_distance_mm: float = float("inf")
+
+    def score(self, features: Mapping[str, float]) -> float:
+        """Expected Dice with a manual outline, 0..1."""
+        values = np.array([features[name] for name in self.names])
+        return float(
+            1 / (1 + np.exp(-(terms(values, self.middle, self.scale) @ self.weights + self.intercept)))
+        )
+
+    def to_dict(self) -> dict:
+        """As it stands in a card: plain numbers, ranks as whole percents (None where unknown)."""
+        k = len(self.names)
+        rows = np.column_stack([self.middle, self.scale, self.weights[:k], self.weights[k:]])
+        percents = [None if np.isnan(v) else round(100 * float(v)) for v in self.pattern.ravel()]
+        return {
+            "features": {
+                n: [float(f"{v:.5g}") for v in row] for n, row in zip(self.names, rows, strict=True)
+            },
+            "feature_columns": ["middle", "scale", "weight", "weight of the amount"],
+            "intercept": round(self.intercept, 4),
+            "threshold": self.threshold,
+            "least_likeness": self.least_likeness,
+            "max_misfit_mm": self.max_misfit_mm if np.isfinite(self.max_misfit_mm) else None,
+            "max_distance_mm": self.max_distance_mm if np.isfinite(self.max_distance_mm) else None,
+            "t1_pattern": {"shape": list(self.pattern.shape), "rank_percent": percents},
+        }
+
+    @classmethod
+    def from_card(cls, card: Mapping) -> QualityModel | None:
+        """The part of a model's card, or None where it has none.
+
+        Raises:
+            ModelError: It is there, but damaged.
+        """
+        part = card.get("quality")
+        if part is None:
+            return None
+        try:
+            rows = np.array(list(part["features"].values()), float)
+            pattern = part["t1_pattern"]
+            ranks = [np.nan if v is None else v / 100 for v in pattern["rank_percent"]]
+            limits = {k: float(part[k]) for k in ("max_misfit_mm", "max_distance_mm") if part[k] is not None}
+            return cls(
+                names=tuple(part["features"]),
+                middle=rows[:, 0],
+                scale=rows[:, 1],
+                weights=np.concatenate([rows[:, 2], rows[:, 3]]),
+                intercept=float(part["intercept"]),
+                threshold=float(part["threshold"]),
+                pattern=np.array(ranks, float).reshape(pattern["shape"]),
+                least_likeness=float(part["least_likeness"]),
+                **limits,
+            )
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            raise ModelError(
+                "The quality part of the model's card is damaged.",
+                "Reinstall HippoSeg, or choose another model.",
+            ) from error
+
+
+@dataclass
+class Assessment:
+    """Per side `scores` (expected overlap, 0..1; empty without a model for it) and `distances` (mm between
+    outline and localiser's place, where there is one), and `flags`."""
+
+    scores: dict[str, float] = field(default_factory=dict)
+    distances: dict[str, float] = field(default_factory=dict)
+    flags: list[Flag] = field(default_factory=list)
+
+
+def assess(
+    head: sitk.Image,
+    regions: Mapping[str, Region],
+    maps: Mapping[str, np.ndarray],
+    quality: QualityModel | None,
+    found: Localization | None = None,
+) -> Assessment:
+    """Judge a result by what the street has at hand.
 
     Args:
-        image: (z, y, x) float, the scan on the region's grid.
-        maps: (2, z, y, x) float32, probabilities of the anterior and the posterior part.
-        inside: (z, y, x) bool, where the region lies within the scan's field of view.
-
-    Returns:
-        Name -> value, all finite; None where hardly a voxel was found.
+        head: The scan in canonical axes.
+        regions, maps: side -> region, and (2, z, y, x) probabilities on its grid.
+        quality: What the model's card says of it.
+        found: What the localiser found; None where it was not asked, or the user gave the places.
     """
-    p = maps.sum(axis=0)
-    mask = p > 0.5
-    count = int(mask.sum())
-    if count < MIN_VOXELS:
-        return None
-    box = tuple(
-        slice(max(int(np.flatnonzero(a)[0]) - NEAR - 2, 0), int(np.flatnonzero(a)[-1]) + NEAR + 3)
-        for a in (mask.any(axis=tuple(k for k in range(3) if k != axis)) for axis in range(3))
-    )
-    found = _of_probabilities(p, mask, count)
-    found |= _of_shape(maps[(slice(None), *box)], mask[box], count)
-    found |= _of_image(np.asarray(image[box], np.float32), mask[box], inside[box])
-    return {
-        name: float(np.nan_to_num(value, nan=0.0, posinf=0.0, neginf=0.0)) for name, value in found.items()
-    }
+    result, alike = Assessment(), {}
+    if found is not None:
+        result.distances = place_distances(found, regions, maps)
+    for side, region in regions.items():
+        p = maps[side].sum(axis=0)
+        if not (p > 0.5).any():
+            continue  # "not found" is said elsewhere
+        inside = coverage(head, region)
+        if quality is None:
+            cut_off = bool((ndimage.binary_dilation(p > 0.5, iterations=2) & ~inside).any())
+        else:
+            image = cut(head, region)
+            features = side_features(image, maps[side], inside)
+            alike[side] = likeness(block_ranks(image, inside, region.spacing), quality.pattern)
+            # Without a shape to speak of, nothing good is to be expected.
+            score = 0.0 if features is None else quality.score(features | {"likeness": alike[side]})
+            result.scores[side] = round(score, 3)
+            cut_off = features is None or features["outside_share"] > 0
+        if cut_off and not inside.all():
+            text = f"The {side} hippocampus reaches the edge of the image: it may be cut."
+            result.flags.append(Flag("cut", text, side))
+    if quality is not None:
+        result.flags += _score_flags(result.scores, quality) + _contrast_flags(alike, quality)
+        if found is not None:
+            result.flags += _place_flags(found, result.distances, quality)
+    return result
 
 
-def _of_probabilities(p: np.ndarray, mask: np.ndarray, count: int) -> dict[str, float]:
-    doubt = entropy(p)
-    core = ndimage.binary_erosion(mask, iterations=2)
-    around = ndimage.binary_dilation(mask, iterations=2)
-    surface = count - int(ndimage.binary_erosion(mask).sum())
-    return {
-        # The Dice that would be expected if every probability were true.
-        "expected_overlap": 2 * float(p[mask].sum()) / (float(p.sum()) + count),
-        "doubt_per_surface": float(doubt.sum()) / max(surface, 1),
-        "doubt_in_core": float(doubt[core].mean()) if core.any() else 1.0,
-        "doubt_outside": float(np.log1p(doubt[~around].sum())),
-        "soft_volume": float(np.log(p.sum() / count)),
-        "uncertain_share": float(((p > 0.2) & (p < 0.8)).sum()) / count,
-    }
+def _score_flags(scores: Mapping[str, float], quality: QualityModel) -> list[Flag]:
+    return [
+        Flag(
+            "quality",
+            f"The {side} outline is uncertain (expected overlap with a manual outline about {score:.2f}): "
+            "check it.",
+            side,
+        )
+        for side, score in scores.items()
+        if score < quality.threshold
+    ]
 
 
-def _of_shape(maps: np.ndarray, mask: np.ndarray, count: int) -> dict[str, float]:
-    points = np.argwhere(mask).astype(float)
-    centred = points - points.mean(axis=0)
-    values, vectors = np.linalg.eigh(centred.T @ centred / count)
-    spread = np.sqrt(np.maximum(values, 0.05))
-    anterior = maps[0] > maps[1]
-    front, back = mask & anterior, mask & ~anterior
-    n_front, n_back = int(front.sum()), int(back.sum())
-    ahead = 0.0
-    if n_front and n_back:
-        ahead = float((np.argwhere(front).mean(axis=0) - np.argwhere(back).mean(axis=0)) @ _LONG_AXIS)
-    along = centred @ vectors[:, -1]
-    surface = count - int(ndimage.binary_erosion(mask).sum())
-    return {
-        "volume": float(np.log(count)),
-        "length": float(np.ptp(np.percentile(along, (1, 99)))),
-        "slenderness": float(np.log(spread[2] / spread[1])),
-        "flatness": float(np.log(spread[1] / spread[0])),
-        "tilt": float(abs(vectors[:, -1] @ _LONG_AXIS)),
-        "roughness": surface / count ** (2 / 3),
-        "anterior_share": n_front / count,
-        "anterior_ahead": ahead,
-        "parts_doubt": float(np.minimum(maps[0], maps[1])[mask].mean()),
-    }
+def _contrast_flags(alike: Mapping[str, float], quality: QualityModel) -> list[Flag]:
+    if not alike or np.mean(list(alike.values())) >= quality.least_likeness:
+        return []
+    text = "The image does not look like a T1 (another contrast, or strong shading): check the outlines."
+    return [Flag("contrast", text)]
 
 
-def _of_image(image: np.ndarray, mask: np.ndarray, inside: np.ndarray) -> dict[str, float]:
-    """Grey values in the outline and about it; sizes are shares of their local range."""
-    near = ndimage.binary_dilation(mask, iterations=NEAR) & inside
-    shell = near & ~ndimage.binary_dilation(mask)
-    own = image[mask & inside]
-    if own.size < MIN_VOXELS or shell.sum() < MIN_VOXELS:
-        return dict.fromkeys(_IMAGE, 0.0) | {"outside_share": 1.0}
-    low, high = np.percentile(image[near], (2, 98))
-    scale = max(float(high - low), 1e-6 * max(abs(float(high)), 1e-6))
-    image = np.clip((image - low) / scale, -0.5, 1.5)
-    own, about = image[mask & inside], image[shell]
-    middle = float(np.median(own))
-    slopes = np.sqrt(sum(np.gradient(image, axis=k) ** 2 for k in range(3)))
-    edge = mask & ~ndimage.binary_erosion(mask) & inside
-    rest = image - ndimage.uniform_filter(image, 3)
-    rim = ndimage.binary_dilation(mask, iterations=2)
-    values = image[near]
-    spread = max(float(values.std()), 1e-3)
-    return {
-        "level": middle,
-        "rank": float((about < middle).mean()),
-        "brighter": float(np.percentile(about, 85)) - middle,
-        "darker": middle - float(np.percentile(about, 10)),
-        "own_spread": float(own.std()),
-        "grain": float(np.median(np.abs(rest[near]))),
-        "sharpness": float(slopes[near].mean()),
-        "edge": float(slopes[edge].mean() / max(float(slopes[near].mean()), 1e-6)) if edge.any() else 0.0,
-        "skewness": float((((values - values.mean()) / spread) ** 3).mean()),
-        "bright_share": float((values > middle + 0.2).mean()),
-        "dark_share": float((values < middle - 0.2).mean()),
-        "above": _direction(image, mask, inside, +1),
-        "below": _direction(image, mask, inside, -1),
-        "outside_share": float((rim & ~inside).sum() / rim.sum()),
-    }
+def _place_flags(found: Localization, distances: Mapping[str, float], quality: QualityModel) -> list[Flag]:
+    flags = []
+    if found.misfit_mm > quality.max_misfit_mm:
+        text = "The position of the head was recognised only roughly: check that the outlines are in place."
+        flags.append(Flag("unsure", text))
+    for side, distance in distances.items():
+        if distance > quality.max_distance_mm:
+            text = f"The {side} outline lies {distance:.0f} mm from where it was expected: check it."
+            flags.append(Flag("unsure", text, side))
+    return flags
 
 
-def _direction(image, mask, inside, sense: int) -> float:
-    """Mean grey value some voxels above (or below) the outline, relative to inside it."""
-    moved = np.zeros_like(mask)
-    if sense > 0:
-        moved[4:] = mask[:-4]
-    else:
-        moved[:-4] = mask[4:]
-    moved &= ~ndimage.binary_dilation(mask) & inside
-    return float(image[moved].mean() - image[mask & inside].mean()) if moved.any() else 0.0
-
-
-_IMAGE = (
-    "level rank brighter darker own_spread grain sharpness edge skewness bright_share dark_share above below "
-    "outside_share"
-).split()
+def place_distances(found: Localization, regions, maps) -> dict[str, float]:
+    """side -> mm between the outline's centre and the place the localiser (its closer look) gave."""
+    distances = {}
+    for side, region in regions.items():
+        mask = maps[side].sum(axis=0) > 0.5
+        place = found.closer[side].centre if side in found.closer else found.centres.get(side)
+        if place is not None and mask.any():
+            centre = region.point(ndimage.center_of_mass(mask)[::-1])
+            distances[side] = round(float(np.linalg.norm(centre - place)), 2)
+    return distances

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import SimpleITK as sitk
-from scipy import ndimage
 
 from . import devices, provenance
 from .checkpoint import Model, load_model
 from .errors import Cancelled, DeviceError, InputError
 from .flags import Flag, volume_flags
+from .imagecheck import CT_WORDS
 from .images import canonical_axes, check_image
 from .inference import native_labels, predict, recentred
 from .labels import SIDES
@@ -26,8 +26,8 @@ from .localization import Localization
 from .measurement import Measurements, measure
 from .placement import given_centres, locate, whole_image_region
 from .preprocessing import Preprocessing, channels
-from .quality import uncertainty_image
-from .regions import Region, coverage, cut, region_about
+from .quality import QualityModel, assess, uncertainty_image
+from .regions import Region, cut, region_about
 
 
 @dataclass
@@ -84,6 +84,7 @@ class _Prepared:
     regions: dict[str, Region]
     found: Localization | None
     flags: list[Flag]
+    quality: QualityModel | None
 
 
 def segment(
@@ -139,12 +140,19 @@ def segment(
     with run.stage("Measuring", 0.95):
         found = start.found
         intracranial = None if found is None or found.intracranial_cut else found.intracranial_mm3
-        measurements = measure(labels, intracranial)
-        flags = start.flags + volume_flags(measurements) + _side_flags(start, maps, measurements)
+        judged = assess(start.head, start.regions, maps, start.quality, None if given else found)
+        measurements = measure(labels, intracranial, judged.scores)
+        flags = (
+            start.flags + volume_flags(measurements) + _not_found_flags(start, measurements) + judged.flags
+        )
         if found is not None and found.intracranial_cut and not given:
             text = "The field of view cuts the intracranial space: its volume is not given."
             flags.append(Flag("intracranial_cut", text, None, "info"))
     record = provenance.record(start.model, start.settings, image, run.seconds, found)
+    if judged.scores:
+        record["quality"] = judged.scores
+    if judged.distances:
+        record["localization"]["outline_distance_mm"] = judged.distances
     record["flags"] = [flag.message for flag in flags]
     seen = {side: region.image(inputs[side][0]) for side, region in start.regions.items()}
     if progress is not None:
@@ -210,7 +218,7 @@ def _prepare(run, image, model, device, threads, region_side, given, preprocessi
         device, reason = devices.resolve(device)
         if not isinstance(model, Model):
             model = load_model(model, device)
-        part = model.card["segmenter"]
+        part, quality = model.card["segmenter"], QualityModel.from_card(model.card)
         wanted = Preprocessing.from_dict(part["preprocessing"])
         used = wanted if preprocessing is None else wanted.changed(preprocessing)
         if len(used.channels) != len(wanted.channels):
@@ -224,7 +232,7 @@ def _prepare(run, image, model, device, threads, region_side, given, preprocessi
             )
     with run.stage("Checking the image", 0.1):
         image, warnings = check_image(image, region=region_side is not None)
-        flags = [Flag("input", text) for text in warnings]
+        flags = [Flag("contrast" if text == CT_WORDS else "input", text) for text in warnings]
         differences = used.differs_from(wanted)
         if differences:
             text = f"Preprocessing differs from what the model was trained with: {'; '.join(differences)}."
@@ -248,7 +256,7 @@ def _prepare(run, image, model, device, threads, region_side, given, preprocessi
         "region_side": region_side,
         "given_points_lps_mm": {side: [round(float(v), 3) for v in p] for side, p in given.items()},
     }
-    return _Prepared(model, device, settings, used, head, restore, regions, found, flags)
+    return _Prepared(model, device, settings, used, head, restore, regions, found, flags, quality)
 
 
 def _predict_twice(run: _Run, start: _Prepared, recentre: bool):
@@ -264,21 +272,12 @@ def _predict_twice(run: _Run, start: _Prepared, recentre: bool):
             maps |= predict(start.model.segmenter, start.device, new)
         inputs |= new
         start.regions |= pending
-        pending = recentred(pending, maps)
+        pending = recentred(pending, maps, start.found.closer if start.found else ())
         if not pending:
             break
     return inputs, maps
 
 
-def _side_flags(start: _Prepared, maps, measurements) -> list[Flag]:
-    flags = []
-    for side, region in start.regions.items():
-        if side not in measurements.whole:
-            flags.append(Flag("not_found", f"No {side} hippocampus was found.", side))
-            continue
-        outside = ~coverage(start.head, region)
-        rim = ndimage.binary_dilation(maps[side].sum(axis=0) > 0.5, iterations=2)
-        if (rim & outside).any():
-            text = f"The {side} hippocampus reaches the edge of the image: it may be cut."
-            flags.append(Flag("cut", text, side))
-    return flags
+def _not_found_flags(start: _Prepared, measurements: Measurements) -> list[Flag]:
+    missing = [side for side in start.regions if side not in measurements.whole]
+    return [Flag("not_found", f"No {side} hippocampus was found.", side) for side in missing]

@@ -1,0 +1,133 @@
+"""Fit the quality score of a model, and show what it is worth where it was not fitted.
+
+    python -m HippoSegLib.training.quality DATA MODEL_FOLDER --run FOLD_MODEL [--write]
+
+FOLD_MODEL is a segmenter exported by `training.export` that held cases out (its card lists them): trials
+(`qualitytrials.py`) are made with those alone. MODEL_FOLDER is the model to be given the score, of the same
+kind. Real heads that may train say how far the localiser's place may be off; their agreement with weak
+labels stands in for truth there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import SimpleITK as sitk
+import torch
+
+from ..checkpoint import CARD, SEGMENTER, Model, load_model
+from ..errors import ModelError, TrainingError
+from ..unet3d import UNet3D
+from .cases import load_cases
+from .hosts import load_hosts
+from .qualityfit import cross_validate, fit
+from .qualityheads import head_limits, head_trials, heads_report
+from .qualitytrials import HOST_SHAPE, Trial, trials
+from .roles import CROPS, TEST_REAL_HEADS, TRAIN_REAL_HEADS, UNLABELLED_HEADS
+
+PER_KIND = 30
+
+
+def with_segmenter(base: Model, folder: Path) -> Model:
+    """`base` with the segmenter of a folder written by `training.export`.
+
+    Raises:
+        ModelError: The folder holds none, or one in the form of an earlier version.
+    """
+    try:
+        part = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        network = UNet3D(
+            len(part["preprocessing"]["channels"]), len(part["classes"]), tuple(part["widths"]), dropout=0.0
+        )
+        state = torch.load(folder / SEGMENTER, map_location="cpu", weights_only=True)
+        network.load_state_dict({name: value.float() for name, value in state.items()})
+        part["region_size"], part["spacing_mm"]
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise ModelError(
+            f"The segmenter in '{folder.name}' cannot be read.",
+            "Export it again: python -m HippoSegLib.training.export RUN -o FOLDER.",
+        ) from error
+    return replace(base, card=base.card | {"segmenter": part}, segmenter=network.eval().requires_grad_(False))
+
+
+def collect(data: Path, model: Model, per_kind: int, path: Path | None = None) -> list[Trial]:
+    """The trials on the cases that the model's card lists as held out.
+
+    Args:
+        path: A file of earlier trials, which is read and, as far as it goes, saves making them again.
+
+    Raises:
+        TrainingError: The card lists no held-out case of the data.
+    """
+    held_out = set(model.card["segmenter"].get("training", {}).get("validation_cases", ()))
+    cases = [case for case in load_cases(data / CROPS) if case.name in held_out]
+    if not cases:
+        raise TrainingError(
+            "The model's card lists no held-out case of the data: it learned from all of them.",
+            "Give the model of a fold with --run.",
+        )
+    if path is not None and path.exists():
+        return [Trial.from_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    hosts = load_hosts(data / UNLABELLED_HEADS, HOST_SHAPE)
+    made = []
+    for one in trials(cases, hosts, model, per_kind):
+        made.append(one)
+        if len(made) % per_kind == 0:
+            print(f"{len(made)} trials, the last kind: {one.kind}", flush=True)
+    if path is not None:
+        temporary = path.with_name(path.name + ".part")
+        temporary.write_text("".join(one.to_json() + "\n" for one in made), encoding="utf-8")
+        os.replace(temporary, path)
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--run", type=Path, help="exported segmenter of a fold; its held-out cases are used")
+    parser.add_argument("--per-kind", type=int, default=PER_KIND, help="trials of each kind of damage")
+    parser.add_argument("--trials", type=Path, help="keep the trials in this file, or take them from it")
+    parser.add_argument("--no-heads", action="store_true", help="leave the real heads out")
+    parser.add_argument("--write", action="store_true", help="write the score into the model's card")
+    parser.add_argument("--report", type=Path, help="write what is printed to this file too")
+    args = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    base = load_model(args.model)
+    model = base if args.run is None else with_segmenter(base, args.run)
+    made = collect(args.data, model, args.per_kind, args.trials)
+    held_out, text = cross_validate(made)
+    quality = fit(made)
+    if not args.no_heads:
+        learned = head_trials(args.data, model, TRAIN_REAL_HEADS)
+        quality = replace(quality, **head_limits(learned))
+        text += "\n" + heads_report(head_trials(args.data, model, TEST_REAL_HEADS, quality))
+    text += (
+        f"\nFlagged are an expected overlap under {quality.threshold}, a correlation with the look of a T1 "
+        f"under {quality.least_likeness}, a misfit of the head over {quality.max_misfit_mm:g} mm, and an "
+        f"outline over {quality.max_distance_mm:g} mm from the localiser's place.\n"
+    )
+    print(text)
+    if args.report:
+        args.report.write_text(text, encoding="utf-8")
+    if args.write:
+        write_part(base.folder, quality.to_dict() | {"fitted": held_out})
+
+
+def write_part(folder: Path, part: dict) -> None:
+    """Put the quality part into the card of a model folder."""
+    path = folder / CARD
+    card = json.loads(path.read_text(encoding="utf-8")) | {"quality": part}
+    temporary = path.with_name(CARD + ".part")
+    temporary.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""Trials for the quality score: results of the street on damaged scans, and how good they are.
+
+Crops whose outline is known are set into surroundings (`hosts.py`), or taken as they are in region mode,
+damaged by one kind of `degradations.py` (or cut by the field of view, or looked for in the wrong place or
+pose), segmented as the street does it, and compared with their manual outline.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
+
+from ..checkpoint import Model
+from ..flags import volume_flags
+from ..frame import WORLD_RAS
+from ..inference import native_labels, predict, recentred
+from ..labels import WHOLE
+from ..measurement import measure
+from ..placement import whole_image_region
+from ..preprocessing import Preprocessing, channels, min_max
+from ..qualityfeatures import block_ranks, side_features
+from ..regions import Region, coverage, cut, region_about
+from .augmentation import Augmentation, sample
+from .cases import Case
+from .degradations import CONTRASTS, VALUE_KINDS, recontrast
+from .evaluation import dice
+from .hosts import Host
+
+#: Size (z, y, x) of the surroundings: a region looked for 25 mm beside its place still lies in the head.
+HOST_SHAPE = (104, 112, 96)
+KINDS = ("clean", *VALUE_KINDS, *CONTRASTS, "cut", "shifted", "turned")
+#: Every other trial about so often is a bare crop; being in the wrong place needs surroundings.
+HOST_SHARE = 0.65
+_STILL = Augmentation(
+    shift=0,
+    rotation=0,
+    scale=(1, 1),
+    stretch=0,
+    elastic_probability=0,
+    host_probability=1,
+    gamma_probability=0,
+    bias_probability=0,
+    reslice_probability=0,
+    blur_probability=0,
+    noise_probability=0,
+    window_probability=0,
+)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One result: `features` (None where hardly a voxel was found) without the likeness, `ranks` as
+    `block_ranks`, `flags` the codes of those that need no fitted model, `dice` with the manual outline."""
+
+    case: str
+    subject: str
+    kind: str
+    strength: float
+    in_host: bool
+    dice: float
+    features: dict[str, float] | None
+    ranks: np.ndarray
+    flags: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """One line of text."""
+        return json.dumps(asdict(self) | {"ranks": np.round(self.ranks, 4).tolist()})
+
+    @classmethod
+    def from_json(cls, line: str) -> Trial:
+        """What `to_json` wrote."""
+        values = json.loads(line)
+        ranks, flags = np.array(values["ranks"], float), tuple(values["flags"])
+        return cls(**values | {"ranks": ranks, "flags": flags})
+
+
+def trials(
+    cases: Sequence[Case], hosts: Sequence[Host], model: Model, per_kind: int, seed: int = 0
+) -> Iterator[Trial]:
+    """Run `per_kind` trials of each of `KINDS`, each on another case as far as they go.
+
+    Args:
+        cases: Crops that the model's segmenter did not learn from.
+        hosts: Surroundings of `HOST_SHAPE`.
+    """
+    for k, kind in enumerate(KINDS):
+        order = np.random.default_rng((seed, k)).permutation(len(cases))
+        for n in range(per_kind):
+            rng = np.random.default_rng((seed, k, n))
+            yield trial(cases[order[n % len(cases)]], hosts, model, kind, float(rng.random()), rng)
+
+
+def trial(
+    case: Case, hosts: Sequence[Host], model: Model, kind: str, strength: float, rng: np.random.Generator
+) -> Trial:
+    """Damage one case in one way, with `strength` 0..1, and segment it."""
+    in_host = bool(hosts) and (rng.random() < HOST_SHARE or kind in ("shifted", "turned"))
+    if in_host:
+        image, label = sample(case, HOST_SHAPE, rng, _STILL, hosts)
+    else:
+        image, label = min_max(case.image, 0, 99.8), case.label
+    truth = label > 0
+    head = _image(damaged(image, truth, kind, strength, rng))
+    grid = _image(truth.astype(np.uint8))
+    if kind == "cut":
+        head = _cut_through(head, truth, strength, rng)
+    part = model.card["segmenter"]
+    if in_host:
+        region = _misplaced(grid, part, kind, strength, rng)
+    else:
+        region = whole_image_region(head, "left", part)
+    region, maps = _segment(head, region, model, again=in_host)
+    labels, _ = native_labels(head, {"left": region}, {"left": maps}, False, False)
+    found = (
+        sitk.GetArrayFromImage(sitk.Resample(labels, grid, sitk.Transform(), sitk.sitkNearestNeighbor)) > 0
+    )
+    inside, seen = coverage(head, region), cut(head, region)
+    features = side_features(seen, maps, inside)
+    measured = measure(labels)
+    codes = [flag.code for flag in volume_flags(measured)]
+    if WHOLE["left"] not in np.unique(sitk.GetArrayViewFromImage(labels)):
+        codes.append("not_found")
+    if features is not None and features["outside_share"] > 0:
+        codes.append("cut")
+    return Trial(
+        case=case.name,
+        subject=case.subject,
+        kind=kind,
+        strength=strength,
+        in_host=in_host,
+        dice=dice(found, truth),
+        features=features,
+        ranks=block_ranks(seen, inside, region.spacing),
+        flags=tuple(codes),
+    )
+
+
+def damaged(
+    image: np.ndarray, truth: np.ndarray, kind: str, strength: float, rng: np.random.Generator
+) -> np.ndarray:
+    """The image (z, y, x, 0..1) after what `kind` does to its values; nothing for the other kinds."""
+    known = image > 0
+    if kind in VALUE_KINDS:
+        changed = VALUE_KINDS[kind](image, strength, rng)
+    elif kind in CONTRASTS:
+        near = image[ndimage.binary_dilation(truth, iterations=4) & known]
+        fluid, white = np.percentile(near, (4, 92))
+        levels = (float(fluid), float(np.median(image[truth])), float(white))
+        changed = recontrast(kind, levels)(image, strength, rng)
+    else:
+        return image
+    return np.where(known, np.clip(changed, 0, None), 0).astype(np.float32)
+
+
+def _image(array: np.ndarray) -> sitk.Image:
+    """An array along right, anterior, superior at 1 mm."""
+    image = sitk.GetImageFromArray(array)
+    image.SetDirection(WORLD_RAS.ravel().tolist())
+    return image
+
+
+def _cut_through(
+    head: sitk.Image, truth: np.ndarray, strength: float, rng: np.random.Generator
+) -> sitk.Image:
+    """The field of view ends in the hippocampus, and loses 2 to 92 % of it."""
+    axis = int(rng.integers(3))
+    places = np.sort(np.argwhere(truth)[:, axis])
+    place, length = int(places[int((0.02 + 0.9 * strength) * len(places))]), truth.shape[axis]
+    start, size = [0, 0, 0], list(truth.shape)
+    if rng.random() < 0.5:
+        start[axis], size[axis] = place, length - place
+    else:
+        size[axis] = place + 1
+    return sitk.RegionOfInterest(head, size[::-1], start[::-1])
+
+
+def _misplaced(grid: sitk.Image, part, kind: str, strength: float, rng: np.random.Generator) -> Region:
+    """Where the localiser might have put the region: 2 mm and 5 degrees off, or far worse."""
+    middle = [(n - 1) / 2 for n in grid.GetSize()]
+    shift, turn = rng.normal(0, 2, 3), rng.normal(size=3)
+    degrees = abs(rng.normal(0, 5))
+    if kind == "shifted":
+        shift *= (6 + 22 * strength) / np.linalg.norm(shift)
+    if kind == "turned":
+        degrees = 15 + 75 * strength
+    turn *= np.deg2rad(degrees) / np.linalg.norm(turn)
+    centre = np.array(grid.TransformContinuousIndexToPhysicalPoint(middle)) + shift
+    axes = WORLD_RAS @ Rotation.from_rotvec(turn).as_matrix()
+    return region_about(centre, axes, "left", part["region_size"], part["spacing_mm"])
+
+
+def _segment(head: sitk.Image, region: Region, model: Model, again: bool) -> tuple[Region, np.ndarray]:
+    """Region and maps as `segmentation.segment` has them: cut anew, once, about what was found."""
+    preprocessing = Preprocessing.from_dict(model.card["segmenter"]["preprocessing"])
+    while True:
+        inputs = {"left": channels(cut(head, region), preprocessing)}
+        maps = predict(model.segmenter, "cpu", inputs)["left"]
+        moved = recentred({"left": region}, {"left": maps}) if again else {}
+        if not moved:
+            return region, maps
+        region, again = moved["left"], False
