@@ -18,6 +18,7 @@ set(HIPPOSEG_MODULE_SCRIPTS
   HippoSegSlicer/placepanel.py
   HippoSegSlicer/preprocessingpanel.py
   HippoSegSlicer/preprocessingsettings.py
+  HippoSegSlicer/progresspanel.py
   HippoSegSlicer/protocols.py
   HippoSegSlicer/questions.py
   HippoSegSlicer/report.py

@@ -76,7 +76,14 @@ class HippoSegWidget(ScriptedLoadableModuleWidget):
         self.ui = slicer.util.childWidgetVariables(widget)
         widget.setMRMLScene(slicer.mrmlScene)
         self.logic = HippoSegLogic()
-        self.panel = Panel(self.ui, self.logic.jobs, self.logic.getParameterNode, Dialogs(), Installer())
+        self.panel = Panel(
+            self.ui,
+            self.logic.jobs,
+            self.logic.training,
+            self.logic.getParameterNode,
+            Dialogs(),
+            Installer(),
+        )
 
     def enter(self) -> None:
         self.panel.enter()
@@ -84,16 +91,17 @@ class HippoSegWidget(ScriptedLoadableModuleWidget):
     def cleanup(self) -> None:
         if self.panel is not None:
             self.panel.cleanup()
-            self.logic.jobs.close()
+            self.logic.close()
 
 
 class HippoSegLogic(ScriptedLoadableModuleLogic):
     """What can be done without the panel; see `HippoSegSlicer.console`.
 
-    All instances, the panel's among them, share one worker process.
+    All instances, the panel's among them, share one worker process, and one more for fine-tuning, which
+    starts when it is first asked for.
     """
 
-    _jobs = None
+    _jobs = _training = None
 
     @property
     def jobs(self):
@@ -104,6 +112,22 @@ class HippoSegLogic(ScriptedLoadableModuleLogic):
 
             HippoSegLogic._jobs = Logic()
         return HippoSegLogic._jobs
+
+    @property
+    def training(self):
+        """What runs a fine-tuning, beside the other jobs: a `HippoSegSlicer.logic.Logic`."""
+        if HippoSegLogic._training is None:
+            findLibrary()
+            from HippoSegSlicer.logic import trainingLogic
+
+            HippoSegLogic._training = trainingLogic()
+        return HippoSegLogic._training
+
+    def close(self) -> None:
+        """End both worker processes and what they do."""
+        for one in (HippoSegLogic._jobs, HippoSegLogic._training):
+            if one is not None:
+                one.close()
 
     def segment(self, volumeNode, **options):
         """Segment one volume; returns (segmentation node, measurements). See `console.segment`."""

@@ -16,6 +16,7 @@ after a time without work.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import queue
@@ -33,6 +34,9 @@ Task = Callable[[dict, str, Callable[[str, float], None], Callable[[], bool]], d
 
 #: Seconds a running task gets to stop by itself after standard input closed.
 _GRACE_SECONDS = 2.0
+
+#: How much nicer than its parent a worker of low priority is (0 to 19).
+_NICENESS = 10
 
 
 class Worker:
@@ -152,7 +156,7 @@ def describe(error: BaseException) -> dict[str, str]:
         details = type(error).__name__
     else:
         known = HippoSegError(
-            f"The segmentation stopped on an unexpected error ({type(error).__name__}).",
+            f"The work stopped on an unexpected error ({type(error).__name__}).",
             "Try again; if it repeats, copy the report and send it to the developers.",
         )
         details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
@@ -175,12 +179,32 @@ def private_streams() -> tuple[BinaryIO, BinaryIO]:
     return requests, replies
 
 
+def lower_priority() -> None:
+    """Let the rest of the computer go first; for tasks of minutes beside which people work.
+
+    To be called before other threads start: Linux keeps the nice value per thread, and new ones take
+    that of the thread that starts them. On Windows nothing is changed.
+    """
+    if not hasattr(os, "nice"):
+        return
+    with contextlib.suppress(OSError):
+        os.nice(_NICENESS)
+    # Linux shares the processor between sessions first, and within each by the nice values. The panel's
+    # worker leads a session of its own, whose share is this file's to set (sched(7), "autogroup").
+    if sys.platform == "linux" and os.getsid(0) == os.getpid():
+        with contextlib.suppress(OSError), open("/proc/self/autogroup", "w", encoding="ascii") as file:
+            file.write(str(_NICENESS))
+
+
 def main(arguments: list[str] | None = None, tasks: Mapping[str, Task] | None = None) -> None:
     """Run the worker on this process's standard input and output."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", default="", help="folder for exchanged files, removed at the end")
     parser.add_argument("--idle-seconds", type=float, default=900.0, help="end after this time without work")
+    parser.add_argument("--low-priority", action="store_true", help="let the rest of the computer go first")
     options = parser.parse_args(arguments)
+    if options.low_priority:
+        lower_priority()
     requests, replies = private_streams()
     if tasks is None:
         from .workertasks import TASKS as tasks

@@ -57,6 +57,7 @@ def labelArray(segmentationNode, volumeNode) -> np.ndarray:
 class FineTuneJob(Job):
     """Check cases, or fine-tune on them: `value` is the worker's answer.
 
+    The cases are copied when the worker is asked: what becomes of the scene afterwards does not matter.
     The answer is that of :func:`HippoSegLib.finetuning.task.finetune_task`, with ``pictures`` as paths.
 
     Args:
@@ -69,6 +70,8 @@ class FineTuneJob(Job):
     """
 
     task = "finetune"
+    needsScene = False
+    runningWords = "A fine-tuning is already running."
 
     def __init__(self, folder: str, output: str, options: Mapping):
         super().__init__()

@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 import re
 
+import slicer
 from slicer.i18n import tr as _
 
+from HippoSegLib.errors import Cancelled, HippoSegError
 from HippoSegLib.usermodels import user_models_folder
 
 from . import finetunecurves, models
 from .finetunejobs import FineTuneJob
+from .logic import Logic
+from .progresspanel import ProgressPanel
+from .protocols import Questions
+from .report import copyReport
 from .signal import Signal
 
 #: In the order of the combo box: (crops?, side).
@@ -18,31 +24,52 @@ REGIONS = ((False, None), (True, None), (True, "left"), (True, "right"))
 
 
 class FineTunePanel:
-    """Cases, check, fine-tuning, verdict.
+    """Cases, check, fine-tuning, verdict; the rest of the panel can be used meanwhile.
 
     Signals:
-        asked(job): A job is to be started.
-        failed(error): It could not even be made.
+        changed(): A job began or ended, maybe with a new model.
         pictureAsked(path): A picture of the cases is to be shown.
+
+    Args:
+        ui: The widgets.
+        training: Runs the jobs, and nothing else.
+        parameters: Gives the current parameters.
+        questions: Asks for a folder.
+        notReady: Says what keeps the library from being used; "" if nothing does.
     """
 
-    def __init__(self, ui, parameters, questions):
-        self._ui, self._parameters, self._questions = ui, parameters, questions
-        self.asked, self.failed, self.pictureAsked = Signal(), Signal(), Signal()
+    def __init__(self, ui, training: Logic, parameters, questions: Questions, notReady):
+        self._ui, self._training, self._notReady = ui, training, notReady
+        self._parameters, self._questions = parameters, questions
+        self.changed, self.pictureAsked = Signal(), Signal()
+        self.run = ProgressPanel(ui, "tune")
+        self._job: FineTuneJob | None = None
         self._folder = ""
         self._pictures: list[str] = []
         ui.tuneNote.text = _(
             "Ten or more labelled scans of your own scanner can make a better model for it. It is judged on "
-            "scans that it did not learn from; if it is not better, it says so."
+            "scans that it did not learn from; if it is not better, it says so. Meanwhile you can segment."
         )
         ui.tuneNameEdit.text = "my-site"
-        ui.tuneSourceComboBox.connect("currentIndexChanged(int)", lambda _index: self.refresh(False, ""))
+        ui.tuneSourceComboBox.connect("currentIndexChanged(int)", lambda _index: self.refresh())
         ui.tuneFolderButton.connect("clicked(bool)", self._onFolder)
         ui.tuneCheckButton.connect("clicked(bool)", lambda _checked=False: self._ask(""))
         ui.tuneButton.connect("clicked(bool)", lambda _checked=False: self._ask(self.output))
         ui.tunePictureButton.connect("clicked(bool)", self._onPicture)
-        ui.tuneNameEdit.connect("textChanged(QString)", lambda _text: self.refresh(False, ""))
+        ui.tuneNameEdit.connect("textChanged(QString)", lambda _text: self.refresh())
+        self.run.cancelClicked.connect(self._cancel)
+        self.run.reportClicked.connect(self._copyReport)
+        training.progress.connect(self._onProgress)
+        training.finished.connect(self._onFinished)
+        training.error.connect(self._onError)
         self.showAnswer("", "", [])
+
+    def cleanup(self) -> None:
+        """The module is unloaded; the logic is left to its owner."""
+        self._training.progress.disconnect(self._onProgress)
+        self._training.finished.disconnect(self._onFinished)
+        self._training.error.disconnect(self._onError)
+        self.run.stop()
 
     @property
     def output(self) -> str:
@@ -52,20 +79,15 @@ class FineTunePanel:
             return ""
         return str(user_models_folder() / name)
 
-    def refresh(self, isBusy: bool, missing: str) -> None:
-        """Enable what can be done.
-
-        Args:
-            isBusy: A job is under way.
-            missing: What keeps anything from being done, in words.
-        """
-        ui = self._ui
+    def refresh(self) -> None:
+        """Enable what can be done."""
+        ui, isBusy = self._ui, self._training.isBusy
         isFolder = ui.tuneSourceComboBox.currentIndex == 1
         ui.tuneFolderButton.enabled = isFolder and not isBusy
         ui.tuneLabelMapEdit.enabled = isFolder
-        reason = missing
+        reason = self._notReady()
         if isBusy:
-            reason = _("Running: wait for it, or cancel it")
+            reason = _("A fine-tuning is already running. Wait for it to finish, or cancel it.")
         elif isFolder and not self._folder:
             reason = reason or _("Choose the folder first.")
         ui.tuneCheckButton.enabled = not reason
@@ -75,7 +97,9 @@ class FineTunePanel:
         elif not reason and os.path.exists(self.output):
             reason = _("There is a model of this name: a model is never overwritten.")
         ui.tuneButton.enabled = not reason
-        ui.tuneButton.toolTip = reason or _("Make a model for your scanner and protocol")
+        ui.tuneButton.toolTip = reason or _(
+            "Make a model for your scanner and protocol; volumes can be segmented meanwhile"
+        )
 
     def showAnswer(self, words: str, table: str, pictures: list[str]) -> None:
         """Show what came of a job."""
@@ -86,23 +110,49 @@ class FineTunePanel:
         self._ui.tuneTable.visible = bool(table)
         self._ui.tunePictureButton.visible = bool(pictures)
 
-    def onProgress(self, job: FineTuneJob) -> None:
-        """Draw the curves of the epochs that have ended."""
-        if job.output:
+    def _onProgress(self, job: FineTuneJob, stage: str, fraction: float) -> None:
+        if job is not self._job:
+            return
+        self.run.setProgress(stage, fraction)
+        if job.output and not slicer.mrmlScene.IsBatchProcessing():  # no nodes into a scene being read
             curves = finetunecurves.readCurves(job.output + ".run")
             if any(curves.values()):
                 finetunecurves.showCurves(curves)
 
-    def onFinished(self, job: FineTuneJob) -> None:
-        """Show the verdict; a better model is chosen at once."""
-        self.showAnswer(job.words, job.value["table"], job.value["pictures"])
-        if job.value.get("is_default"):
-            self._parameters().model = job.value["model"]
-            self._parameters().preprocessing = {}
+    def _onFinished(self, job: FineTuneJob) -> None:
+        """Show the verdict; a better model is chosen at once, for what is segmented from now on."""
+        if job is self._job:
+            self.run.stop()
+            self.showAnswer(job.words, job.value["table"], job.value["pictures"])
+            self._ui.tuneSection.collapsed = False
+            if job.value.get("is_default"):
+                self._parameters().model = job.value["model"]
+                self._parameters().preprocessing = {}
+        self.changed.emit()
+
+    def _onError(self, job: FineTuneJob, error: HippoSegError) -> None:
+        if job is self._job:
+            self._showError(error)
+        self.changed.emit()
+
+    def _showError(self, error: HippoSegError) -> None:
+        self.run.stop()
+        self._ui.tuneSection.collapsed = False
+        if not isinstance(error, Cancelled):
+            self.run.setMessage(str(error), hasReport=True)
+        elif self._job.output:
+            self.run.setMessage(_("Cancelled. With the same name and cases, Fine-tune goes on from there."))
+        else:
+            self.run.setMessage(_("Cancelled."))
+
+    def _cancel(self) -> None:
+        self.run.setCancelling()
+        self._training.cancel()
+
+    def _copyReport(self) -> None:
+        copyReport(self.run.message, self._parameters(), self._training)
 
     def _ask(self, output: str) -> None:
-        from HippoSegLib.errors import HippoSegError
-
         region, side = REGIONS[self._ui.tuneRegionComboBox.currentIndex]
         parameters = self._parameters()
         options = {
@@ -113,20 +163,21 @@ class FineTunePanel:
             "device": parameters.device,
         }
         folder = self._folder if self._ui.tuneSourceComboBox.currentIndex == 1 else ""
-        try:
-            job = FineTuneJob(folder, output, options)
-        except HippoSegError as error:
-            self.failed.emit(error)
-            return
         self.showAnswer("", "", [])
-        self.asked.emit(job)
+        try:
+            self._job = FineTuneJob(folder, output, options)
+            self.run.start()
+            self._training.submit(self._job)
+        except HippoSegError as error:
+            self._showError(error)
+        self.changed.emit()
 
     def _onFolder(self, _checked=False) -> None:
         folder = self._questions.modelFolder()
         if folder:
             self._folder = folder
             self._ui.tuneFolderButton.text = os.path.basename(folder.rstrip("/\\")) or folder
-        self.refresh(False, "")
+        self.refresh()
 
     def _onPicture(self, _checked=False) -> None:
         if self._pictures:

@@ -31,12 +31,17 @@ class Job:
         task: The worker's task.
         volumeNode: The volume it is about, if any; its removal ends the job.
         inBackground: Nobody waits for it: it does not make the logic busy.
+        needsScene: Its answer belongs to the scene it was asked from: closing that ends it. Without,
+            it goes on once the worker has all it needs.
+        runningWords: Said where another job is asked for while this one runs.
         value: The answer, once it is there.
         error: Why there is none.
     """
 
     task = ""
     inBackground = False
+    needsScene = True
+    runningWords = "A segmentation is already running."
 
     def __init__(self, volumeNode=None):
         self.volumeNode = volumeNode

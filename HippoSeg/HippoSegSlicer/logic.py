@@ -22,6 +22,9 @@ from .workerprocess import WorkerProcess
 #: How often the worker is listened to, milliseconds.
 POLL_MILLISECONDS = 50
 
+#: A fine-tuning is seldom followed by another one: its process soon gives the memory back.
+TRAINING_IDLE_SECONDS = 60.0
+
 
 def libraryFolder() -> str:
     """The folder that holds HippoSegLib, wherever it was installed."""
@@ -54,7 +57,7 @@ class Logic(slicer.util.VTKObservationMixin):
     @property
     def isBusy(self) -> bool:
         """Whether a job is under way or waiting that somebody waits for."""
-        return any(not job.inBackground for job in self._jobs())
+        return self._awaited is not None
 
     @property
     def worker(self) -> Worker:
@@ -67,8 +70,9 @@ class Logic(slicer.util.VTKObservationMixin):
         Raises:
             HippoSegError: Another job is under way, or the worker cannot be started.
         """
-        if self.isBusy and not job.inBackground:
-            raise HippoSegError("A segmentation is already running.", "Wait for it to finish, or cancel it.")
+        running = self._awaited
+        if running is not None and not job.inBackground:
+            raise HippoSegError(running.runningWords, "Wait for it to finish, or cancel it.")
         self._waiting.append(job)
         if not job.inBackground:
             self._observeScene()
@@ -128,8 +132,10 @@ class Logic(slicer.util.VTKObservationMixin):
             else:
                 self._refuse(job, event)
 
-    def _jobs(self) -> list[Job]:
-        return [*self._waiting, *([self._current] if self._current is not None else [])]
+    @property
+    def _awaited(self) -> Job | None:
+        """The job under way or waiting that somebody waits for; there is at most one."""
+        return next((job for job in (self._current, *self._waiting) if job and not job.inBackground), None)
 
     def _advance(self) -> None:
         """Send the next job to the worker, if it is free."""
@@ -211,7 +217,7 @@ class Logic(slicer.util.VTKObservationMixin):
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _onNodeRemoved(self, caller, event, node) -> None:
-        if any(job.volumeNode is node and not job.inBackground for job in self._jobs()):
+        if self._awaited is not None and self._awaited.volumeNode is node:
             self.cancel(
                 InputError(
                     "The volume was removed while it was being worked on.", "Load it again, then click again."
@@ -219,9 +225,17 @@ class Logic(slicer.util.VTKObservationMixin):
             )
 
     def _onSceneClose(self, caller, event) -> None:
+        if self._current is not None and not self._current.needsScene:
+            return
         self.cancel(
             InputError("The scene was closed while a volume was being worked on.", "Load the volume again.")
         )
+
+
+def trainingLogic() -> Logic:
+    """A logic for fine-tuning beside the other one, with a worker process that lets the rest go first."""
+    worker = WorkerProcess(libraryFolder=libraryFolder(), idleSeconds=TRAINING_IDLE_SECONDS, lowPriority=True)
+    return Logic(worker)
 
 
 def _qtTimer(callback) -> Timer:

@@ -9,7 +9,6 @@ from slicer.i18n import tr as _
 from HippoSegLib.errors import Cancelled, HippoSegError, NotFoundError
 
 from . import models, scene
-from .finetunejobs import FineTuneJob
 from .finetunepanel import FineTunePanel
 from .inputspanel import InputsPanel
 from .inputvolume import checkVolume, placeOptions
@@ -19,7 +18,7 @@ from .parameters import Parameters
 from .placepanel import PlacePanel
 from .preprocessingpanel import PreprocessingPanel
 from .protocols import Installer, Questions
-from .report import reportText
+from .report import copyReport
 from .resultspanel import ResultsPanel
 from .runpanel import RunPanel
 from .setuppanel import SetupPanel
@@ -30,12 +29,21 @@ class Panel(slicer.util.VTKObservationMixin):
 
     Args:
         ui: The widgets of HippoSeg.ui.
-        logic: Runs the jobs.
+        logic: Runs the jobs, but
+        training: runs checks and fine-tunings, beside them.
         parameterNode: Gives the scene's parameter node, making it where needed.
         questions, installer: See :mod:`.protocols`.
     """
 
-    def __init__(self, ui, logic: Logic, parameterNode, questions: Questions, installer: Installer):
+    def __init__(
+        self,
+        ui,
+        logic: Logic,
+        training: Logic,
+        parameterNode,
+        questions: Questions,
+        installer: Installer,
+    ):
         super().__init__()
         self._ui, self._logic, self._parameterNode, self._questions = ui, logic, parameterNode, questions
         self._parameters: Parameters | None = None
@@ -48,7 +56,7 @@ class Panel(slicer.util.VTKObservationMixin):
         self.results = ResultsPanel(ui, self.parameters, questions)
         self.preprocessing = PreprocessingPanel(ui, self.parameters)
         self.setup = SetupPanel(ui, installer, questions)
-        self.fineTuning = FineTunePanel(ui, self.parameters, questions)
+        self.fineTuning = FineTunePanel(ui, training, self.parameters, questions, self._notReady)
 
         self.run.segmentClicked.connect(self.segment)
         self.run.cancelClicked.connect(self._cancel)
@@ -58,8 +66,7 @@ class Panel(slicer.util.VTKObservationMixin):
         self.results.pictureAsked.connect(self._start)
         self.preprocessing.previewClicked.connect(self._preview)
         self.setup.installed.connect(self.enter)
-        self.fineTuning.asked.connect(self._start)
-        self.fineTuning.failed.connect(self._showError)
+        self.fineTuning.changed.connect(self.refresh)
         self.fineTuning.pictureAsked.connect(self.results.showPicture)
         self.setup.failed.connect(self._showError)
         logic.progress.connect(self._onProgress)
@@ -88,11 +95,13 @@ class Panel(slicer.util.VTKObservationMixin):
         self.refresh()
 
     def cleanup(self) -> None:
-        """The module is unloaded; the logic is left to its owner."""
+        """The module is unloaded; both logics are left to their owner."""
         self.removeObservers()
         self.place.removeObservers()
         self.inputs.release()
         self.results.closePicture()
+        self.run.stop()
+        self.fineTuning.cleanup()
         self._logic.progress.disconnect(self._onProgress)
         self._logic.finished.disconnect(self._onFinished)
         self._logic.error.disconnect(self._onError)
@@ -110,7 +119,7 @@ class Panel(slicer.util.VTKObservationMixin):
             self.place.refresh(self.parameters().inputVolume is not None)
             self.results.refresh(isBusy)
             self.preprocessing.refresh(not missing and not isBusy)
-            self.fineTuning.refresh(isBusy, self._notReady())
+            self.fineTuning.refresh()
         finally:
             self._isRefreshing = False
 
@@ -188,8 +197,6 @@ class Panel(slicer.util.VTKObservationMixin):
     def _onProgress(self, job: Job, stage: str, fraction: float) -> None:
         if job is self._job:
             self.run.setProgress(stage, fraction)
-            if isinstance(job, FineTuneJob):
-                self.fineTuning.onProgress(job)
 
     def _onFinished(self, job: Job) -> None:
         if isinstance(job, DevicesJob):
@@ -209,8 +216,6 @@ class Panel(slicer.util.VTKObservationMixin):
         elif isinstance(job, PreviewJob):
             names = ", ".join(node.GetName() for node in job.value)
             self.run.setMessage(_("What the network sees is in the scene: {names}.").format(names=names))
-        elif isinstance(job, FineTuneJob):
-            self.fineTuning.onFinished(job)
         elif isinstance(job, PictureJob):
             self.results.showPicture(job.value)
 
@@ -240,9 +245,7 @@ class Panel(slicer.util.VTKObservationMixin):
             self.segment()
 
     def _copyReport(self) -> None:
-        log = self._logic.lastLog or "\n".join(getattr(self._logic.worker, "log", ()))
-        text = reportText(self._ui.messageLabel.text, self.parameters(), log)
-        slicer.app.clipboard().setText(text)
+        copyReport(self.run.message, self.parameters(), self._logic)
 
     def _observeParameters(self) -> None:
         """Follow the parameter node of the current scene and the volume it names."""

@@ -11,6 +11,7 @@ import slicer
 from HippoSegLib import __version__
 from HippoSegLib.dependencies import PACKAGES
 
+from .logic import Logic
 from .parameters import Parameters
 
 
@@ -33,6 +34,17 @@ def reportText(message: str, parameters: Parameters, log: str) -> str:
         lines += ["Log:", log]
     # The home folder's name is usually the user's.
     return "\n".join(lines).replace(os.path.expanduser("~"), "~")
+
+
+def copyReport(message: str, parameters: Parameters, logic: Logic) -> None:
+    """Put the report into the clipboard.
+
+    Args:
+        message, parameters: See :func:`reportText`.
+        logic: What ran the job.
+    """
+    log = logic.lastLog or "\n".join(getattr(logic.worker, "log", ()))
+    slicer.app.clipboard().setText(reportText(message, parameters, log))
 
 
 def _version(requirement: str) -> str:

@@ -57,6 +57,7 @@ class WorkerProcess:
         libraryFolder: Folder that holds ``HippoSegLib``.
         idleSeconds: The worker ends by itself after this time without work.
         killAfterSeconds: How long a cancelled task may take to stop by itself.
+        lowPriority: The rest of the computer goes first; for tasks of minutes beside which people work.
 
     Attributes:
         folder: Folder for the files exchanged with the running worker ("" while none runs).
@@ -69,9 +70,11 @@ class WorkerProcess:
         libraryFolder: str = "",
         idleSeconds: float = 900.0,
         killAfterSeconds: float = KILL_AFTER_SECONDS,
+        lowPriority: bool = False,
     ):
         self._command, self._libraryFolder = command, libraryFolder
         self._idleSeconds, self._killAfterSeconds = idleSeconds, killAfterSeconds
+        self._lowPriority = lowPriority
         self._process: subprocess.Popen | None = None
         self._finalizer = None
         self._events: queue.Queue[dict] = queue.Queue()
@@ -108,13 +111,16 @@ class WorkerProcess:
         self.close()
         self.folder = tempfile.mkdtemp(prefix="hs-")
         command = self._command or [*pythonCommand(), "-m", "HippoSegLib.worker"]
+        options = ["--folder", self.folder, "--idle-seconds", str(self._idleSeconds)]
+        if self._lowPriority:
+            options.append("--low-priority")
         environment = dict(os.environ)
         if self._libraryFolder:
             paths = [self._libraryFolder, environment.get("PYTHONPATH", "")]
             environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
         try:
             self._process = subprocess.Popen(
-                [*command, "--folder", self.folder, "--idle-seconds", str(self._idleSeconds)],
+                [*command, *options],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -1,4 +1,5 @@
-"""A worker whose `segment` is a test double: quick, without torch, and steered by the options it gets.
+"""A worker whose `segment` is a test double: quick, without torch, and steered by the options it gets;
+its `finetune` is the real one, which can be held at its start.
 
 Run as a script it is the worker process (its command is given to `WorkerProcess`); the product
 never uses it. What it does beyond labelling is chosen by `options["model"]` or, where the environment
@@ -68,6 +69,11 @@ def dawdle(behaviour: str, cancel) -> None:
 
     for _ in range(100 if behaviour == "slow" else 0):
         time.sleep(0.1)
+        if cancel():
+            raise Cancelled()
+    while behaviour == "hold":  # until something else is steered
+        time.sleep(0.02)
+        behaviour = steering(None)
         if cancel():
             raise Cancelled()
     if behaviour == "deaf":
@@ -161,6 +167,15 @@ def fake_preview(request, folder, progress, cancel):
     }
 
 
+def held_finetune(request, folder, progress, cancel):
+    """The real task, after what is steered."""
+    from HippoSegLib.workertasks import finetune_task
+
+    progress("Held", 0.0)
+    dawdle(steering(None), cancel)
+    return finetune_task(request, folder, progress, cancel)
+
+
 def command() -> list[str]:
     """The command that starts this worker."""
     return [sys.executable, str(pathlib.Path(__file__).resolve())]
@@ -171,5 +186,10 @@ if __name__ == "__main__":
     from HippoSegLib.worker import main
     from HippoSegLib.workertasks import TASKS
 
-    doubles = {"segment": fake_task, "devices": fake_devices, "preview": fake_preview}
+    doubles = {
+        "segment": fake_task,
+        "devices": fake_devices,
+        "preview": fake_preview,
+        "finetune": held_finetune,
+    }
     main(tasks={**TASKS, **doubles})

@@ -110,14 +110,27 @@ class NothingMissing:
         raise AssertionError("nothing to install")
 
 
+def training_logic():
+    """What fine-tunes, on a worker of its own that starts when it is asked for something.
+
+    Not at low priority as the product's: on a busy machine a test would wait for minutes.
+    """
+    import fake_worker
+    from HippoSegSlicer.logic import Logic
+    from HippoSegSlicer.workerprocess import WorkerProcess
+
+    return Logic(WorkerProcess(fake_worker.command(), libraryFolder=str(ROOT)))
+
+
 class PanelUnderTest:
     """A panel with its widgets, as a user has it before the eyes."""
 
-    def __init__(self, testbed, logic, questions, installer):
+    def __init__(self, testbed, logic, questions, installer, training=None):
         import slicer
         from HippoSegSlicer.panel import Panel
 
         self.testbed, self.logic, self.questions = testbed, logic, questions
+        self.training = training or training_logic()
         self.window = slicer.qMRMLWidget()
         layout = testbed.qt.QVBoxLayout()
         self.window.setLayout(layout)
@@ -127,7 +140,7 @@ class PanelUnderTest:
         form.setMRMLScene(slicer.mrmlScene)
         node = importlib.import_module("scripted").ScriptedLoadableModuleLogic()
         node.moduleName = "HippoSeg"
-        self.panel = Panel(self.ui, logic, node.getParameterNode, questions, installer)
+        self.panel = Panel(self.ui, logic, self.training, node.getParameterNode, questions, installer)
         self.window.resize(440, 800)
         self.window.show()
         slicer.app.processEvents()
@@ -149,8 +162,12 @@ class PanelUnderTest:
             self.testbed.click(bar, (20, 5))
 
     def wait(self, seconds: float = 240.0) -> None:
-        """Until nothing that was asked for runs."""
+        """Until nothing runs that was asked for; a fine-tuning may."""
         self.testbed.waitFor(lambda: not self.logic.isBusy, seconds)
+
+    def wait_for_training(self, seconds: float = 240.0) -> None:
+        """Until no check or fine-tuning runs."""
+        self.testbed.waitFor(lambda: not self.training.isBusy, seconds)
 
     def segment(self) -> None:
         """Click the button and wait."""
@@ -165,4 +182,5 @@ class PanelUnderTest:
     def close(self) -> None:
         """Do what Slicer does when a module is unloaded."""
         self.panel.cleanup()
+        self.training.close()
         self.testbed.retire(self.window, self.form)
