@@ -41,6 +41,8 @@ def tableRows(row: dict, flags: list[dict]) -> list[tuple[str, str, str]]:
         ("left_per_mille_of_intracranial", _("Left / intracranial"), "‰", "{:.3f}"),
         ("right_per_mille_of_intracranial", _("Right / intracranial"), "‰", "{:.3f}"),
         ("total_per_mille_of_intracranial", _("Both / intracranial"), "‰", "{:.3f}"),
+        ("left_quality", _("Left, expected overlap with a manual outline"), "", "{:.2f}"),
+        ("right_quality", _("Right, expected overlap with a manual outline"), "", "{:.2f}"),
     ]
     rows = []
     for key, name, unit, form in names:
@@ -107,12 +109,17 @@ def measureAgain(segmentationNode):
             whole[side] = total
         if sum(ofParts.values()) > 0:
             parts[side] = ofParts
-    measurements = Measurements(whole, parts, earlier.get("intracranial_mm3"))
+    # What was expected of the outlines as they came says nothing of edited ones.
+    edited = isEdited(segmentationNode)
+    quality = {side: None if edited else earlier.get(f"{side}_quality") for side in SIDES}
+    quality = {side: value for side, value in quality.items() if value is not None}
+    measurements = Measurements(whole, parts, earlier.get("intracranial_mm3"), quality)
     # Remarks on volumes are made anew, the others stand.
     flags = json.loads(segmentationNode.GetAttribute(FLAGS) or "[]")
-    flags = [flag for flag in flags if flag["code"] not in ("volume", "asymmetry", "edited")]
+    stale = ("volume", "asymmetry", "edited") + (("quality",) if edited else ())
+    flags = [flag for flag in flags if flag["code"] not in stale]
     flags += [vars(flag) for flag in volume_flags(measurements)]
-    if isEdited(segmentationNode):
+    if edited:
         message = _("The segments were edited by hand after the segmentation.")
         flags.append({"code": "edited", "message": message, "side": None, "severity": "info"})
     segmentationNode.SetAttribute(ROW, json.dumps(measurements.as_row()))

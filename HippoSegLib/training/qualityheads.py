@@ -33,7 +33,8 @@ ROOM = 1.25
 @dataclass(frozen=True)
 class HeadTrial:
     """One side of one head: `agreement` with the weak label (Dice), lengths in mm (None: not known), `flags`
-    codes of the side's and the head's warnings; `refused` where the street gave up with an error."""
+    codes of the side's and the head's warnings; `refused` where the street gave up with an error;
+    `score` the expected overlap."""
 
     head: str
     change: str
@@ -43,6 +44,7 @@ class HeadTrial:
     distance: float | None
     flags: tuple[str, ...]
     refused: bool = False
+    score: float | None = None
 
 
 def head_trials(
@@ -65,7 +67,7 @@ def head_trials(
         masks = {side: _weak_mask(weak.with_name(f"{weak.name}_{side}.nii.gz")) for side in SIDES}
         for k, change in enumerate(CHANGES):
             rng = np.random.default_rng((number, k))
-            found += _run("/".join(key), change, changed(image, change, masks, rng), masks, model)
+            found += run_head("/".join(key), change, changed(image, change, masks, rng), masks, model)
     return found
 
 
@@ -103,7 +105,8 @@ def changed(image: sitk.Image, change: str, masks, rng: np.random.Generator) -> 
     return result
 
 
-def _run(head: str, change: str, image: sitk.Image, masks, model: Model) -> list[HeadTrial]:
+def run_head(head: str, change: str, image: sitk.Image, masks, model: Model) -> list[HeadTrial]:
+    """Both sides of one image by the whole street; `masks`: side -> what they are compared with."""
     try:
         result = segment(image, model, "cpu", threads=1)
     except NotFoundError:
@@ -117,9 +120,9 @@ def _run(head: str, change: str, image: sitk.Image, masks, model: Model) -> list
         )
         codes = {f.code for f in result.flags if f.severity == "warning" and f.side in (None, side)}
         distance = place.get("outline_distance_mm", {}).get(side)
-        rows.append(
-            HeadTrial(head, change, side, agreement, place["misfit_mm"], distance, tuple(sorted(codes)))
-        )
+        misfit, score = place["misfit_mm"], result.measurements.quality.get(side)
+        flags = tuple(sorted(codes))
+        rows.append(HeadTrial(head, change, side, agreement, misfit, distance, flags, score=score))
     return rows
 
 
