@@ -3,6 +3,7 @@ set(HIPPOSEG_RESOURCES
   Resources/Models/README.md
   Resources/Models/hipposeg/card.json
   Resources/Models/hipposeg/localizer.pt
+  Resources/Models/hipposeg/refiner.pt
   Resources/Models/hipposeg/segmenter.pt
   Resources/SampleData/LICENSE.txt
   Resources/SampleData/README.md

@@ -22,7 +22,8 @@ from .roles import CROPS, UNLABELLED_HEADS
 
 @dataclass(frozen=True)
 class Step:
-    """One command: `arguments` of a module of this package; it is finished when `done` exists."""
+    """One command: `arguments` of a module of this package; it is finished when `done` exists, which is
+    made then where the command itself does not write it."""
 
     name: str
     module: str
@@ -49,8 +50,8 @@ def steps(data: Path, runs: Path, model: Path, threads: int = 1) -> list[Step]:
 
     def localizer(name: str, module: str, **settings) -> Step:
         arguments = (str(data), "-o", str(runs / name), *_options(threads=threads, **settings))
-        # Weights are written along the way; what a finished run leaves last is this copy of them.
-        return Step(name, module, arguments, runs / name / f"finished_{module}.pt")
+        # Weights are written along the way: only this mark says that the run came to its end.
+        return Step(name, module, arguments, runs / name / "finished")
 
     def weights(name: str) -> Path:
         return runs / name / "localizer.pt"
@@ -86,6 +87,12 @@ def steps(data: Path, runs: Path, model: Path, threads: int = 1) -> list[Step]:
             (*parts, "-o", str(model), *_options(earlier=fold0.parent)),
             model / "card.json",
         ),
+        Step(
+            "quality",
+            "quality",
+            (str(data), str(model), *_options(run=fold0.parent), "--write"),
+            runs / "quality" / "finished",
+        ),
     ]
 
 
@@ -109,9 +116,9 @@ def run(data: Path, runs: Path, model: Path, threads: int = 1) -> None:
         print(f"{step.name}: python {shlex.join(step.command)}", flush=True)
         started = time.monotonic()
         subprocess.run([sys.executable, *step.command], check=True)
-        if step.done.name.startswith("finished_"):
-            weights = step.done.with_name(step.done.name.removeprefix("finished_"))
-            step.done.write_bytes(weights.read_bytes())
+        if not step.done.exists():
+            step.done.parent.mkdir(parents=True, exist_ok=True)
+            step.done.touch()
         print(f"{step.name}: {time.monotonic() - started:.0f} s", flush=True)
 
 

@@ -1,0 +1,58 @@
+"""The recipe of the shipped checkpoint: commands that the steps accept, and done work is not redone."""
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from HippoSegLib.checkpoint import bundled_models, model_folder
+from HippoSegLib.errors import ModelError
+from HippoSegLib.training import recipe
+
+STEPS = recipe.steps(Path("data"), Path("runs"), Path("model"))
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
+def test_each_command_is_understood(step, monkeypatch, tmp_path):
+    """The step's own parser takes the arguments; that it then finds no data ends the test early."""
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module(f"HippoSegLib.training.{step.module}")
+    monkeypatch.setattr(sys, "argv", [step.module, *step.arguments])
+    with pytest.raises(Exception) as caught:  # a wrong option would be SystemExit, no Exception
+        module.main()
+    assert "data" in str(caught.value).lower() or isinstance(caught.value, FileNotFoundError | ModelError)
+
+
+def test_each_step_begins_with_what_an_earlier_one_wrote():
+    written = {"data"}
+    for step in STEPS:
+        read = [a for a in step.arguments if a.startswith("runs/")]
+        out = step.arguments[step.arguments.index("-o") + 1] if "-o" in step.arguments else "model"
+        for path in read:
+            own = path.startswith(out.removesuffix("/model"))
+            assert own or any(path.startswith(w) for w in written), path
+        written.add(out)
+
+
+def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
+    commands = []
+    monkeypatch.setattr(subprocess, "run", lambda command, check: commands.append(command))
+    for step in recipe.steps(Path("data"), tmp_path, tmp_path / "model")[:-1]:
+        step.done.parent.mkdir(parents=True, exist_ok=True)
+        step.done.touch()
+    for _ in range(2):
+        recipe.run(Path("data"), tmp_path, tmp_path / "model")
+    assert len(commands) == 1 and "HippoSegLib.training.quality" in commands[0]
+
+
+@pytest.mark.parametrize("name", bundled_models())
+def test_a_bundled_card_tells_the_recipes_settings(name):
+    card = json.loads((model_folder(name) / "card.json").read_text(encoding="utf-8"))
+    wanted = next(step for step in STEPS if step.name == "all").arguments
+    training = card["segmenter"]["training"]
+    for option, key in (("--epochs", "num_epochs"), ("--seed", "seed"), ("--batch-size", "batch_size")):
+        assert str(training[key]) == wanted[wanted.index(option) + 1]
+    assert "--init-from" in training["command"]
