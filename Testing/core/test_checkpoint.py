@@ -95,7 +95,7 @@ def test_an_unknown_model_is_named_and_the_known_ones_listed():
 def test_the_bundled_model_keeps_the_size_promised():
     assert "hipposeg" in bundled_models()
     model = load_model()
-    networks = (model.segmenter, model.localizer)
+    networks = (model.segmenter, model.localizer, model.refiner)
     parameters = sum(p.numel() for network in networks for p in network.parameters())
     size = sum(path.stat().st_size for path in model.folder.iterdir())
     assert parameters <= 2_000_000
