@@ -14,8 +14,6 @@ from .regions import Region, lay_back
 
 #: A region whose hippocampus lies further than this from its middle is cut again about it, once.
 RECENTRE_MM = 3.0
-#: Further than this from where the closer look saw the hippocampus, what was segmented is something else.
-MAX_RECENTRE_MM = 10.0
 
 
 def predict(network, device: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -50,16 +48,16 @@ def recentred(
     Args:
         regions: side -> region.
         maps: side -> (2, z, y, x) class probabilities in it.
-        seen: Sides whose region the closer look put about the hippocampus it saw.
+        seen: Sides whose region the closer look put about the hippocampus it saw: they stay where they
+            are, also in a contrast that misleads the segmenter.
     """
     moved = {}
     for side, region in regions.items():
         mask = maps[side].sum(axis=0) > 0.5
-        if not mask.any():
+        if side in seen or not mask.any():
             continue
         offset = ndimage.center_of_mass(mask)[::-1] - (np.array(region.size) - 1) / 2
-        distance = np.linalg.norm(offset * region.spacing)
-        if distance > RECENTRE_MM and not (side in seen and distance > MAX_RECENTRE_MM):
+        if np.linalg.norm(offset * region.spacing) > RECENTRE_MM:
             origin = np.array(region.origin) + region.matrix @ offset
             moved[side] = replace(region, origin=tuple(origin.tolist()))
     return moved
