@@ -139,8 +139,7 @@ def one(settings: Settings, train: list[Case], hosts, tests: list[dict]) -> dict
     """Train one network and score it; returns plain values."""
     # Seconds of the processor, as other work may share it.
     mixed, started = native_bfloat16(torch.device("cpu")), time.process_time()
-    torch.manual_seed(settings.seed)
-    model = UNet3D(len(settings.preprocessing.channels), CLASSES, settings.widths, settings.dropout)
+    model = start(settings)
     # The averaged weights of the last step are taken: no validation case chooses.
     model = model.to(memory_format=torch.channels_last_3d)
     loop = Loop(model, train, [], hosts, settings, torch.device("cpu"), mixed, settings.batch_size)
@@ -172,6 +171,22 @@ def one(settings: Settings, train: list[Case], hosts, tests: list[dict]) -> dict
         "preprocessing_ms": round(1000 * float(np.median(seconds)), 1),
         "rows": rows,
     }
+
+
+def start(settings: Settings) -> UNet3D:
+    """A network with the weights of its seed: the same in all arms, but for the first layer of two channels.
+
+    In so short a training the start decides much; two channels alone would move all further draws.
+    """
+    torch.manual_seed(settings.seed)
+    model = UNet3D(1, CLASSES, settings.widths, settings.dropout)
+    if len(settings.preprocessing.channels) == 1:
+        return model
+    shared = model.state_dict()
+    model = UNet3D(len(settings.preprocessing.channels), CLASSES, settings.widths, settings.dropout)
+    own = model.state_dict()
+    model.load_state_dict({k: v if v.shape == own[k].shape else own[k] for k, v in shared.items()})
+    return model
 
 
 def plain(settings: Settings) -> dict:

@@ -121,9 +121,9 @@ def _budget(results, arms, folds) -> str:
         ({settings["ema_decay"]:g}) of the last step, {precision}, hosts and augmentation as the shipped
         recipe. {len(folds)} of 5 folds by subject (split of seed 0), fold k with seed k: {len(crops)}
         crops, each scored by the one network that did not see its subject. Within a fold all arms see the
-        same samples in the same order. Training: {minutes:.0f} minutes of one processor core in all;
-        restarts after divergence: {restarts}; scores without any voxel found (no HD95, left out of its
-        means): {empty}."""
+        same samples in the same order and start from the same weights (but the first layer of two channels).
+        Training: {minutes:.0f} minutes of one processor core in all; restarts after divergence: {restarts};
+        scores without any voxel found (no HD95, left out of its means): {empty}."""
     meaning = f"""Arms: `{arms[0]}` is min-max alone; `SCE` damps (factor 0.8, coif5, 2 levels),
         `enhancing` is factor 1.5, sym4, 3 levels; threshold 0.1; the comma separates channels; min-max
         comes first everywhere. Degraded before the arm's preprocessing: slices of 3 mm along z and along

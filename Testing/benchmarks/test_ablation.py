@@ -123,6 +123,19 @@ def test_arms_differ_in_what_they_are_named_after():
     assert roughness["SCE"] < roughness["none"] < roughness["SCE enhancing"]
 
 
+def test_arms_start_from_the_same_weights():
+    def started(arm, seed):
+        preprocessing = ablation.Preprocessing(ablation.ARMS[arm])
+        return ablation.start(ablation.Settings(seed=seed, preprocessing=preprocessing)).state_dict()
+
+    one, other, later = started("none", 1), started("SCE", 1), started("SCE", 2)
+    two = started("plain, CLAHE + SCE", 1)
+    assert all((one[k] == other[k]).all() for k in one)
+    assert [k for k in one if one[k].shape != two[k].shape or (one[k] != two[k]).any()] == ["down.0.0.weight"]
+    assert two["down.0.0.weight"].std() > 0.1
+    assert (one["down.0.0.weight"] != later["down.0.0.weight"]).any()
+
+
 def test_samples_are_drawn_once_and_are_those_of_the_training():
     calls = []
 
