@@ -95,5 +95,5 @@ class ProgressPanel:
         if seconds < 120:
             elapsed = _("{seconds} s").format(seconds=seconds)
         else:
-            elapsed = _("{minutes} min").format(minutes=seconds // 60)
+            elapsed = _("{minutes} min so far").format(minutes=seconds // 60)
         self._stageLabel.text = _("{stage} — {elapsed}").format(stage=self._stage, elapsed=elapsed)

@@ -103,7 +103,7 @@ def main(folder: pathlib.Path) -> None:
     save(of_widget(first.window), folder / "panel-first-use.png")
     first.close()
 
-    panel = PanelUnderTest(application, logic, Answers(), NothingMissing())
+    panel = PanelUnderTest(application, logic, Answers(), NothingMissing(), Logic())
     save(of_widget(panel.window), folder / "panel-empty.png")
     volume = slicer.util.loadVolume(str(sampleFile()), {"name": NODE_NAME})
     panel.parameters.inputVolume = volume
@@ -123,6 +123,21 @@ def main(folder: pathlib.Path) -> None:
     assert panel.result is not None, panel.ui.messageLabel.text
     save(running[-1], folder / "panel-running.png")
     save(of_widget(panel.window), folder / "panel-done.png")
+
+    panel.ui.resultsButton.collapsed = True
+    panel.open("tuneSection")
+
+    def on_tuning(job, stage, fraction):
+        running.append(of_widget(panel.window))
+
+    panel.training.progress.connect(on_tuning)
+    panel.click("tuneCheckButton")  # of the one case that is in the scene
+    panel.wait_for_training(240)
+    assert panel.ui.tuneTable.plainText, panel.ui.tuneMessageLabel.text
+    save(running[-1], folder / "panel-fine-tuning.png")
+    save(of_widget(panel.window), folder / "panel-fine-tuning-checked.png")
+    panel.ui.tuneSection.collapsed = True
+    panel.ui.resultsButton.collapsed = False
 
     save(of_views(volume, panel.result), folder / "result.png", colors=0)
     thumbnail(volume, panel.result)

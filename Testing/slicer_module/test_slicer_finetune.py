@@ -66,6 +66,11 @@ def add_cases() -> list:
     return [add_case(number, wider(body(200 + number)[1])) for number in range(6)]
 
 
+def isWhole(label) -> bool:
+    """Whether a label is high enough for its wrapped text."""
+    return label.height >= label.heightForWidth(label.width)
+
+
 def gone(processes) -> bool:
     """Whether processes end."""
     _gone, alive = psutil.wait_procs(processes, timeout=60)
@@ -137,6 +142,7 @@ def test_a_folder_is_checked_and_bad_cases_are_named(own_panel, tmp_path):
     own_panel.wait_for_training(120)
     assert "3 subjects are too few" in ui.tuneMessageLabel.text and ui.tuneMessageFrame.visible
     assert not ui.messageFrame.visible  # that one is about segmentations
+    own_panel.testbed.waitFor(lambda: isWhole(ui.tuneMessageLabel), 10)
     own_panel.click("tuneReportButton")
     report = slicer.app.clipboard().text()
     assert "3 subjects are too few" in report and "Settings:" in report
@@ -183,6 +189,26 @@ def test_cancelling_one_does_not_touch_the_other(own_panel, steer, quick, models
     steer("")
     own_panel.wait()
     assert own_panel.result is not None and ui.messageLabel.text.startswith("Done in")
+
+
+def test_long_stages_are_shown_whole_and_long_times_in_minutes(own_panel):
+    from HippoSegSlicer.progresspanel import ProgressPanel
+
+    now = [0.0]
+    progress = ProgressPanel(own_panel.ui, "tune", clock=lambda: now[0])
+    progress.start()
+    now[0] = 119.0
+    progress.setProgress("Cross-validation, training 2 of 3, epoch 14 of 50, about 7 min left", 0.42)
+    label = own_panel.ui.tuneStageLabel
+    assert label.text.endswith("about 7 min left — 119 s") and own_panel.ui.tuneProgressBar.value == 42
+    own_panel.testbed.waitFor(
+        lambda: label.height > 1.5 * label.fontMetrics().height() and isWhole(label), 10
+    )
+    now[0] = 400.0
+    progress.setCancelling()
+    progress.setProgress("a stage sent before the cancel was heard", 0.5)
+    assert label.text == "Cancelling — 6 min so far"
+    progress.stop()
 
 
 def test_a_second_fine_tuning_is_refused(own_panel, steer):
