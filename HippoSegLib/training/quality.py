@@ -31,8 +31,8 @@ from .qualitytrials import HOST_SHAPE, Trial, trials
 from .roles import CROPS, TEST_REAL_HEADS, TRAIN_REAL_HEADS, UNLABELLED_HEADS
 
 PER_KIND = 30
-#: The fit's settings were chosen on trials of seed 0 and earlier ones; these had no say in them.
-SEED = 1
+#: The fit's settings were chosen on trials of seeds 0 and 1 and earlier ones; these had no say in them.
+SEED = 2
 
 
 def with_segmenter(base: Model, folder: Path) -> Model:

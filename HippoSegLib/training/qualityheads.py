@@ -16,6 +16,7 @@ import SimpleITK as sitk
 from ..checkpoint import Model
 from ..errors import NotFoundError
 from ..images import read_image
+from ..inference import RECENTRE_MM
 from ..labels import SIDES, WHOLE
 from ..quality import QualityModel
 from ..segmentation import segment
@@ -26,8 +27,10 @@ from .roles import UNLABELLED_HEADS, real_head
 CHANGES = ("as it is", "noise", "t2 like", "cut through")
 #: An outline that agrees so well with the weak label is in the right place; below LOST it is not.
 IN_PLACE, LOST = 0.65, 0.3
-#: Room left above the largest value seen where all was well.
-ROOM = 1.25
+#: Room left above the largest value seen where all was well: the localiser learned from these very heads.
+ROOM = 1.5
+#: An outline this near to the localiser's place is never out of place: regions follow their outline so far.
+LEAST_DISTANCE_MM = 2 * RECENTRE_MM
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,8 @@ def head_limits(trials: Sequence[HeadTrial]) -> dict[str, float]:
         values = [v for v in values if v is not None]
         if values:
             limits[name] = round(ROOM * max(values), 1)
+    if "max_distance_mm" in limits:
+        limits["max_distance_mm"] = max(limits["max_distance_mm"], LEAST_DISTANCE_MM)
     return limits
 
 
