@@ -71,25 +71,21 @@ def locate(
         if given and not found.centres:
             continue
         centre = found.centres.get(side)
-        expected = found.expected_centre(side)
-        if centre is None and not _inside(head, expected, 4.0):
-            flags.append(Flag("not_found", f"The {side} hippocampus lies outside the field of view.", side))
-            continue
-        if centre is None:
-            flags.append(
-                Flag(
-                    "unsure",
-                    f"The {side} hippocampus was not recognised; its usual place was searched.",
-                    side,
-                )
-            )
-        located[side] = expected if centre is None else centre
+        place = found.expected_centre(side) if centre is None else centre
         if model.refiner is not None:
-            closer = look_closer(
-                head, located[side], found.frame.axes, side, model.refiner, model.card["refiner"]
-            )
-            if closer is not None:
-                found.closer[side], located[side] = closer, closer.centre
+            look = (head, place, found.frame.axes, side, model.refiner, model.card["refiner"])
+            closer = look_closer(*look)
+            # Where the first look saw nothing, the closer one may: a hippocampus cut in half, say.
+            if closer is not None and _inside(head, closer.centre):
+                found.closer[side], place = closer, closer.centre
+        if centre is None and side not in found.closer:
+            if not _inside(head, place, 4.0):
+                text = f"The {side} hippocampus lies outside the field of view."
+                flags.append(Flag("not_found", text, side))
+                continue
+            text = f"The {side} hippocampus was not recognised; its usual place was searched."
+            flags.append(Flag("unsure", text, side))
+        located[side] = place
     return found, located
 
 
