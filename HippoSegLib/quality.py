@@ -21,6 +21,9 @@ from .localization import Localization
 from .qualityfeatures import block_ranks, entropy, likeness, side_features
 from .regions import Region, coverage, cut
 
+#: An outline this many voxels from the edge of the image may be cut by it.
+_NEAR_EDGE = 4
+
 
 def uncertainty_image(probability: sitk.Image) -> sitk.Image:
     """Doubt per voxel, float32 0..1, on the grid of a probability map of the whole hippocampus."""
@@ -155,16 +158,15 @@ def assess(
         if not (p > 0.5).any():
             continue  # "not found" is said elsewhere
         inside = coverage(head, region)
-        if quality is None:
-            cut_off = bool((ndimage.binary_dilation(p > 0.5, iterations=2) & ~inside).any())
-        else:
+        # The outline keeps a little away from a hard edge: a hippocampus that ends near one may be cut.
+        cut_off = bool((ndimage.binary_dilation(p > 0.5, iterations=_NEAR_EDGE) & ~inside).any())
+        if quality is not None:
             image = cut(head, region)
             features = side_features(image, maps[side], inside)
             alike[side] = likeness(block_ranks(image, inside, region.spacing), quality.pattern)
             # Without a shape to speak of, nothing good is to be expected.
             score = 0.0 if features is None else quality.score(features | {"likeness": alike[side]})
             result.scores[side] = round(score, 3)
-            cut_off = features is None or features["outside_share"] > 0
         if cut_off and not inside.all():
             text = f"The {side} hippocampus reaches the edge of the image: it may be cut."
             result.flags.append(Flag("cut", text, side))
