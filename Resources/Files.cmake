@@ -1,6 +1,7 @@
 # The models and the sample scan, with their licences, relative to the top of the sources. Written by Testing/slicer_module/cmake_lists.py.
 set(HIPPOSEG_RESOURCES
   Resources/Models/README.md
+  Resources/Models/hipposeg/CARD.md
   Resources/Models/hipposeg/card.json
   Resources/Models/hipposeg/localizer.pt
   Resources/Models/hipposeg/refiner.pt
