@@ -7,7 +7,6 @@ import io
 import math
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,8 +43,9 @@ def write_model(
     card = new_card(outcome, base, settings, cases, prepared, trained, doubts)
     by_name = {case.name: case.sha256 for case in cases}
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        staging = folder.parent / f".{folder.name}.part"
+        shutil.rmtree(staging, ignore_errors=True)  # of a run that was killed here
+        staging.mkdir(parents=True)
     except OSError as error:
         raise OutputError(
             f"The model folder '{folder.name}' cannot be written.", "Choose another place."

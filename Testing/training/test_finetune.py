@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -234,45 +233,72 @@ def test_cancelled_anywhere_and_given_again_it_ends_the_same(
     assert a["comparison"] == b["comparison"] and a["curves"] == b["curves"]
 
 
-@pytest.mark.slow
-def test_killed_and_given_again_the_command_ends_the_same(site, base_folder, tmp_path):
-    def command(output):
-        return [
-            sys.executable,
-            "-m",
-            "HippoSegLib",
-            "finetune",
-            str(site),
-            "-o",
-            str(output),
-            "--region",
-            "--label-map",
-            "msd",
-            "--base",
-            str(base_folder),
-            "--epochs",
-            "4",
-            "--folds",
-            "2",
-            "--threads",
-            "1",
-            "--device",
-            "cpu",
-            "-q",
-        ]
+#: Stage -> how the words of progress begin there, at which the process is killed.
+STAGES = {
+    "reading": "Reading case 5",
+    "first fold": "Cross-validation 1 of 2, epoch 1 of 2:",
+    "between two steps of an epoch": None,
+    "second fold": "Cross-validation 2 of 2, epoch 1 ",
+    "final model": "Final model, epoch 2 ",
+    "writing": None,
+}
 
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    subprocess.run(command(tmp_path / "whole"), check=True, env=environment, cwd=tmp_path)
-    process = subprocess.Popen(command(tmp_path / "parted"), env=environment, cwd=tmp_path)
-    state = tmp_path / "parted.run" / "fold_1" / "state.pt"
-    end = time.monotonic() + 120
-    while not state.exists() and process.poll() is None and time.monotonic() < end:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert state.exists() and not (tmp_path / "parted").exists()
-    subprocess.run(command(tmp_path / "parted"), check=True, env=environment, cwd=tmp_path)
-    assert equal(tmp_path / "whole", tmp_path / "parted")
+#: Fine-tunes, and ends itself as a power cut would: without a chance to clean up.
+KILLED = """
+import os, signal, sys
+sys.path[:0] = [{tests!r}, {root!r}]
+from sitefixture import load
+import HippoSegLib.finetuning.result as result
+from HippoSegLib.finetuning.settings import FineTuneSettings
+from HippoSegLib.training import fine_tune
+
+site, base, output, words, polls = sys.argv[1:]
+polls = int(polls)
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def progress(said, fraction):
+    if words and said.startswith(words):
+        die()
+
+def cancel():
+    global polls
+    polls -= 1
+    if polls == 0:
+        die()
+    return False
+
+if words == "writing":
+    result.scores_csv = die  # the weights are written by then, the folder has not its name yet
+fine_tune(site, output, base=load(base), region=True, label_map="msd", threads=1, device="cpu",
+          settings=FineTuneSettings(**{settings!r}), progress=progress, cancel=cancel)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
+@pytest.mark.parametrize("stage", STAGES)
+def test_killed_at_any_stage_and_given_again_it_ends_the_same(
+    site, base_folder, tmp_path, uninterrupted, stage
+):
+    whole, polls = uninterrupted
+    changed = {"num_epochs": 2, "decoder_epochs": 1, "folds": 2, "learning_rate": 0.01}
+    assert FineTuneSettings(**changed) == RESUMED
+    program = KILLED.format(tests=str(Path(__file__).parent), root=str(ROOT), settings=changed)
+    output = tmp_path / "sites" / "parted"
+    arguments = [str(site), str(base_folder), str(output), STAGES[stage] or stage]
+    arguments.append(str(polls // 2 if "steps" in stage else -1))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run([sys.executable, "-c", program, *arguments], env=environment)
+    assert ended.returncode == -signal.SIGKILL and not output.exists()
+    done = len(list((tmp_path / "sites" / "parted.run").glob("*/state.pt")))
+    assert done == {"reading": 0, "writing": 3, "final model": 3, "second fold": 2}.get(stage, 1)
+    tune(site, base_folder, output, settings=RESUMED)
+    assert equal(whole, output)
+    a, b = (fine_tuning(folder) for folder in (whole, output))
+    assert a["comparison"] == b["comparison"]
+    assert [path.name for path in (tmp_path / "sites").iterdir()] == ["parted"]
 
 
 def test_a_run_of_other_settings_is_not_continued(site, base_folder, tmp_path):
