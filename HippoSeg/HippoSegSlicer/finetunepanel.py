@@ -150,7 +150,7 @@ class FineTunePanel:
         self._training.cancel()
 
     def _copyReport(self) -> None:
-        copyReport(self.run.message, self._parameters(), self._training)
+        copyReport(self.run.message, self._parameters(), self._training, self._folder)
 
     def _ask(self, output: str) -> None:
         region, side = REGIONS[self._ui.tuneRegionComboBox.currentIndex]

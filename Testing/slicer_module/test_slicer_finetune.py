@@ -148,6 +148,25 @@ def test_a_folder_is_checked_and_bad_cases_are_named(own_panel, tmp_path):
     assert "3 subjects are too few" in report and "Settings:" in report
 
 
+def test_the_report_of_a_bad_case_does_not_name_it(own_panel, tmp_path):
+    import slicer
+
+    site = write_site(tmp_path / "site", 3)
+    for kind in ("images", "labels"):
+        for path in (site / kind).iterdir():
+            path.rename(path.with_name(f"Anna_Mueller_{path.name}"))
+    (site / "images" / next(os.walk(site / "images"))[2][0]).write_bytes(b"no image")
+    own_panel.ui.tuneSourceComboBox.setCurrentIndex(1)
+    own_panel.questions.folder = str(site)
+    own_panel.click("tuneFolderButton")
+    own_panel.click("tuneButton")
+    own_panel.wait_for_training(120)
+    assert "Anna_Mueller" in own_panel.ui.tuneMessageLabel.text  # who sits there must know which one
+    own_panel.click("tuneReportButton")
+    report = slicer.app.clipboard().text()
+    assert "<name>" in report and "cannot be" in report and "Anna" not in report
+
+
 def test_without_cases_it_says_what_to_do(own_panel):
     own_panel.click("tuneCheckButton")
     assert "Name the segments by side" in own_panel.ui.tuneMessageLabel.text
