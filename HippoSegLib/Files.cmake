@@ -89,6 +89,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/training/roles.py
   HippoSegLib/training/runstate.py
   HippoSegLib/training/settings.py
+  HippoSegLib/training/stepwise.py
   HippoSegLib/training/synthesis.py
   HippoSegLib/training/trainer.py
   HippoSegLib/unet3d.py

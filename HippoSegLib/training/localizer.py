@@ -9,18 +9,13 @@ where the voxel lies in the hippocampal frame (registration by regression, Gopin
 
 from __future__ import annotations
 
-import argparse
-import csv
 import json
 import math
-import os
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..errors import NotFoundError
 from ..localization import GRID, MIN_INTRACRANIAL_MM3, interpret
@@ -29,18 +24,20 @@ from . import synthesis
 from .heads import read_label_head, read_weak_head
 from .roles import (
     LABEL_MAPS,
+    LOCALISER_SOURCES,
     TEST_LABEL_MAPS,
     TRAIN_LABEL_MAPS,
     TRAIN_REAL_HEADS,
     UNLABELLED_HEADS,
     real_head,
 )
+from .stepwise import Schedule, chosen, parser, train_in_steps
+from .trainer import native_bfloat16
 
 WIDTHS = (8, 24, 48, 56)
 OUTPUTS = 7  # four classes and three coordinates
 #: Both hippocampi fill some twenty of the grid's 64 000 voxels: without weight they are learned last.
 HIPPOCAMPUS_WEIGHT = 50.0
-EMA = 0.998
 #: The head's turn grows to its full range over this share of the steps.
 EASY_SHARE, EASY_DEGREES, MAX_DEGREES = 0.2, 10.0, 33.0
 
@@ -177,135 +174,62 @@ def _new_network(init: Path | None) -> UNet3D:
 
 
 def train(
-    data: Path,
-    run_dir: Path,
-    *,
-    steps=2600,
-    batch_size=4,
-    learning_rate=2e-3,
-    seed=0,
-    threads=1,
-    init: Path | None = None,
+    data: Path, run_dir: Path, schedule: Schedule, *, threads: int = 1, init: Path | None = None
 ) -> None:
     """Train, from scratch or on from the weights `init`; a run broken off in `run_dir` is resumed.
 
     Writes `localizer.pt`, a log and its part of the card.
     """
     torch.set_num_threads(threads)
-    torch.manual_seed(seed)
-    run_dir.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(schedule.seed)
     source = HeadSource(data)
     held_out = HeadSource(data, TEST_LABEL_MAPS, ())
-    # Faster on a CPU in this layout.
+    # Faster on a CPU in this layout, half the time in bfloat16 where that is native.
     network = _new_network(init).to(memory_format=torch.channels_last_3d)
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(EMA))
-    optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=1e-3)
-    state_path, first = run_dir / "state.pt", 0
-    if state_path.exists():
-        state = torch.load(state_path, weights_only=True)
-        network.load_state_dict(state["network"])
-        average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-        first = state["step"]
-    log, started = [], time.time()
-    for step in range(first, steps):
-        warm = min(1.0, (step + 1) / 100)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / steps)) + 1e-6
-        easy = EASY_SHARE * steps if init is None else 1
+    mixed = native_bfloat16(torch.device("cpu"))
+    easy = EASY_SHARE * schedule.steps if init is None else 1
+
+    def loss_of(network: torch.nn.Module, step: int) -> torch.Tensor:
         turn = EASY_DEGREES + (MAX_DEGREES - EASY_DEGREES) * min(1.0, step / easy)
-        batch = _to_batch(
-            [source.sample(seed, step * batch_size + k, max_degrees=turn) for k in range(batch_size)]
-        )
-        with torch.autocast("cpu", torch.bfloat16):
+        first, count = step * schedule.batch_size, schedule.batch_size
+        batch = _to_batch([source.sample(schedule.seed, first + k, max_degrees=turn) for k in range(count)])
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
             output = network(batch[0].to(memory_format=torch.channels_last_3d))
-        value = loss(output, *batch[1:])
-        optimizer.zero_grad()
-        value.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimizer.step()
-        average.update_parameters(network)
-        log.append(float(value.detach()))
-        if (step + 1) % 250 == 0 or step + 1 == steps:
-            state = {
-                "network": network.state_dict(),
-                "average": average.state_dict(),
-                "optimizer": optimizer.state_dict(),
-            }
-            _replace(state_path, lambda p, s=state, n=step + 1: torch.save({**s, "step": n}, p))
-            figures = evaluate(average.module, held_out, 16 if step + 1 < steps else 200)
-            row = {
-                "step": step + 1,
-                "loss": round(float(np.mean(log[-250:])), 4),
-                "seconds": round(time.time() - started),
-            }
-            row |= {k: round(v, 4) for k, v in figures.items()}
-            print(row, flush=True)
-            new = not (run_dir / "log.csv").exists()
-            with open(run_dir / "log.csv", "a", newline="") as file:
-                writer = csv.DictWriter(file, row)
-                if new:
-                    writer.writeheader()
-                writer.writerow(row)
-            stage = {"steps": steps, "batch_size": batch_size, "seed": seed, "learning_rate": learning_rate}
-            export(average.module, run_dir, row, stage, init)
+        return loss(output, *batch[1:])
+
+    def figures(network: torch.nn.Module, final: bool) -> dict[str, float]:
+        return evaluate(network, held_out, 200 if final else 16)
+
+    def card(row: dict) -> dict:
+        return card_part(row, schedule, init)
+
+    train_in_steps(network, schedule, run_dir, "localizer", loss_of, figures, card)
 
 
-def export(network: torch.nn.Module, run_dir: Path, figures: dict, stage: dict, init: Path | None) -> None:
-    """Write half-precision weights and the localiser's part of the card; `stage` holds the settings of
-    this training, whose predecessors' stand beside the weights `init` it began with."""
+def card_part(figures: dict, schedule: Schedule, init: Path | None) -> dict:
+    """The localiser's part of the card; what trained the weights `init` stands beside them."""
     earlier = []
     if init is not None and (init.parent / "localizer.json").exists():
         earlier = json.loads((init.parent / "localizer.json").read_text(encoding="utf-8")).get("stages", [])
-    weights = {k: v.half() for k, v in network.state_dict().items()}
-    _replace(run_dir / "localizer.pt", lambda p: torch.save(weights, p))
-    card = {
+    stage = {name: getattr(schedule, name) for name in ("steps", "batch_size", "seed", "learning_rate")}
+    return {
         "task": "localisation",
         "widths": list(WIDTHS),
         "grid_size": GRID.size,
         "grid_spacing_mm": GRID.spacing,
         "coordinate_unit_mm": GRID.unit_mm,
-        "trained_on": {
-            "head_label_maps (Apache-2.0)": list(TRAIN_LABEL_MAPS),
-            "heads_unlabelled (PDDL, CC0) with weak labels by hippodeep (MIT)": [
-                "/".join(k) for k in TRAIN_REAL_HEADS
-            ],
-        },
+        "trained_on": LOCALISER_SOURCES,
         "stages": [*earlier, {**stage, "seconds": figures["seconds"]}],
         "synthetic_heads_from_unseen_label_maps": {"label_maps": list(TEST_LABEL_MAPS), **figures},
     }
-    _replace(
-        run_dir / "localizer.json", lambda p: Path(p).write_text(json.dumps(card, indent=2), encoding="utf-8")
-    )
-
-
-def _replace(path: Path, write) -> None:
-    temporary = path.with_name(path.name + ".part")
-    write(temporary)
-    os.replace(temporary, path)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=2600)
-    parser.add_argument("--batch-size", type=int, default=4)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--init", type=Path, help="weights (localizer.pt) of an earlier run to go on from")
-    parser.add_argument("--threads", type=int, default=1)
-    args = parser.parse_args()
-    train(
-        args.data,
-        args.output,
-        steps=args.steps,
-        batch_size=args.batch_size,
-        seed=args.seed,
-        threads=args.threads,
-        learning_rate=args.learning_rate,
-        init=args.init,
-    )
+    schedule = Schedule(steps=2600, batch_size=4, learning_rate=2e-3)
+    arguments = parser(__doc__.splitlines()[0], schedule)
+    arguments.add_argument("--init", type=Path, help="weights (localizer.pt) of an earlier run to go on from")
+    args = arguments.parse_args()
+    train(args.data, args.output, chosen(schedule, args), threads=args.threads, init=args.init)
 
 
 if __name__ == "__main__":

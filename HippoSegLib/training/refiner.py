@@ -7,17 +7,12 @@ DATA is a folder with `head_label_maps/` and `heads_unlabelled/`. A run broken o
 
 from __future__ import annotations
 
-import argparse
-import csv
-import json
 import math
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..unet3d import UNet3D
 from .closeups import (
@@ -30,13 +25,19 @@ from .closeups import (
 )
 from .closeups import real_centre as centre_of_real
 from .heads import read_label_head
-from .localizer import _replace as replace_file
 from .localizer import read_intensities
-from .roles import TEST_LABEL_MAPS, TRAIN_LABEL_MAPS, TRAIN_REAL_HEADS, UNLABELLED_HEADS, real_head
+from .roles import (
+    LOCALISER_SOURCES,
+    TEST_LABEL_MAPS,
+    TRAIN_LABEL_MAPS,
+    TRAIN_REAL_HEADS,
+    UNLABELLED_HEADS,
+    real_head,
+)
+from .stepwise import Schedule, chosen, parser, train_in_steps
 from .trainer import native_bfloat16
 
 WIDTHS = (8, 12, 24)
-EMA = 0.998
 
 
 class LookSource:
@@ -115,105 +116,55 @@ def evaluate(network: torch.nn.Module, source: LookSource, count: int, seed: int
     }
 
 
-def train(data: Path, run_dir: Path, *, steps, batch_size=16, learning_rate=4e-3, seed=0, threads=1) -> None:
+def train(data: Path, run_dir: Path, schedule: Schedule, *, threads: int = 1) -> None:
     """Train, or go on where a run in `run_dir` broke off; writes `refiner.pt` and `refiner.json`."""
     torch.set_num_threads(threads)
-    torch.manual_seed(seed)
-    run_dir.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(schedule.seed)
     source, held_out = LookSource(data), LookSource(data, TEST_LABEL_MAPS, ())
     # Faster on a CPU in this layout, half the time in bfloat16 where that is native.
     network = UNet3D(1, 1, WIDTHS, dropout=0.0).to(memory_format=torch.channels_last_3d)
     mixed = native_bfloat16(torch.device("cpu"))
     torch.nn.init.constant_(network.head.bias, -3.0)  # a hundredth of the voxels is hippocampus
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(EMA))
-    optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=1e-3)
-    state_path, first, spent = run_dir / "state.pt", 0, 0.0
-    if state_path.exists():
-        state = torch.load(state_path, weights_only=True)
-        for part, name in ((network, "network"), (average, "average"), (optimizer, "optimizer")):
-            part.load_state_dict(state[name])
-        first, spent = state["step"], state["seconds"]
-    log, started = [], time.time() - spent
-    for step in range(first, steps):
-        for group in optimizer.param_groups:
-            warm = min(1.0, (step + 1) / 200)
-            group["lr"] = learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / steps)) + 1e-6
-        image, fraction = source.batch(seed, step * batch_size, batch_size)
+
+    def loss_of(network: torch.nn.Module, step: int) -> torch.Tensor:
+        image, fraction = source.batch(schedule.seed, step * schedule.batch_size, schedule.batch_size)
         with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
             logits = network(image.to(memory_format=torch.channels_last_3d))
-        value = loss(logits, fraction)
-        optimizer.zero_grad()
-        value.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimizer.step()
-        average.update_parameters(network)
-        log.append(float(value.detach()))
-        if (step + 1) % 500 == 0 or step + 1 == steps:
-            state = {"network": network.state_dict(), "average": average.state_dict()}
-            state |= {"optimizer": optimizer.state_dict(), "step": step + 1, "seconds": time.time() - started}
-            replace_file(state_path, lambda p, s=state: torch.save(s, p))
-            figures = evaluate(average.module, held_out, 200 if step + 1 < steps else 1000)
-            row = {
-                "step": step + 1,
-                "loss": float(np.mean(log[-500:])),
-                "seconds": state["seconds"],
-            } | figures
-            row = {name: round(value, 4) for name, value in row.items()}
-            print(row, flush=True)
-            new = not (run_dir / "log.csv").exists()
-            with open(run_dir / "log.csv", "a", newline="") as file:
-                writer = csv.DictWriter(file, row)
-                if new:
-                    writer.writeheader()
-                writer.writerow(row)
-            _export(average.module, run_dir, row, seed, batch_size, steps, learning_rate)
+        return loss(logits, fraction)
+
+    def figures(network: torch.nn.Module, final: bool) -> dict[str, float]:
+        return evaluate(network, held_out, 1000 if final else 200)
+
+    def card(row: dict) -> dict:
+        return card_part(row, schedule)
+
+    train_in_steps(network, schedule, run_dir, "refiner", loss_of, figures, card)
 
 
-def _export(network, run_dir: Path, figures: dict, seed, batch_size, steps, learning_rate) -> None:
-    """Write half-precision weights and the closer look's part of the card."""
-    weights = {k: v.half() for k, v in network.state_dict().items()}
-    replace_file(run_dir / "refiner.pt", lambda p: torch.save(weights, p))
-    card = {
+def card_part(figures: dict, schedule: Schedule) -> dict:
+    """The closer look's part of the card."""
+    command = (
+        f"python -m HippoSegLib.training.refiner DATA -o RUN --steps {schedule.steps} --seed {schedule.seed} "
+        f"--batch-size {schedule.batch_size} --learning-rate {schedule.learning_rate}"
+    )
+    return {
         "task": "localisation, closer look",
         "widths": list(WIDTHS),
         "region_size": list(SHAPE),
         "spacing_mm": SPACING,
         "training": {
-            "command": f"python -m HippoSegLib.training.refiner DATA -o RUN --steps {steps} --seed {seed} "
-            f"--batch-size {batch_size} --learning-rate {learning_rate}",
+            "command": command,
             "seconds": round(figures["seconds"]),
-            "trained_on": {
-                "head_label_maps (Apache-2.0)": list(TRAIN_LABEL_MAPS),
-                "heads_unlabelled (PDDL, CC0) with weak labels by hippodeep (MIT)": [
-                    "/".join(k) for k in TRAIN_REAL_HEADS
-                ],
-            },
+            "trained_on": LOCALISER_SOURCES,
         },
         "synthetic_looks_from_unseen_label_maps": {"label_maps": list(TEST_LABEL_MAPS), **figures},
     }
-    text = json.dumps(card, indent=2)
-    replace_file(run_dir / "refiner.json", lambda p: Path(p).write_text(text, encoding="utf-8"))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--learning-rate", type=float, default=4e-3)
-    parser.add_argument("--threads", type=int, default=1)
-    args = parser.parse_args()
-    train(
-        args.data,
-        args.output,
-        steps=args.steps,
-        batch_size=args.batch_size,
-        learning_rate=args.learning_rate,
-        seed=args.seed,
-        threads=args.threads,
-    )
+    schedule = Schedule(steps=4000, batch_size=16, learning_rate=4e-3, warm_up=200, look_every=500)
+    args = parser(__doc__.splitlines()[0], schedule).parse_args()
+    train(args.data, args.output, chosen(schedule, args), threads=args.threads)
 
 
 if __name__ == "__main__":

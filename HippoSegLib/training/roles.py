@@ -32,6 +32,14 @@ TEST_REAL_HEADS = tuple(("ds000011", f"sub-{i:02d}") for i in range(8, 11)) + tu
 #: Weak labels of a dataset begin with this.
 WEAK_PREFIX = {"ds000011": "ds11", "ds002748_stripped": "ds2748"}
 
+#: What both networks of the localiser learn from, as the model's card says it.
+LOCALISER_SOURCES = {
+    "head_label_maps (Apache-2.0)": list(TRAIN_LABEL_MAPS),
+    "heads_unlabelled (PDDL, CC0) with weak labels by hippodeep (MIT)": [
+        "/".join(key) for key in TRAIN_REAL_HEADS
+    ],
+}
+
 #: The independent manual labels. They are measured against: nothing is trained, chosen or tuned by them.
 LABELLED_HEADS = "heads_labelled_evaluation_only"
 #: Folders of which nothing trains.
