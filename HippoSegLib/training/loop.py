@@ -201,9 +201,7 @@ class Loop:
                 torch.stack([torch.from_numpy(pair[k]) for pair in pairs]).to(self.device) for k in (0, 1)
             )
             with self.team.accumulating(network, last=done + now == drawn):
-                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
-                    logits = network(inputs)
-                loss = dice_and_cross_entropy(logits, target) * (now / count if own else 0.0)
+                loss = self._loss(network, inputs, target) * (now / count if own else 0.0)
                 # The gradients of a team are averaged, not added.
                 (loss * self.team.size).backward()
             total, done = total + loss.item(), done + now
@@ -216,6 +214,12 @@ class Loop:
         self.step += 1
         self._average()
         return total
+
+    def _loss(self, network, inputs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """What is minimised on inputs (n, c, z, y, x) and target (n, z, y, x), averaged over samples."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
+            logits = network(inputs)
+        return dice_and_cross_entropy(logits, target)
 
     @torch.no_grad()
     def _pull_back(self) -> None:

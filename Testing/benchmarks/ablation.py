@@ -5,8 +5,9 @@
 Trains a small network for every arm of ``ARMS`` on three folds, each with its own seed, all with one
 budget, order of cases and augmentation, and scores it on crops it did not see, on the same degraded,
 and on heads of other scanners. RUN keeps one JSON per arm and fold; a killed command, given again,
-goes on. ``--write`` puts table and rows (``ablation_table.py``) beside this file; ``--only-print``
-trains nothing. The labelled heads choose nothing: they are scored, and reported apart.
+goes on. ``--write`` puts table and rows (``ablation_table.py``) beside this file, as ``NAME.md`` and
+``NAME.csv`` with ``--name NAME``; ``--only-print`` trains nothing. The labelled heads choose nothing:
+they are scored, and reported apart.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import os
 import sys
 import time
 import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 # Set before numpy and torch load: the budget is one thread's.
@@ -59,7 +61,7 @@ ARMS = {
 }
 #: Number of a fold of five, and its seed.
 FOLDS = (0, 1, 2)
-WIDTHS, BATCH, EMA = (8, 16, 32, 64), 2, 0.99
+EPOCHS, WIDTHS, BATCH, EMA = 4, (8, 16, 32, 64), 2, 0.99
 #: Chosen by the training loss of ``none`` alone: with 2e-3, one seed of three was still far from converged
 #: after all steps (its probabilities near one third each), whatever the arm.
 RATE = 1e-2
@@ -73,51 +75,123 @@ LABELLED = {"left": 48, "right": 47}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", type=Path, required=True, help="folder of the finished arms and folds")
-    parser.add_argument("--epochs", type=int, default=4, help="of every arm (default 4)")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help=f"of every arm (default {EPOCHS})")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), help="default: all")
+    parser.add_argument("--name", default="ablation", help="stem of the files --write saves")
     parser.add_argument("--write", action="store_true", help="save the table and the rows")
     parser.add_argument("--only-print", action="store_true", help="train nothing; print what is finished")
     args = parser.parse_args()
     args.run.mkdir(parents=True, exist_ok=True)
     if not args.only_print:
-        torch.set_num_threads(1)
-        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+        one_thread()
         run_all(Path(os.environ["HIPPOSEG_DATA"]), args.run, args.epochs, args.arms)
     results = [json.loads(path.read_text()) for path in sorted(args.run.glob("*.json"))]
-    print(ablation_table.text(results, args.arms))
+    words = report_words(args.name, results, args.arms)
+    print(ablation_table.text(results, args.arms, words))
     if args.write:
-        ablation_table.write(results, args.arms, Path(__file__).parent)
+        ablation_table.write(results, args.arms, words, Path(__file__).parent)
 
 
-def run_all(data: Path, run: Path, epochs: int, arms: list[str]) -> None:
+def report_words(name: str, results: list[dict], arms: list[str]) -> ablation_table.Words:
+    """What the report says beside its figures: how it was made, and what its arms are."""
+    command = "HIPPOSEG_DATA=... python Testing/benchmarks/ablation.py --run RUN"
+    epochs = max((one["settings"]["num_epochs"] for one in results if one["arm"] in arms), default=EPOCHS)
+    if epochs != EPOCHS:
+        command += f" --epochs {epochs}"
+    if list(arms) != list(ARMS):
+        command += " --arms " + " ".join(f'"{arm}"' for arm in arms)
+    if name != "ablation":
+        command += f" --name {name}"
+    which = name.removeprefix("ablation").replace("_", " ").strip()
+    meaning = ["`none` is min-max alone"] if "none" in arms else []
+    if any("SCE" in arm and "enhancing" not in arm for arm in arms):
+        meaning.append("`SCE` damps (factor 0.8, coif5, 2 levels)")
+    if any("enhancing" in arm for arm in arms):
+        meaning.append("`enhancing` is factor 1.5, sym4, 3 levels")
+    if any("SCE" in arm for arm in arms):
+        meaning.append("SCE's threshold is 0.1")
+    if any("," in arm for arm in arms):
+        meaning.append("the comma separates channels")
+    return ablation_table.Words(
+        name=name,
+        title="The ablation of the preprocessing" + (f": {which}" if which else ""),
+        command=f"{command} --write",
+        recipe="""Within a fold all arms see the same samples in the same order and start from the same
+            weights (but the first layer of two channels).""",
+        meaning=(
+            f"""Arms: {"; ".join([*meaning, "min-max comes first everywhere"])}. Degraded before the arm's
+            preprocessing: slices of 3 mm along z and along y, Rician noise (8 % of the 99.5th percentile),
+            gamma 0.4 with a bias field. The training's augmentation draws degradations of these kinds, as
+            the shipped recipe does.""",
+        ),
+    )
+
+
+def one_thread() -> None:
+    """The budget is one thread's, and other work may share the machine."""
+    torch.set_num_threads(1)
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+
+
+def run_all(data: Path, run: Path, epochs: int, arms: Sequence[str], folds: Sequence[int] = FOLDS) -> None:
     """Train and score what is not finished, fold by fold, so that every arm has as many."""
-    cases = load_cases(data / "msd_hippocampus")
-    hosts = load_hosts(data / "heads_unlabelled")
-    split = split_by_subject([case.subject for case in cases], 5, seed=0)
-    heads = other_scanner(data / "heads_unlabelled") + labelled(data / "heads_labelled_evaluation_only")
-    for fold in FOLDS:
-        held = set(split[fold])
-        train = [case for i, case in enumerate(cases) if i not in held]
-        tests = [test for i in split[fold] for test in conditions(cases[i])] + heads
+    material = Material(data)
+    for fold in folds:
+        train, tests = material.fold(fold)
         batches.sample = DrawnOnce(DrawnOnce.original)
         for arm in arms:
-            settings = Settings(
-                RATE,
-                BATCH,
-                epochs,
-                seed=fold,
-                preprocessing=Preprocessing(ARMS[arm]),
-                widths=WIDTHS,
-                ema_decay=EMA,
-            )
-            path = run / f"fold{fold}_{list(ARMS).index(arm)}.json"
-            if path.exists() and json.loads(path.read_text())["settings"] == plain(settings):
-                continue
-            weights = path.with_suffix(".pt")
-            result = {"arm": arm, "fold": fold, **one(settings, train, hosts, tests, weights)}
-            temporary = path.with_suffix(".part")
-            temporary.write_text(json.dumps(result))
-            os.replace(temporary, path)
+            settings, path = settings_of(arm, fold, epochs), path_of(run, arm, fold)
+            if finished(path, plain(settings)) is None:
+                model, trained = trained_on(settings, train, material.hosts, path.with_suffix(".pt"))
+                scored = score(model, settings, tests)
+                save({"arm": arm, "fold": fold, **trained, **scored}, path)
+
+
+class Material:
+    """The crops, their split into five, the surroundings, and the heads every network is scored on."""
+
+    def __init__(self, data: Path):
+        self.cases, self.hosts = load_cases(data / "msd_hippocampus"), load_hosts(data / "heads_unlabelled")
+        self.split = split_by_subject([case.subject for case in self.cases], 5, seed=0)
+        self.heads = other_scanner(data / "heads_unlabelled")
+        self.heads += labelled(data / "heads_labelled_evaluation_only")
+
+    def fold(self, fold: int) -> tuple[list[Case], list[dict]]:
+        """The crops a fold trains on, and all it is scored on."""
+        held = set(self.split[fold])
+        train = [case for i, case in enumerate(self.cases) if i not in held]
+        return train, [test for i in self.split[fold] for test in conditions(self.cases[i])] + self.heads
+
+
+def settings_of(arm: str, fold: int, epochs: int) -> Settings:
+    """What an arm is trained with: all but the preprocessing is every arm's."""
+    return Settings(
+        RATE, BATCH, epochs, seed=fold, preprocessing=Preprocessing(ARMS[arm]), widths=WIDTHS, ema_decay=EMA
+    )
+
+
+def path_of(run: Path, arm: str, fold: int) -> Path:
+    """The result of an arm and fold; the weights lie beside it as ``.pt``."""
+    return run / f"fold{fold}_{list(ARMS).index(arm)}.json"
+
+
+def finished(path: Path, settings: dict) -> dict | None:
+    """The result in a file, if it is there and of these settings."""
+    result = json.loads(path.read_text()) if path.exists() else None
+    return result if result is not None and result["settings"] == settings else None
+
+
+def save(result: dict, path: Path) -> None:
+    """Write a result whole or not at all, and say what came out."""
+    temporary = path.with_suffix(f".{os.getpid()}.part")
+    temporary.write_text(json.dumps(result))
+    os.replace(temporary, path)
+    rows = [row for row in result["rows"] if (row["set"], row["condition"]) == ("crops", "clean")]
+    clean = np.mean([row["dice"] for row in rows])
+    print(
+        f"fold {result['fold']}, {result['arm']}: trained {result['train_seconds']:.0f} s, Dice {clean:.4f}",
+        flush=True,
+    )
 
 
 class DrawnOnce:
@@ -139,19 +213,31 @@ class DrawnOnce:
         return self.drawn[key]
 
 
-def one(settings: Settings, train: list[Case], hosts, tests: list[dict], weights: Path) -> dict:
-    """Train one network, keep its weights, score it; returns plain values."""
+def trained_on(
+    settings: Settings, train: list[Case], hosts, weights: Path, make: Callable[..., Loop] = Loop
+) -> tuple[UNet3D, dict]:
+    """Train one network in the loop ``make`` makes, keep its weights; say what it took, in plain values."""
     # Seconds of the processor, as other work may share it.
     mixed, started = native_bfloat16(torch.device("cpu")), time.process_time()
-    model = start(settings)
     # The averaged weights of the last step are taken: no validation case chooses.
-    model = model.to(memory_format=torch.channels_last_3d)
-    loop = Loop(model, train, [], hosts, settings, torch.device("cpu"), mixed, settings.batch_size)
+    model = start(settings).to(memory_format=torch.channels_last_3d)
+    loop = make(model, train, [], hosts, settings, torch.device("cpu"), mixed, settings.batch_size)
     loop.run(RunFolder(None), lambda words, fraction: None, lambda: False)
     model = loop.finished("last").to(memory_format=torch.channels_last_3d)
     torch.save(model.state_dict(), weights)
-    trained = time.process_time()
-    rows, seconds = [], []
+    return model, {
+        "settings": plain(settings),
+        "train_cases": len(train),
+        "steps": loop.step,
+        "restarts": loop.restarts,
+        "bfloat16": mixed,
+        "train_seconds": round(time.process_time() - started, 1),
+    }
+
+
+def score(model: torch.nn.Module, settings: Settings, tests: list[dict]) -> dict:
+    """Dice and HD95 (mm) of the whole hippocampus of every test, and what the preprocessing costs."""
+    rows, seconds, mixed = [], [], native_bfloat16(torch.device("cpu"))
     for test in tests:
         begun = time.thread_time()
         inputs = channels(fit(test["image"], settings.region_shape), settings.preprocessing)
@@ -162,20 +248,7 @@ def one(settings: Settings, train: list[Case], hosts, tests: list[dict], weights
         named = {key: test[key] for key in ("set", "condition", "case", "subject")}
         distance = surface_distances(found, test["truth"], (1, 1, 1))[0]
         rows.append({**named, "dice": dice(found, test["truth"]), "hd95": distance})
-    clean = [row["dice"] for row in rows if (row["set"], row["condition"]) == ("crops", "clean")]
-    spent = f"trained {trained - started:.0f} s, scored {time.process_time() - trained:.0f} s"
-    words = f"fold {settings.seed}: {spent}, Dice {np.mean(clean):.4f}: {settings.preprocessing.channels}"
-    print(words, flush=True)
-    return {
-        "settings": plain(settings),
-        "train_cases": len(train),
-        "steps": loop.step,
-        "restarts": loop.restarts,
-        "bfloat16": mixed,
-        "train_seconds": round(trained - started, 1),
-        "preprocessing_ms": round(1000 * float(np.median(seconds)), 1),
-        "rows": rows,
-    }
+    return {"preprocessing_ms": round(1000 * float(np.median(seconds)), 1), "rows": rows}
 
 
 def start(settings: Settings) -> UNet3D:

@@ -1,4 +1,4 @@
-"""The statistics of the ablation and their table; ``ablation.py`` is the command."""
+"""The statistics of the ablation and their table; ``ablation.py`` and ``bridges.py`` are the commands."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import textwrap
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,28 @@ MEASURES = ("dice", "hd95")
 CONDITIONS = ("clean", "3 mm z", "3 mm y", "noise", "low contrast")
 #: What stands below this line in the written table was written by hand, and is kept.
 WORDS = "## In words"
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a report says beside its figures.
+
+    Attributes:
+        name: Stem of its files.
+        title, command: What it is, and how it is made.
+        recipe: What is equal within a fold.
+        meaning: Paragraphs and list items on what the arms are.
+        kind: What an arm is called.
+        cost: Head of the column of costs, where a result has them, and how many of its units make one.
+    """
+
+    name: str
+    title: str
+    command: str
+    recipe: str
+    meaning: tuple[str, ...]
+    kind: str = "arm"
+    cost: tuple[str, str, float] = ("preprocessing, ms a crop", "preprocessing_ms", 1)
 
 
 def holm(chances: Sequence[float]) -> list[float]:
@@ -76,65 +99,59 @@ def comparisons(results: Sequence[dict], arms: Sequence[str]) -> dict[tuple, dic
     return found
 
 
-def text(results: Sequence[dict], arms: Sequence[str]) -> str:
+def text(results: Sequence[dict], arms: Sequence[str], words: Words) -> str:
     """The whole report in Markdown, of the arms and folds that every arm has finished."""
     have = [{one["fold"] for one in results if one["arm"] == arm} for arm in arms]
     folds = sorted(set.intersection(*have)) if have else []
-    results = [one for one in results if one["fold"] in folds]
+    results = [one for one in results if one["fold"] in folds and one["arm"] in arms]
     if not folds:
-        return "No fold is finished for every arm yet."
-    parts = [_budget(results, arms, folds)]
+        return f"No fold is finished for every {words.kind} yet."
+    parts = [_budget(results, folds, words)]
     for measure, title in zip(
         MEASURES, ("Dice of the whole hippocampus", "HD95 of the whole hippocampus, mm"), strict=True
     ):
         parts.append(f"## {title}, crops not trained on\nMean of the folds' means (their SD).\n")
-        parts.append(_means(results, arms, folds, measure))
+        parts.append(_means(results, arms, folds, measure, words))
     compared = comparisons(results, arms)
-    parts.append(_compared(compared, arms))
+    parts.append(_compared(compared, arms, words.kind))
     parts.append(
         "## Whole heads of other scanners: agreement with a peer\nSix heads that may only test; their labels "
         "are hippodeep's output, so this is agreement, not accuracy. The region is cut about the label's "
-        "centre. Six heads cannot carry a corrected test: the last column counts heads in which the arm "
-        f"agrees better than `{arms[0]}`.\n"
+        "centre. Six heads cannot carry a corrected test: the last column counts heads in which the "
+        f"{words.kind} agrees better than `{arms[0]}`.\n"
     )
-    parts.append(_heads(results, arms, "other scanner"))
+    parts.append(_heads(results, arms, "other scanner", words.kind))
     parts.append(
         "## Ten labelled heads — reported only: chose nothing\nManual labels of another protocol "
         "(Neuromorphometrics) on skull-stripped OASIS heads; the region is cut about the label's centre.\n"
     )
-    parts.append(_heads(results, arms, "labelled"))
+    parts.append(_heads(results, arms, "labelled", words.kind))
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
-def _budget(results, arms, folds) -> str:
+def _budget(results, folds, words: Words) -> str:
     first, settings = results[0], results[0]["settings"]
     crops = {row["case"] for one in results for row in one["rows"] if row["set"] == "crops"}
-    steps = " or ".join(map(str, sorted({one["steps"] for one in results})))
+    steps = " or ".join(map(str, sorted({one["steps"] for one in results if one["steps"]})))
     precision = "bfloat16" if first["bfloat16"] else "float32"
     empty = sum(math.isnan(row["hd95"]) for one in results for row in one["rows"])
     minutes = sum(one["train_seconds"] for one in results) / 60
     restarts = sum(one["restarts"] for one in results)
-    command = "HIPPOSEG_DATA=... python Testing/benchmarks/ablation.py --run RUN --write"
-    budget = f"""Budget, equal for all arms: widths {settings["widths"]}, {settings["num_epochs"]} epochs
-        of about {first["train_cases"]} crops = {steps} steps of {settings["batch_size"]}, learning rate
-        {settings["learning_rate"]:g} (3 % warm-up, cosine to 0), averaged weights
+    budget = f"""Budget, equal for all {words.kind}s: widths {settings["widths"]}, {settings["num_epochs"]}
+        epochs of about {first["train_cases"]} crops = {steps} steps of {settings["batch_size"]}, learning
+        rate {settings["learning_rate"]:g} (3 % warm-up, cosine to 0), averaged weights
         ({settings["ema_decay"]:g}) of the last step, {precision}, hosts and augmentation as the shipped
         recipe. {len(folds)} of 5 folds by subject (split of seed 0), fold k with seed k: {len(crops)}
-        crops, each scored by the one network that did not see its subject. Within a fold all arms see the
-        same samples in the same order and start from the same weights (but the first layer of two channels).
+        crops, each scored in the fold that did not train on its subject. {words.recipe}
         Training: {minutes:.0f} minutes of one processor core in all; restarts after divergence: {restarts};
         scores without any voxel found (no HD95, left out of its means): {empty}."""
-    meaning = f"""Arms: `{arms[0]}` is min-max alone; `SCE` damps (factor 0.8, coif5, 2 levels),
-        `enhancing` is factor 1.5, sym4, 3 levels; threshold 0.1; the comma separates channels; min-max
-        comes first everywhere. Degraded before the arm's preprocessing: slices of 3 mm along z and along
-        y, Rician noise (8 % of the 99.5th percentile), gamma 0.4 with a bias field. The training's
-        augmentation draws degradations of these kinds, as the shipped recipe does."""
-    title = "# The ablation of the preprocessing"
-    return f"{title}\n\n    {command}\n\n{_filled(budget)}\n\n{_filled(meaning)}"
+    meaning = "\n".join(map(_filled, words.meaning))
+    return f"# {words.title}\n\n    {words.command}\n\n{_filled(budget)}\n\n{meaning}"
 
 
 def _filled(words: str) -> str:
-    return textwrap.fill(" ".join(words.split()), 115, break_on_hyphens=False)
+    indent = "  " if words.startswith("- ") else ""
+    return textwrap.fill(" ".join(words.split()), 115, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _line(cells) -> str:
@@ -145,9 +162,10 @@ def _head(cells) -> str:
     return _line(cells) + _line(["---"] * len(cells))
 
 
-def _means(results, arms, folds, measure) -> str:
+def _means(results, arms, folds, measure, words: Words) -> str:
     digits = 4 if measure == "dice" else 2
-    lines = _head(["arm", *CONDITIONS, "preprocessing, ms a crop"])
+    title, key, unit = words.cost
+    lines = _head([words.kind, *CONDITIONS, title])
     for arm in arms:
         cells = [arm]
         for condition in CONDITIONS:
@@ -156,21 +174,21 @@ def _means(results, arms, folds, measure) -> str:
             means = [float(np.mean(values)) for values in found]
             spread = np.std(means, ddof=1) if len(means) > 1 else math.nan
             cells.append(f"{np.mean(means):.{digits}f} ({spread:.{digits}f})")
-        milliseconds = np.median([one["preprocessing_ms"] for one in results if one["arm"] == arm])
-        lines += _line([*cells, f"{milliseconds:.0f}"])
+        cost = np.median([one[key] for one in results if one["arm"] == arm]) / unit
+        lines += _line([*cells, f"{cost:.0f}"])
     return lines
 
 
-def _compared(compared, arms) -> str:
+def _compared(compared, arms, kind: str) -> str:
     subjects = " or ".join(map(str, sorted({one["subjects"] for one in compared.values()})))
     words = f"""Mean over {subjects} subjects (both sides of a subject averaged, as they are not
         independent) with the 95 % bootstrap interval, not corrected; p: Wilcoxon signed-rank, two-sided,
-        Holm-corrected for {len(compared)} comparisons ({len(arms) - 1} arms × {len(CONDITIONS)}
-        conditions × {len(MEASURES)} measures); folds: in how many of the folds (each its own seed) the
-        difference has the sign of the mean. Bold: p < 0.05 and all folds agree."""
+        Holm-corrected for {len(compared)} comparisons ({len(arms) - 1} {kind}{"s" * (len(arms) > 2)} ×
+        {len(CONDITIONS)} conditions × {len(MEASURES)} measures); folds: in how many of the folds (each its
+        own seed) the difference has the sign of the mean. Bold: p < 0.05 and all folds agree."""
     parts = [f"## Paired difference to `{arms[0]}`\n{_filled(words)}\n"]
     for measure, better, digits in (("dice", "higher is better", 4), ("hd95", "mm, lower is better", 2)):
-        table = f"{'Dice' if measure == 'dice' else 'HD95'} ({better}):\n\n" + _head(["arm", *CONDITIONS])
+        table = f"{'Dice' if measure == 'dice' else 'HD95'} ({better}):\n\n" + _head([kind, *CONDITIONS])
         for arm in arms[1:]:
             cells = [arm]
             for condition in CONDITIONS:
@@ -189,8 +207,8 @@ def _compared(compared, arms) -> str:
     return "\n".join(parts)
 
 
-def _heads(results, arms, where) -> str:
-    lines = _head(["arm", "Dice", "lowest head", "HD95 mm", f"Dice − `{arms[0]}`", "heads better"])
+def _heads(results, arms, where, kind: str) -> str:
+    lines = _head([kind, "Dice", "lowest head", "HD95 mm", f"Dice − `{arms[0]}`", "heads better"])
     base = per_subject(results, arms[0], where, "clean", "dice")
     for arm in arms:
         values = per_subject(results, arm, where, "clean", "dice")
@@ -207,21 +225,21 @@ def _heads(results, arms, where) -> str:
     return lines
 
 
-def write(results: Sequence[dict], arms: Sequence[str], folder: Path) -> None:
-    """Write ``ablation.md``, keeping its part in words, and ``ablation.csv``, a row per scored image."""
-    path = folder / "ablation.md"
+def write(results: Sequence[dict], arms: Sequence[str], words: Words, folder: Path) -> None:
+    """Write ``NAME.md``, keeping its part in words, and ``NAME.csv``, a row per scored image."""
+    path = folder / f"{words.name}.md"
     old = path.read_text(encoding="utf-8") if path.exists() else ""
-    words = WORDS + old.split(WORDS, 1)[1] if WORDS in old else ""
-    path.write_text(text(results, arms) + ("\n" + words if words else ""), encoding="utf-8")
+    by_hand = "\n" + WORDS + old.split(WORDS, 1)[1] if WORDS in old else ""
+    path.write_text(text(results, arms, words) + by_hand, encoding="utf-8")
     rows: dict[tuple, dict] = {}
-    for one in results:
+    for one in (one for one in results if one["arm"] in arms):
         for row in one["rows"]:
             key = (row["set"], row["condition"], row["case"], one["fold"])
             for measure in MEASURES:
                 value = round(row[measure], 4 if measure == "dice" else 3)
                 rows.setdefault(key, {})[f"{one['arm']}: {measure}"] = value
     names = [f"{arm}: {measure}" for measure in MEASURES for arm in arms]
-    with (folder / "ablation.csv").open("w", newline="", encoding="utf-8") as file:
+    with (folder / f"{words.name}.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["set", "condition", "case", "fold", *names])
         for key in sorted(rows):

@@ -1,7 +1,9 @@
 """The ablation: its statistics against known figures, its degradations against arithmetic."""
 
 import csv
+import json
 import math
+import sys
 
 import ablation
 import ablation_table
@@ -72,11 +74,12 @@ def test_subjects_are_paired_sides_averaged_and_missing_values_left_out():
 
 def test_only_folds_that_every_arm_has_are_reported_and_words_are_kept(tmp_path):
     made = results()
-    ablation_table.write(made[:-1], ARMS, tmp_path)
+    words = ablation.report_words("ablation", made, ARMS)
+    ablation_table.write(made[:-1], ARMS, words, tmp_path)
     path = tmp_path / "ablation.md"
     assert "1 of 5 folds" in path.read_text(encoding="utf-8")
     path.write_text(path.read_text(encoding="utf-8") + "\n## In words\nNothing helps.\n", encoding="utf-8")
-    ablation_table.write(made, ARMS, tmp_path)
+    ablation_table.write(made, ARMS, words, tmp_path)
     written = path.read_text(encoding="utf-8")
     assert "2 of 5 folds" in written and written.endswith("\n## In words\nNothing helps.\n")
     with (tmp_path / "ablation.csv").open(encoding="utf-8") as file:
@@ -148,3 +151,37 @@ def test_samples_are_drawn_once_and_are_those_of_the_training():
     drawn = [once(case, (1, 1, 1), np.random.default_rng((0, 1, p))) for p in (5, 6, 5)]
     expected = [np.random.default_rng((0, 1, p)).random() for p in (5, 6, 5)]
     assert drawn == expected and len(calls) == 2
+
+
+def test_a_longer_run_of_two_arms_is_written_by_its_own_name(tmp_path, monkeypatch, capsys):
+    run = tmp_path / "run"
+    run.mkdir()
+    for k, one in enumerate(results()):
+        one["arm"] = {"none": "none", "better": "CLAHE + SCE", "same": "CLAHE"}[one["arm"]]
+        one["train_seconds"] = 6000.0 if one["arm"] == "CLAHE" else 60.0
+        (run / f"{k}.json").write_text(json.dumps(one))
+    arguments = ["--run", str(run), "--arms", "none", "CLAHE + SCE", "--only-print", "--write"]
+    monkeypatch.setattr(sys, "argv", ["ablation.py", *arguments, "--name", "ablation_long"])
+    monkeypatch.setattr(ablation, "__file__", str(tmp_path / "ablation.py"))
+    ablation.main()
+    written = (tmp_path / "ablation_long.md").read_text(encoding="utf-8")
+    assert written in capsys.readouterr().out
+    assert written.startswith("# The ablation of the preprocessing: long\n")
+    assert '--run RUN --epochs 50 --arms "none" "CLAHE + SCE" --name ablation_long --write\n' in written
+    # Two arms of two folds, a minute each: the third arm's time is no part of it.
+    assert "Training: 4 minutes" in " ".join(written.split()) and "(1 arm ×" in " ".join(written.split())
+    assert "enhancing" not in written and "| CLAHE |" not in written
+    with (tmp_path / "ablation_long.csv").open(encoding="utf-8") as file:
+        assert next(csv.reader(file))[4:6] == ["none: dice", "CLAHE + SCE: dice"]
+
+
+def test_a_result_counts_where_its_settings_are_the_same(tmp_path):
+    path = ablation.path_of(tmp_path, "plain, CLAHE + SCE", 2)
+    assert path.name == "fold2_4.json"
+    settings = ablation.settings_of("plain, CLAHE + SCE", 2, 8)
+    assert ablation.finished(path, ablation.plain(settings)) is None
+    result = {"arm": "a", "fold": 2, "settings": ablation.plain(settings), "rows": [], "train_seconds": 1.0}
+    ablation.save(result | {"rows": results()[0]["rows"]}, path)
+    assert ablation.finished(path, ablation.plain(settings))["fold"] == 2
+    assert ablation.finished(path, ablation.plain(ablation.settings_of("none", 2, 8))) is None
+    assert [p.name for p in tmp_path.iterdir()] == ["fold2_4.json"]
