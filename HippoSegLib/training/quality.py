@@ -1,11 +1,13 @@
 """Fit the quality score of a model, and show what it is worth where it was not fitted.
 
     python -m HippoSegLib.training.quality DATA MODEL_FOLDER --run FOLD_MODEL [--write]
+    python -m HippoSegLib.training.quality DATA MODEL_FOLDER --run OTHER_FOLD_MODEL --judge
 
 FOLD_MODEL is a segmenter exported by `training.export` that held cases out (its card lists them): trials
 (`qualitytrials.py`) are made with those alone. MODEL_FOLDER is the model to be given the score, of the same
-kind. Real heads that may train say how far the localiser's place may be off; their agreement with weak
-labels stands in for truth there.
+kind; with `--judge` it keeps the score it has, which is tried on the cases of another fold. Real heads that
+may train say how far the localiser's place may be off; their agreement with weak labels stands in for truth
+there.
 """
 
 from __future__ import annotations
@@ -22,10 +24,11 @@ import torch
 
 from ..checkpoint import CARD, SEGMENTER, Model, load_model
 from ..errors import ModelError, TrainingError
+from ..quality import QualityModel
 from ..unet3d import UNet3D
 from .cases import load_cases
 from .hosts import load_hosts
-from .qualityfit import cross_validate, fit
+from .qualityfit import as_it_is, cross_validate, fit
 from .qualityheads import head_limits, head_trials, heads_report
 from .qualitytrials import HOST_SHAPE, Trial, trials
 from .roles import CROPS, TEST_REAL_HEADS, TRAIN_REAL_HEADS, UNLABELLED_HEADS
@@ -98,6 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--per-kind", type=int, default=PER_KIND, help="trials of each kind of damage")
     parser.add_argument("--seed", type=int, default=SEED, help="of the trials")
     parser.add_argument("--trials", type=Path, help="keep the trials in this file, or take them from it")
+    parser.add_argument("--judge", action="store_true", help="fit nothing: try the score that the model has")
     parser.add_argument("--no-heads", action="store_true", help="leave the real heads out")
     parser.add_argument("--write", action="store_true", help="write the score into the model's card")
     parser.add_argument("--report", type=Path, help="write what is printed to this file too")
@@ -107,6 +111,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     base = load_model(args.model)
     model = base if args.run is None else with_segmenter(base, args.run)
     made = collect(args.data, model, args.per_kind, args.trials, args.seed)
+    if args.judge:
+        tell(as_it_is(unseen(made, base.card), QualityModel.from_card(base.card)), args.report)
+        return
     held_out, text = cross_validate(made)
     quality = fit(made)
     if not args.no_heads:
@@ -118,11 +125,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"under {quality.least_likeness}, a misfit of the head over {quality.max_misfit_mm:g} mm, and an "
         f"outline over {quality.max_distance_mm:g} mm from the localiser's place.\n"
     )
-    print(text)
-    if args.report:
-        args.report.write_text(text, encoding="utf-8")
+    tell(text, args.report)
     if args.write:
-        write_part(base.folder, quality.to_dict() | {"trials": len(made), "seed": args.seed, **held_out})
+        made_of = {"trials": len(made), "seed": args.seed, "subjects": sorted({t.subject for t in made})}
+        write_part(base.folder, quality.to_dict() | made_of | held_out)
+
+
+def unseen(made: list[Trial], card: dict) -> list[Trial]:
+    """The trials, if the score in the card can be judged by them.
+
+    Raises:
+        ModelError: The card has no score.
+        TrainingError: The score was fitted on subjects of the trials.
+    """
+    if "quality" not in card:
+        raise ModelError("The model has no quality score.", "Fit one: leave out --judge.")
+    if {t.subject for t in made} & set(card["quality"].get("subjects", ())):
+        raise TrainingError(
+            "The score was fitted on subjects of these trials.", "Give the model of another fold with --run."
+        )
+    return made
+
+
+def tell(text: str, report: Path | None) -> None:
+    """Print, and write to a file where one is named."""
+    print(text)
+    if report:
+        report.write_text(text, encoding="utf-8")
 
 
 def write_part(folder: Path, part: dict) -> None:

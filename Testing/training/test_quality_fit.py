@@ -109,6 +109,20 @@ def test_the_command_writes_the_score_into_the_card(tmp_path, capsys):
     model = QualityModel.from_card(load_model(folder).card)
     assert model.score(made[0].features) == pytest.approx(fit(made).score(made[0].features))
 
+    with pytest.raises(TrainingError, match="another fold"):
+        command.main([str(data), str(folder), "--trials", str(kept), "--judge"])
+    others = [replace(t, subject="other " + t.subject) for t in made]
+    kept.write_text("".join(t.to_json() + "\n" for t in others), encoding="utf-8")
+    before = (folder / "card.json").read_bytes()
+    report = tmp_path / "judged.md"
+    command.main([str(data), str(folder), "--trials", str(kept), "--judge", "--report", str(report)])
+    assert (folder / "card.json").read_bytes() == before
+    flagged = sum(bool(judge(t, model)[1]) for t in made if t.dice < 0.7)
+    poor = sum(t.dice < 0.7 for t in made)
+    assert f"{flagged} of {poor}" in next(
+        line for line in report.read_text(encoding="utf-8").splitlines() if line.startswith("| all |")
+    )
+
     card["segmenter"]["training"]["validation_cases"] = []
     (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
     with pytest.raises(TrainingError, match="--run"):
