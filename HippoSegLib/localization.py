@@ -51,6 +51,7 @@ MAX_MISFIT_MM = 12.0
 #: A larger cut surface than this makes the intracranial volume meaningless (a cut neck is smaller).
 MAX_CUT_AREA_MM2 = 1500.0
 
+NONE_FOUND = "No hippocampus was found in this image."
 REMEDY = (
     "If it is a head, give a point inside each hippocampus (--left-point/--right-point, "
     "or a click on each in the panel)."
@@ -230,7 +231,7 @@ def _best_look(look, start: np.ndarray) -> tuple[Localization, np.ndarray]:
 
 
 def localize(image: sitk.Image, network, grid: CoarseGrid = GRID) -> Localization:
-    """Find both hippocampi.
+    """Find the head's pose, and the hippocampi as far as the coarse network sees them (maybe neither).
 
     Args:
         image: Scalar 3D head, stored in canonical axes (`images.canonical_axes`).
@@ -256,6 +257,6 @@ def localize(image: sitk.Image, network, grid: CoarseGrid = GRID) -> Localizatio
     found.intracranial_cut = (
         _cut_area(small, grid.points(centre), grid.spacing, found.intracranial) > MAX_CUT_AREA_MM2
     )
-    if found.misfit_mm > MAX_MISFIT_MM or not found.centres:
-        raise NotFoundError("No hippocampus was found in this image.", REMEDY)
+    if found.misfit_mm > MAX_MISFIT_MM:
+        raise NotFoundError(NONE_FOUND, REMEDY)
     return found

@@ -13,7 +13,7 @@ from .errors import InputError, NotFoundError
 from .flags import Flag
 from .frame import WORLD_RAS, Frame
 from .labels import SIDES
-from .localization import HALF_DISTANCE, CoarseGrid, Localization, localize
+from .localization import HALF_DISTANCE, NONE_FOUND, REMEDY, CoarseGrid, Localization, localize
 from .regions import Region, region_about
 
 
@@ -41,7 +41,7 @@ def locate(
     """Pose and, per side to be segmented, the centre in LPS mm; remarks are added to `flags`.
 
     Raises:
-        NotFoundError: No head is recognised, and no points are given.
+        NotFoundError: No head or neither hippocampus is recognised, and no points are given.
         InputError: A point lies outside the image, or the two are swapped.
     """
     for side, point in given.items():
@@ -86,6 +86,11 @@ def locate(
             text = f"The {side} hippocampus was not recognised; its usual place was searched."
             flags.append(Flag("unsure", text, side))
         located[side] = place
+    if not given and not found.centres:
+        if not found.closer:
+            raise NotFoundError(NONE_FOUND, REMEDY)
+        text = "The hippocampi were recognised only from close by: check that the outlines are in place."
+        flags.append(Flag("unsure", text))
     return found, located
 
 

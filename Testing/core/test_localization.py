@@ -1,5 +1,7 @@
 """Localisation from a hand-made network answer: poses, sides, cut fields of view, no head at all."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -14,6 +16,7 @@ from HippoSegLib.localization import (
     localize,
     shrink,
 )
+from HippoSegLib.placement import locate
 
 CENTRE = np.array([12.0, -40.0, 300.0])
 
@@ -112,6 +115,47 @@ def test_a_head_off_the_middle_of_its_field_of_view_is_looked_for_above_it():
     middle = np.array(head.TransformContinuousIndexToPhysicalPoint([29.5, 34.5, 24.5]))
     assert network.looks == 2 and found.misfit_mm < 3
     np.testing.assert_allclose(found.frame.origin - middle, [0, 0, 60], atol=3)
+
+
+class Answering:
+    """A network that gives the same answer whatever it sees."""
+
+    def __new__(cls, answer):
+        import torch
+
+        class Network(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.weight = torch.nn.Parameter(torch.zeros(1))
+
+            def forward(self, x):
+                return torch.from_numpy(np.asarray(answer, np.float32))[None]
+
+        return Network()
+
+
+@pytest.mark.parametrize("seen_closely", [True, False])
+def test_what_only_the_closer_look_sees_is_found_and_flagged(seen_closely):
+    """The first look fits the pose, but sees no hippocampus: the closer one decides whether there is any."""
+    head, flags = _head(), []
+    close = np.full((1, 24, 28, 24), -9.0)
+    if seen_closely:
+        close[0, 10:14, 11:17, 10:14] = 9.0
+    card = {
+        "localizer": {"grid_size": 40, "grid_spacing_mm": 6.5, "coordinate_unit_mm": 50.0},
+        "refiner": {"region_size": [24, 28, 24], "spacing_mm": 3.0},
+    }
+    first = Answering(_answer(np.eye(3), np.zeros(3), hippocampi=())[0])
+    model = SimpleNamespace(card=card, localizer=first, refiner=Answering(close))
+    if not seen_closely:
+        with pytest.raises(NotFoundError, match="No hippocampus was found"):
+            locate(head, model, {}, flags)
+        return
+    found, centres = locate(head, model, {}, flags)
+    np.testing.assert_allclose(centres["left"] - centres["right"], [49, 0, 0], atol=3)  # left: larger LPS x
+    middle = (centres["left"] + centres["right"]) / 2
+    np.testing.assert_allclose(middle, found.frame.origin, atol=3)
+    assert not found.centres and [flag.code for flag in flags] == ["unsure"]
 
 
 def test_the_coarse_grid_shows_the_head_where_it_is():
