@@ -97,7 +97,7 @@ def measure_head(name, image, truth, model: Model, tags: dict, street: bool) -> 
     result.intracranial, result.reported = found.intracranial_mm3, not found.intracranial_cut
     for side, centre in result.centres.items():
         row = result.sides[side]
-        row.found = "seen" if side in found.centres else "by pose"
+        row.found = "seen" if side in found.centres or side in found.closer else "by pose"
         row.error, row.swapped = _error(centre, truth, side)
         first = found.centres.get(side)
         row.first_error, _ = _error(found.expected_centre(side) if first is None else first, truth, side)
@@ -452,7 +452,7 @@ def _heading(model: Model, args) -> str:
         f"--street {args.street}{' --no-real' if args.no_real else ''} --write\n\n"
         "Sides count where 95 % of the hippocampus or more is in view; those of a refused head are missed.\n"
         "The centre is that of mass of all of the hippocampus. Swapped: nearer to the other side's truth.\n"
-        "By pose alone: the network did not see the side, its usual place is taken, and a warning given.\n"
+        "By pose alone: neither look saw the side, its usual place is taken, and a warning given.\n"
         "Least in region: the smallest part of a hippocampus that lies inside its region.\n"
         "Turn off: between the pose found and the frame of the true hippocampi, their long axes included.\n\n"
     )
