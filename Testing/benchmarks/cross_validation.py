@@ -4,16 +4,20 @@
     HIPPOSEG_DATA=... python Testing/benchmarks/cross_validation.py cv0 cv1 cv2 cv3 cv4 [--write]
 
 A folder is what `hipposeg train` wrote. Scored is the street in region mode, on the crop's own grid. With
---write the figures go to cross_validation.md and a row per case to cross_validation.csv beside this file.
+--write the figures go to cross_validation.md, a row per case to cross_validation.csv and what made the folds'
+models to cross_validation.json beside this file. With --saved, folds that are not given stay as saved.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import json
 import os
 import sys
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -23,9 +27,11 @@ from site_imitation import base_model  # noqa: E402
 
 from HippoSegLib.evaluation.cases import pair_cases  # noqa: E402
 from HippoSegLib.evaluation.labelmap import label_map  # noqa: E402
-from HippoSegLib.evaluation.run import check_references, evaluate_cases  # noqa: E402
+from HippoSegLib.evaluation.run import Row, check_references, evaluate_cases  # noqa: E402
 from HippoSegLib.evaluation.summary import cases_csv, summarise  # noqa: E402
+from HippoSegLib.metrics import METRICS  # noqa: E402
 from HippoSegLib.training.cases import subject_of  # noqa: E402
+from HippoSegLib.training.roles import CROPS  # noqa: E402
 
 #: Structure, metric, goal, and whether more is better.
 GOALS = (
@@ -35,6 +41,8 @@ GOALS = (
     ("left", "hd95_mm", 1.2, False),
 )
 LOWEST = 0.85
+#: What is saved of a fold beside its cases.
+MADE_BY = ("number", "command", "epochs", "seconds")
 
 
 def held_out(card: dict) -> set[str]:
@@ -65,21 +73,20 @@ def fold_rows(model, crops: Path, held: set[str], threads: int) -> list:
     return rows
 
 
-def table(folds: list[tuple[dict, list]]) -> str:
+def table(folds: list[Fold]) -> str:
     """The report: a line per fold, all together, the goals, the lowest cases."""
     lines = [
         "| fold | cases | epochs | training s | Dice whole | anterior | posterior | HD95 mm | lowest whole |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    everything = [row for _, rows in folds for row in rows]
-    for card, rows in [*folds, (None, everything)]:
+    everything = [row for fold in folds for row in fold.rows]
+    parts = [(fold.number, fold.epochs, fold.seconds, fold.rows) for fold in folds]
+    for name, epochs, seconds, rows in [*parts, ("all", "", "", everything)]:
         summary = summarise(rows)
-        training = card["segmenter"]["training"] if card else {}
-        name = _option(training["command"], "--fold") if card else "all"
         values = [f"{summary[s][m]['mean']:.{3 if m == 'dice' else 2}f}" for s, m, _, _ in GOALS]
         lines.append(
-            f"| {name} | {summary['left']['dice']['n']} | {training.get('epochs_done', '')} | "
-            f"{training.get('seconds', '')} | {' | '.join(values)} | {summary['left']['dice']['min']:.3f} |"
+            f"| {name} | {summary['left']['dice']['n']} | {epochs} | {seconds} | {' | '.join(values)} | "
+            f"{summary['left']['dice']['min']:.3f} |"
         )
     summary = summarise(everything)
     lines += ["", "| goal | reached | |", "|---|---|---|"]
@@ -106,29 +113,62 @@ def _option(command: str, name: str) -> str:
     return words[words.index(name) + 1]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folds", nargs="+", type=Path, help="model folders of the folds")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--write", action="store_true")
-    args = parser.parse_args()
-    crops = Path(os.environ["HIPPOSEG_DATA"]) / "msd_hippocampus"
-    folds, times = [], Counter()
-    with tempfile.TemporaryDirectory() as work:
-        for k, folder in enumerate(args.folds):
-            model = base_model(folder, Path(work) / str(k))
-            held = held_out(model.card)
-            times.update(held)
-            folds.append((model.card, fold_rows(model, crops, held, args.threads)))
+@dataclass(frozen=True)
+class Fold:
+    """What a fold's model was made by, and the scores of its held-out crops."""
+
+    number: int
+    command: str
+    epochs: int
+    seconds: int
+    rows: list[Row]
+
+    @property
+    def made_by(self) -> dict:
+        """All but the rows, and the cases these are of."""
+        plain = {name: getattr(self, name) for name in MADE_BY}
+        return plain | {"cases": sorted({row.case for row in self.rows})}
+
+
+def measured(folder: Path, crops: Path, work: Path, threads: int) -> Fold:
+    """Score a fold's model on the crops it did not see."""
+    model = base_model(folder, work)
+    training = model.card["segmenter"]["training"]
+    rows = fold_rows(model, crops, held_out(model.card), threads)
+    number = int(_option(training["command"], "--fold"))
+    return Fold(number, training["command"], training["epochs_done"], round(training["seconds"]), rows)
+
+
+def saved(folder: Path) -> list[Fold]:
+    """The folds that an earlier call wrote."""
+    rows = defaultdict(list)
+    with (folder / "cross_validation.csv").open(newline="", encoding="utf-8") as file:
+        for line in csv.DictReader(file):
+            values = {name: float(line[name] or "nan") for name in METRICS}
+            row = Row(line["case"], line["structure"], line["status"], values=values, flags=line["flags"])
+            rows[row.case].append(row)
+    folds = json.loads((folder / "cross_validation.json").read_text(encoding="utf-8"))
+    return [
+        Fold(*(fold[name] for name in MADE_BY), rows=[row for case in fold["cases"] for row in rows[case]])
+        for fold in folds
+    ]
+
+
+def report(folds: list[Fold]) -> str:
+    """All of it in Markdown.
+
+    Raises:
+        ValueError: A case is in two folds.
+    """
+    times = Counter(case for fold in folds for case in fold.made_by["cases"])
     if max(times.values()) > 1:
-        raise SystemExit("A case is held out twice: these are not the folds of one division.")
-    commands = sorted({folds[k][0]["segmenter"]["training"]["command"] for k in range(len(folds))})
-    report = [
+        raise ValueError("A case is held out twice: these are not the folds of one division.")
+    lines = [
         "# Cross-validation on the labelled crops",
         "",
         "Printed by `python Testing/benchmarks/cross_validation.py`; the folds' models were made by",
         "",
-        *(f"- `{command}`" for command in commands),
+        *(f"- `{fold.command}`" for fold in folds),
         "",
         f"{len(times)} crops of {len({subject_of(n) for n in times})} subjects; both sides of a subject stay "
         "in one fold. Weights are those of the last epoch, chosen by no case.",
@@ -136,11 +176,33 @@ def main() -> None:
         table(folds),
         "",
     ]
-    print("\n".join(report))
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folds", nargs="*", type=Path, help="model folders of the folds")
+    parser.add_argument("--saved", action="store_true", help="take the other folds from the saved files")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--write", action="store_true")
+    args = parser.parse_args()
+    found = {fold.number: fold for fold in (saved(HERE) if args.saved else [])}
+    with tempfile.TemporaryDirectory() as work:
+        for k, folder in enumerate(args.folds):
+            crops = Path(os.environ["HIPPOSEG_DATA"]) / CROPS
+            fold = measured(folder, crops, Path(work) / str(k), args.threads)
+            found[fold.number] = fold
+    folds = [found[number] for number in sorted(found)]
+    if not folds:
+        parser.error("give the folds' model folders, or --saved")
     if args.write:
-        (HERE / "cross_validation.md").write_text("\n".join(report), encoding="utf-8")
-        rows = [row for _, fold in folds for row in fold]
+        rows = [row for fold in folds for row in fold.rows]
         (HERE / "cross_validation.csv").write_text(cases_csv(rows), encoding="utf-8")
+        made = json.dumps([fold.made_by for fold in folds], indent=1)
+        (HERE / "cross_validation.json").write_text(made + "\n", encoding="utf-8")
+        # From the rows as they are rounded there, so that --saved repeats it to the letter.
+        (HERE / "cross_validation.md").write_text(report(saved(HERE)), encoding="utf-8")
+    print(report(folds))
 
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@
     HIPPOSEG_DATA=... python Testing/benchmarks/figures.py [--model NAME] [--folds DIR ...] [--write]
 
 Measured here: the ten labelled heads, whole street from the file. The other tables come from the other
-benchmarks, which are run one after the other (about an hour on one core); cross-validation needs the
-folds' models (`--folds`), the ablation its run folder (`--ablation`), which take hours to make and are
-not shipped. With --write the tables are saved beside the benchmarks, and the model's `CARD.md` is put
-together from the saved tables; `--compose` does only that.
+benchmarks, which are run one after the other (about an hour on one core). Cross-validation measures the
+folds' models that are given (`--folds`) and repeats what is saved of the others, the ablation needs its run
+folder (`--ablation`): they take hours to make and are not shipped. With --write the tables are saved beside
+the benchmarks, and the model's `CARD.md` is put together from the saved tables; `--compose` does only that.
 """
 
 from __future__ import annotations
@@ -70,8 +70,7 @@ def others(args) -> list[list[str]]:
     write = ["--write"] if args.write else []
     commands = [[f"{name}.py", *model, *write] for name in ("low_resolution", "repeatability")]
     commands.append(["localisation.py", *model, *write, "--street", "60"])
-    if args.folds:
-        commands.append(["cross_validation.py", *map(str, args.folds), *write])
+    commands.append(["cross_validation.py", *map(str, args.folds or ()), "--saved", *write])
     if args.ablation:
         commands.append(["ablation.py", "--run", str(args.ablation), "--only-print", *write])
     return commands
