@@ -1,7 +1,7 @@
 """What fine-tuning brings at an imitated site: the base model is one cross-validation fold's, the site its
 held-out cases, at another resolution, contrast, noise and bias, and labelled without the tail.
 
-    python Testing/benchmarks/site_imitation.py FOLD_MODEL DATA -o OUT
+    python Testing/benchmarks/site_imitation.py FOLD_MODEL DATA -o OUT [--write]
 
 FOLD_MODEL is what ``hipposeg train DATA -o FOLD_MODEL --folds 5 --fold 0`` wrote, DATA the folder with
 images/ and labels/. A dozen of the held-out cases train, the others only test, imitated and original.
@@ -38,6 +38,8 @@ from HippoSegLib.training.cases import load_cases, subject_of
 SPACING, GAMMA, NOISE, BIAS = (1.2, 2.4, 1.2), 0.45, 0.06, 0.35
 #: The site's protocol leaves out so much of the hippocampus's length at its posterior end.
 TAIL = 0.3
+#: What stands below this line in the written report was written by hand, and is kept.
+WORDS = "## In words"
 VARIANTS = {
     "both": ("appearance", "protocol"),
     "appearance": ("appearance",),
@@ -56,6 +58,7 @@ def main() -> None:
     parser.add_argument("--train", type=int, default=12, help="training cases (default 12)")
     parser.add_argument("--settings", type=json.loads, default={}, help="JSON of settings to change")
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--write", action="store_true", help="save the report beside this file")
     args = parser.parse_args()
     base = base_model(args.model, args.output / "base")
     names = base.card["segmenter"]["training"]["validation_cases"]
@@ -67,7 +70,10 @@ def main() -> None:
             continue
         results[variant] = one_variant(variant, base, args, train, test)
         results_file.write_text(json.dumps(results, indent=1))
-    print(summary(results))
+    text = report(results, base, train, test)
+    print(text)
+    if args.write:
+        save(text, Path(__file__).with_suffix(".md"))
 
 
 def base_model(folder: Path, target: Path) -> Model:
@@ -229,24 +235,61 @@ def other_scanner(image: sitk.Image, rng: np.random.Generator) -> sitk.Image:
 
 
 def summary(results: dict) -> str:
-    """The table that the question asks for."""
+    """The table that the question asks for, in Markdown, Dice of the whole hippocampus."""
     lines = [
-        f"{'variant':12}{'test before':>12}{'after':>8}{'gain':>8}{'p':>9}"
-        f"{'original':>10}{'after':>8}  {'says better':12}{'epochs':>7}{'s':>6}"
+        "| variant | imitated test cases, before → after (p) | their anterior; posterior part | "
+        "original cases, before → after | what the command reports of its training cases | s |",
+        "|---|---|---|---|---|---|",
     ]
     for name, one in results.items():
-        whole, kept = one["test"]["whole"], one["original"]["whole"]
+        test, reported = one["test"], one["reported"]
+        verdict = "better" if reported["better"] else "not better"
+        if one["doubts"]:
+            verdict = "not to be trusted"
+        parts = "; ".join(_change(test[part]) for part in ("anterior", "posterior"))
         lines.append(
-            f"{name:12}{whole['before']:12.3f}{whole['after']:8.3f}{one['test']['gain']:+8.3f}"
-            f"{one['test']['chance']:9.4f}{kept['before']:10.3f}{kept['after']:8.3f}  "
-            f"{'yes' if one['reported']['better'] else 'no':12}{one['epochs']:7d}{one['seconds']:6d}"
+            f"| {name.replace('_', ' ')} | {_change(test['whole'])}, {test['gain']:+.3f} ({_chance(test)}) | "
+            f"{parts} | {_change(one['original']['whole'])} | {verdict}, {_change(reported['whole'])} "
+            f"({_chance(reported)}) | {one['seconds']} |"
         )
-        parts = [
-            f"{part} {one['test'][part]['before']:.3f} -> {one['test'][part]['after']:.3f}"
-            for part in ("anterior", "posterior")
-        ]
-        lines.append(f"{'':12}test parts: {', '.join(parts)}")
     return "\n".join(lines)
+
+
+def _change(figures: dict) -> str:
+    return f"{figures['before']:.3f} → {figures['after']:.3f}"
+
+
+def _chance(comparison: dict) -> str:
+    return "p < 0.001" if comparison["chance"] < 0.001 else f"p = {comparison['chance']:.3f}"
+
+
+def report(results: dict, base: Model, train: list[str], test: list[str]) -> str:
+    """Base, site and table, in Markdown."""
+    training = base.card["segmenter"]["training"]
+    memory = max((one["peak_memory_mb"] or 0 for one in results.values()), default=0)
+    subjects = len({subject_of(name) for name in train})
+    return f"""# Fine-tuning at an imitated site: figures
+
+    python Testing/benchmarks/site_imitation.py FOLD_MODEL msd_hippocampus -o OUT --write
+
+Base: `{training["command"]}`. Site: crops that the base held out; {len(train)} of them ({subjects} subjects)
+train, {len(test)} of other subjects only test. One seed, default settings, crops, not whole heads.
+
+Appearance: voxels of {SPACING[0]:g} × {SPACING[1]:g} × {SPACING[2]:g} mm, gamma about {GAMMA:g}, Rician noise of
+{100 * NOISE:g} %, bias. Protocol: without the posterior {100 * TAIL:g} % of the length. Both together, each alone, both
+with labels shuffled between the training cases, both with labels of the whole alone.
+
+{summary(results)}
+
+Largest memory of the process: {memory} MB.
+"""
+
+
+def save(text: str, path: Path) -> None:
+    """Write the report; what was written by hand below ``WORDS`` stays."""
+    old = path.read_text(encoding="utf-8") if path.exists() else ""
+    words = "\n" + WORDS + old.split(WORDS, 1)[1] if WORDS in old else ""
+    path.write_text(text + words, encoding="utf-8")
 
 
 if __name__ == "__main__":
