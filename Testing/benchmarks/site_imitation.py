@@ -273,7 +273,8 @@ def report(results: dict, base: Model, train: list[str], test: list[str]) -> str
     python Testing/benchmarks/site_imitation.py FOLD_MODEL msd_hippocampus -o OUT --write
 
 Base: `{training["command"]}`.
-Site: crops that the base held out; {len(train)} of them ({subjects} subjects) train, {len(test)} of other subjects only test. One seed, default settings, crops, not whole heads.
+Site: crops that the base held out; {len(train)} of them ({subjects} subjects)
+train, {len(test)} of other subjects only test. One seed, default settings, crops, not whole heads.
 
 Appearance: voxels of {" × ".join(f"{v:g}" for v in SPACING)} mm, gamma about {GAMMA:g}, Rician noise of
 {100 * NOISE:g} %, bias. Protocol: without the posterior {100 * TAIL:g} % of the length. Both together, each
