@@ -48,6 +48,8 @@ BOUNDARY = 0.01
 TAUGHT = 0.5
 #: Voxels by which the copies of the test-time augmentation are shifted.
 SHIFT = 2
+#: Share of the samples in which the plain channel is hidden.
+HIDDEN = 0.3
 
 
 class DeeplySupervised(Loop):
@@ -120,6 +122,18 @@ def signed_distance(mask: np.ndarray) -> np.ndarray:
         return np.zeros(mask.shape, np.float32)
     outside, inside = ndimage.distance_transform_edt(~mask), ndimage.distance_transform_edt(mask)
     return np.where(mask, 1 - inside, outside).astype(np.float32)
+
+
+class PlainHidden(Loop):
+    """In some samples the plain channel shows what the preprocessed one does, so that both teach."""
+
+    def _loss(self, network, inputs, target):
+        return super()._loss(network, hidden(inputs, torch.rand(len(inputs)) < HIDDEN), target)
+
+
+def hidden(inputs: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+    """Samples (n, 2, z, y, x) with the second channel in place of the first one ``where`` (n,) is true."""
+    return torch.where(where.to(inputs.device).view(-1, 1, 1, 1, 1), inputs[:, 1:2], inputs)
 
 
 class PseudoLabelled(Loop):
@@ -343,6 +357,11 @@ VARIANTS = {
         "every further one",
         lambda fold: BoundaryAware,
         values=(BOUNDARY,),
+    ),
+    "plain channel hidden": Variant(
+        f"in {HIDDEN:.0%} of the samples the plain channel is replaced by the preprocessed one",
+        lambda fold: PlainHidden,
+        values=(HIDDEN,),
     ),
     "pseudo-labels": Variant(
         "the base network of the fold labels the regions of the heads that may train (likeliest class, "

@@ -349,3 +349,10 @@ def test_report_names_its_variants_and_the_command():
     assert "- `boundary loss`: added" in text and "pseudo" not in text
     assert "(2 variants × 5" in " ".join(text.split()) and "reported only: chose nothing" in text
     assert "| variant | clean |" in text and "training, minutes a fold |" in text and "| arm |" not in text
+
+
+def test_hiding_the_plain_channel_leaves_the_other_and_other_samples():
+    inputs = torch.arange(2 * 2 * 8, dtype=torch.float32).view(2, 2, 2, 2, 2)
+    found = bridges.hidden(inputs, torch.tensor([False, True]))
+    assert torch.equal(found[0], inputs[0])
+    assert torch.equal(found[1, 0], inputs[1, 1]) and torch.equal(found[1, 1], inputs[1, 1])
