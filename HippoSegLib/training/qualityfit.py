@@ -147,6 +147,7 @@ def cross_validate(trials: Sequence[Trial]) -> tuple[dict, str]:
             model = fit([t for t in trials if t.kind != kind and part_of[t.subject] != part])
             judged |= {i: judge(trials[i], model) for i in held}
     intro = (
+        "# The quality score, on kinds of damage and subjects it was not fitted on\n\n"
         "Each trial is judged by a score fitted without its kind of damage and without its subject.\n"
         "The fit's settings were chosen on trials of other seeds, with the same crops and kinds of damage.\n"
         "\n"
@@ -157,7 +158,11 @@ def cross_validate(trials: Sequence[Trial]) -> tuple[dict, str]:
 
 def as_it_is(trials: Sequence[Trial], model: QualityModel) -> str:
     """What a model's score is worth on trials none of whose cases it was fitted on: a table (Markdown)."""
-    intro = "Each trial is judged by the score in the model's card, which was fitted on other subjects.\n\n"
+    intro = (
+        "# The quality score, on the cases of another fold\n\n"
+        "Each trial is judged by the score in the model's card, which was fitted on results of another network\n"
+        "for other subjects, but with the same kinds of damage.\n\n"
+    )
     return intro + _tables(trials, [judge(t, model) for t in trials], "kind of damage")[1]
 
 

@@ -38,8 +38,13 @@ TABLES = (
     "low_resolution",
     "repeatability",
     "quality",
+    "quality_other_fold",
+    "quality_heads",
     "ablation",
+    "ablation_long",
+    "bridges",
     "site_imitation",
+    "finetune_speed",
 )
 PROSE = "CARD.md"
 
