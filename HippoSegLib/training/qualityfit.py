@@ -160,7 +160,7 @@ def as_it_is(trials: Sequence[Trial], model: QualityModel) -> str:
     """What a model's score is worth on trials none of whose cases it was fitted on: a table (Markdown)."""
     intro = (
         "# The quality score, on the cases of another fold\n\n"
-        "Each trial is judged by the score in the model's card, which was fitted on results of another network\n"
+        "Each trial is judged by the score in the model's card, fitted on results of another network\n"
         "for other subjects, but with the same kinds of damage.\n\n"
     )
     return intro + _tables(trials, [judge(t, model) for t in trials], "kind of damage")[1]

@@ -99,7 +99,8 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write quality_heads.md")
     args = parser.parse_args()
     data, model = Path(os.environ["HIPPOSEG_DATA"]), load_model(args.model)
-    lines = ["Labelled heads, whole street, each side against its manual label:", ""]
+    title = "# Score and flags on whole heads that chose nothing"
+    lines = [title, "", "Labelled heads, whole street, each side against its manual label:", ""]
     lines += labelled_table(labelled_heads(data, model))
     lines += ["", "Heads synthesised from label maps kept out of training:", ""]
     lines += synthetic_table(data, model, args.each)
