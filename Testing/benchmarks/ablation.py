@@ -151,6 +151,7 @@ class Material:
     """The crops, their split into five, the surroundings, and the heads every network is scored on."""
 
     def __init__(self, data: Path):
+        self.data = data
         self.cases, self.hosts = load_cases(data / "msd_hippocampus"), load_hosts(data / "heads_unlabelled")
         self.split = split_by_subject([case.subject for case in self.cases], 5, seed=0)
         self.heads = other_scanner(data / "heads_unlabelled")

@@ -21,19 +21,24 @@ from pathlib import Path
 import ablation  # first: it sets the threads before numpy and torch load
 import ablation_table
 import numpy as np
+import SimpleITK as sitk
 import torch
 from scipy import ndimage
+from synthetic_heads import CUTS, SIDES, draw, draw_labels, plan_head, read_label_map
 from torch import nn
 from torch.nn import functional
 
+from HippoSegLib.frame import WORLD_RAS
 from HippoSegLib.inference import predict
 from HippoSegLib.preprocessing import Preprocessing, channels
+from HippoSegLib.regions import cut, region_about
 from HippoSegLib.training import batches
 from HippoSegLib.training.augmentation import Augmentation
-from HippoSegLib.training.cases import CLASSES, Case, fit
-from HippoSegLib.training.hosts import Host
+from HippoSegLib.training.cases import CLASSES, WHOLE_ONLY, Case, fit
+from HippoSegLib.training.hosts import HOST_SHAPE, Host
 from HippoSegLib.training.loop import Loop
 from HippoSegLib.training.losses import dice_and_cross_entropy
+from HippoSegLib.training.roles import LABEL_MAPS, TRAIN_LABEL_MAPS
 from HippoSegLib.training.settings import Settings
 from HippoSegLib.training.trainer import native_bfloat16
 from HippoSegLib.unet3d import UNet3D
@@ -50,6 +55,8 @@ TAUGHT = 0.5
 SHIFT = 2
 #: Share of the samples in which the plain channel is hidden.
 HIDDEN = 0.3
+#: Of the synthesised heads.
+SEED = 5
 
 
 class DeeplySupervised(Loop):
@@ -136,7 +143,21 @@ def hidden(inputs: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
     return torch.where(where.to(inputs.device).view(-1, 1, 1, 1, 1), inputs[:, 1:2], inputs)
 
 
-class PseudoLabelled(Loop):
+class Mirrored(Loop):
+    """Half of the samples are mirrored, left for right."""
+
+    def _loss(self, network, inputs, target):
+        where = torch.rand(len(inputs)) < 0.5
+        return super()._loss(network, mirrored(inputs, where), mirrored(target, where))
+
+
+def mirrored(volumes: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+    """Samples (n, …, z, y, x) with x turned round ``where`` (n,) is true."""
+    where = where.to(volumes.device).view(-1, *[1] * (volumes.ndim - 1))
+    return torch.where(where, volumes.flip(-1), volumes)
+
+
+class WithOthers(Loop):
     """In every epoch as many crops as there are ``extra`` cases make room for these, in their turn."""
 
     def __init__(self, model: UNet3D, train: Sequence[Case], *rest, extra: Sequence[Case]):
@@ -179,6 +200,30 @@ def likeliest_piece(probability: np.ndarray) -> np.ndarray:
     if count > 1:
         label = np.where(pieces == np.bincount(pieces.ravel())[1:].argmax() + 1, label, 0)
     return label.astype(np.uint8)
+
+
+def synthesised_cases(data: Path) -> list[Case]:
+    """Both hippocampi of a head in T1 drawn from each label map that may train, parts unknown."""
+    cases = []
+    for name in TRAIN_LABEL_MAPS:
+        source = read_label_map(data / LABEL_MAPS / f"training_seg_{name}.nii.gz")
+        rng = np.random.default_rng([SEED, int(name)])
+        plan = plan_head(source, rng, "T1", spacing=np.ones(3), cut=CUTS[0])
+        image = sitk.Cast(draw(source, plan, rng).image, sitk.sitkFloat32)
+        labels = draw_labels(source, plan)
+        for side, value in SIDES.items():
+            cases.append(whole_case(f"map{name}_{side}", image, labels == value, side))
+    return cases
+
+
+def whole_case(name: str, image: sitk.Image, label: sitk.Image, side: str) -> Case:
+    """A region of a head as large as the surroundings are, of which only the whole is known."""
+    shape = sitk.LabelShapeStatisticsImageFilter()
+    shape.Execute(label)
+    region = region_about(shape.GetCentroid(1), WORLD_RAS, side, HOST_SHAPE)
+    truth = cut(sitk.Cast(label, sitk.sitkFloat32), region) > 0.5
+    array = cut(image, region)
+    return Case(name, name, array - array.min(), np.where(truth, WHOLE_ONLY, 0).astype(np.uint8))
 
 
 class Ensemble(nn.Module):
@@ -268,6 +313,7 @@ class Fold:
 
     Attributes:
         base: Settings of the base.
+        data: Folder of all data.
         train, tests: Crops trained on, and all that is scored.
         hosts: Surroundings.
         networks: Arm -> path of the ablation's weights in this fold, of the finished arms.
@@ -275,6 +321,7 @@ class Fold:
 
     def __init__(self, material: ablation.Material, fold: int, epochs: int, ablated: Path):
         self.base, self.hosts = ablation.settings_of(BASE, fold, epochs), material.hosts
+        self.data = material.data
         self.train, self.tests = material.fold(fold)
         self.networks = {}
         for arm in ablation.ARMS:
@@ -321,7 +368,11 @@ _DEGRADATIONS = ("gamma", "bias", "reslice", "blur", "noise", "window")
 
 
 def _pseudo_labelled(fold: Fold) -> Callable[..., Loop]:
-    return partial(PseudoLabelled, extra=pseudo_cases(fold.network()[0], fold.base, fold.hosts))
+    return partial(WithOthers, extra=pseudo_cases(fold.network()[0], fold.base, fold.hosts))
+
+
+def _synthesised(fold: Fold) -> Callable[..., Loop]:
+    return partial(WithOthers, extra=synthesised_cases(fold.data))
 
 
 def _ensemble(fold: Fold) -> tuple[nn.Module, Preprocessing]:
@@ -370,6 +421,17 @@ VARIANTS = {
         _pseudo_labelled,
         needs=(BASE,),
         shares=False,
+    ),
+    "synthesised heads": Variant(
+        "both hippocampi of a T1 drawn from each label map that may train (the idea is SynthSeg's), of which "
+        "the whole alone is known, join every epoch like the pseudo-labels",
+        _synthesised,
+        values=(SEED,),
+        shares=False,
+    ),
+    "mirrored copies": Variant(
+        "half of the samples are mirrored, left for right",
+        lambda fold: Mirrored,
     ),
     "distilled ensemble": Variant(
         f"{TAUGHT:.0%} of the loss is the cross-entropy to the probabilities that `ensemble` gives the same "

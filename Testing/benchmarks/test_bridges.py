@@ -8,6 +8,7 @@ import ablation_table
 import bridges
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
 from test_ablation import results
 
@@ -159,7 +160,7 @@ def test_extra_cases_take_turns_with_crops_in_as_many_steps():
     cases = crops(7)
     extra = [replace(case, name=f"pseudo{i}") for i, case in enumerate(crops(2))]
     seen = []
-    loop = made(bridges.PseudoLabelled, cases, replace(SETTINGS, num_epochs=7), extra=extra)
+    loop = made(bridges.WithOthers, cases, replace(SETTINGS, num_epochs=7), extra=extra)
     rate = loop._rate()
     for epoch in range(7):
         names = [case.name for case in bridges.in_turn(cases, extra, 0, epoch)]
@@ -169,7 +170,7 @@ def test_extra_cases_take_turns_with_crops_in_as_many_steps():
     assert {seen.count(case.name) for case in cases} == {5}
     assert rate == made(train=cases, settings=replace(SETTINGS, num_epochs=7))._rate()
     short = replace(SETTINGS, num_epochs=1)
-    loops = run(made(bridges.PseudoLabelled, cases, short, extra=extra)), run(made(Loop, cases, short))
+    loops = run(made(bridges.WithOthers, cases, short, extra=extra)), run(made(Loop, cases, short))
     assert loops[0].step == loops[1].step == 4 and loops[0].recent != loops[1].recent
 
 
@@ -261,7 +262,13 @@ def tiny_fold(monkeypatch, tmp_path) -> bridges.Fold:
     real = ablation.settings_of
     monkeypatch.setattr(ablation, "settings_of", lambda *a: replace(real(*a), region_shape=SHAPE))
 
+    def of_the_whole(data):
+        return [replace(c, label=np.where(c.label > 0, 3, 0).astype(np.uint8)) for c in crops(2)]
+
+    monkeypatch.setattr(bridges, "synthesised_cases", of_the_whole)
+
     class Material:
+        data = None
         hosts = [Host("head_left", crops(1)[0].image), Host("head_right", crops(2)[1].image)]
 
         def __init__(self, data):
@@ -297,9 +304,9 @@ def test_all_variants_train_as_many_steps_as_the_base_and_are_resumed(monkeypatc
     assert [one["arm"] for one in found] == [bridges.BASE, *names]
     assert [one["steps"] for one in found] == [3] * (len(names)) + [0]
     assert all(len(one["rows"]) == 15 for one in found)
-    # Two variants share six samples drawn once; the three of other samples draw their own.
+    # Some variants share six samples drawn once; the four of other samples draw their own.
     black, clean = (bridges.VARIANTS[f"no {what}"].augmentation for what in ("surroundings", "degradations"))
-    assert [a for _, a in drawn] == [black] * 6 + [clean] * 6 + [Augmentation()] * 12
+    assert [a for _, a in drawn] == [black] * 6 + [clean] * 6 + [Augmentation()] * 18
     assert black == replace(Augmentation(), host_probability=0)
     drawn.clear()
     bridges.run_all(None, run_folder, tmp_path, 1, names, [0])
@@ -356,3 +363,28 @@ def test_hiding_the_plain_channel_leaves_the_other_and_other_samples():
     found = bridges.hidden(inputs, torch.tensor([False, True]))
     assert torch.equal(found[0], inputs[0])
     assert torch.equal(found[1, 0], inputs[1, 1]) and torch.equal(found[1, 1], inputs[1, 1])
+
+
+def test_mirroring_turns_x_of_image_and_label_together():
+    inputs, target = torch.rand(2, 2, 3, 4, 5), torch.randint(0, 3, (2, 3, 4, 5))
+    where = torch.tensor([True, False])
+    images, labels = bridges.mirrored(inputs, where), bridges.mirrored(target, where)
+    assert images[0, 1, 2, 3, 0] == inputs[0, 1, 2, 3, 4] and labels[0, 2, 3, 0] == target[0, 2, 3, 4]
+    assert torch.equal(images[1], inputs[1]) and torch.equal(labels[1], target[1])
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_side_of_a_head_becomes_a_case_of_a_left_one(side):
+    """An oblong that points outwards and forwards ends up outwards (x falls) and forwards in both cases."""
+    array = np.zeros((100, 110, 90), np.float32)  # LPS: x to the left, y backwards
+    outwards = 1 if side == "left" else -1
+    for k in range(20):
+        x = 45 + outwards * (k // 2)
+        array[50:54, 60 - k, x - 2 : x + 3] = 100
+    image = sitk.GetImageFromArray(array)
+    image.SetOrigin((-45, -55, -50))
+    case = bridges.whole_case("one", image + 7, sitk.Cast(image > 50, sitk.sitkUInt8), side)
+    assert case.image.shape == bridges.HOST_SHAPE and set(np.unique(case.label)) == {0, 3}
+    assert case.image[case.label > 0].min() > 90 and case.image.min() == 0
+    z, y, x = np.argwhere(case.label > 0).T
+    assert np.corrcoef(x, y)[0, 1] < -0.8
