@@ -44,7 +44,6 @@ from HippoSegLib.training.trainer import native_bfloat16
 from HippoSegLib.unet3d import UNet3D
 
 BASE = "plain, CLAHE + SCE"
-EPOCHS = 8
 #: Weights of the losses at full, half and quarter resolution, before they are divided by their sum.
 DEPTHS = (1.0, 0.5, 0.25)
 #: Of the boundary term: its weight in the first epoch, and what every further one adds.
@@ -462,7 +461,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", type=Path, required=True, help="folder of the finished variants and folds")
     parser.add_argument("--ablation", type=Path, help="run folder of the ablation (default: RUN)")
-    parser.add_argument("--epochs", type=int, default=EPOCHS, help=f"of every variant (default {EPOCHS})")
+    parser.add_argument(
+        "--epochs", type=int, default=ablation.EPOCHS, help=f"of every variant (default {ablation.EPOCHS})"
+    )
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--folds", nargs="+", type=int, choices=ablation.FOLDS, default=ablation.FOLDS)
     parser.add_argument("--write", action="store_true", help="save the table and the rows")
@@ -544,7 +545,7 @@ def finished_results(run: Path, ablated: Path, epochs: int, variants: Sequence[s
 def report_words(epochs: int, variants: Sequence[str]) -> ablation_table.Words:
     """What the report says beside its figures."""
     command = "HIPPOSEG_DATA=... python Testing/benchmarks/bridges.py --run RUN --ablation RUN2"
-    if epochs != EPOCHS:
+    if epochs != ablation.EPOCHS:
         command += f" --epochs {epochs}"
     if list(variants) != list(VARIANTS):
         command += " --variants " + " ".join(f'"{name}"' for name in variants)
