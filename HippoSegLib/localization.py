@@ -48,6 +48,9 @@ MIN_MASS_MM3 = 600.0
 #: Below this much visible intracranial volume, or above this misfit, it is no head we can read.
 MIN_INTRACRANIAL_MM3 = 150e3
 MAX_MISFIT_MM = 12.0
+#: Where the coarse network sees no hippocampus, the pose must fit so well: in noise, which the closer look
+#: alone may take for one, the misfit is 9 to 10 mm.
+MAX_MISFIT_UNSEEN_MM = 8.0
 #: A larger cut surface than this makes the intracranial volume meaningless (a cut neck is smaller).
 MAX_CUT_AREA_MM2 = 1500.0
 

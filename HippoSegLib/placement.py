@@ -13,7 +13,15 @@ from .errors import InputError, NotFoundError
 from .flags import Flag
 from .frame import WORLD_RAS, Frame
 from .labels import SIDES
-from .localization import HALF_DISTANCE, NONE_FOUND, REMEDY, CoarseGrid, Localization, localize
+from .localization import (
+    HALF_DISTANCE,
+    MAX_MISFIT_UNSEEN_MM,
+    NONE_FOUND,
+    REMEDY,
+    CoarseGrid,
+    Localization,
+    localize,
+)
 from .regions import Region, region_about
 
 
@@ -87,7 +95,7 @@ def locate(
             flags.append(Flag("unsure", text, side))
         located[side] = place
     if not given and not found.centres:
-        if not found.closer:
+        if not found.closer or found.misfit_mm > MAX_MISFIT_UNSEEN_MM:
             raise NotFoundError(NONE_FOUND, REMEDY)
         text = "The hippocampi were recognised only from close by: check that the outlines are in place."
         flags.append(Flag("unsure", text))

@@ -134,9 +134,10 @@ class Answering:
         return Network()
 
 
-@pytest.mark.parametrize("seen_closely", [True, False])
-def test_what_only_the_closer_look_sees_is_found_and_flagged(seen_closely):
-    """The first look fits the pose, but sees no hippocampus: the closer one decides whether there is any."""
+@pytest.mark.parametrize(("seen_closely", "noise"), [(True, 2.0), (False, 2.0), (True, 6.0)])
+def test_what_only_the_closer_look_sees_is_found_and_flagged(seen_closely, noise):
+    """The first look fits the pose, but sees no hippocampus: the closer one decides whether there is any,
+    unless the pose fits badly (a misfit of 6 mm along each axis)."""
     head, flags = _head(), []
     close = np.full((1, 24, 28, 24), -9.0)
     if seen_closely:
@@ -145,9 +146,9 @@ def test_what_only_the_closer_look_sees_is_found_and_flagged(seen_closely):
         "localizer": {"grid_size": 40, "grid_spacing_mm": 6.5, "coordinate_unit_mm": 50.0},
         "refiner": {"region_size": [24, 28, 24], "spacing_mm": 3.0},
     }
-    first = Answering(_answer(np.eye(3), np.zeros(3), hippocampi=())[0])
+    first = Answering(_answer(np.eye(3), np.zeros(3), hippocampi=(), noise=noise)[0])
     model = SimpleNamespace(card=card, localizer=first, refiner=Answering(close))
-    if not seen_closely:
+    if not seen_closely or noise > 5:
         with pytest.raises(NotFoundError, match="No hippocampus was found"):
             locate(head, model, {}, flags)
         return
