@@ -172,8 +172,8 @@ def _means(results, arms, folds, measure, words: Words) -> str:
             by_fold = [[one for one in results if one["fold"] == fold] for fold in folds]
             found = [list(per_subject(mine, arm, "crops", condition, measure).values()) for mine in by_fold]
             means = [float(np.mean(values)) for values in found]
-            spread = np.std(means, ddof=1) if len(means) > 1 else math.nan
-            cells.append(f"{np.mean(means):.{digits}f} ({spread:.{digits}f})")
+            spread = f" ({np.std(means, ddof=1):.{digits}f})" if len(means) > 1 else ""
+            cells.append(f"{np.mean(means):.{digits}f}{spread}")
         cost = np.median([one[key] for one in results if one["arm"] == arm]) / unit
         lines += _line([*cells, f"{cost:.0f}"])
     return lines
