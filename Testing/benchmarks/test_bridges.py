@@ -5,6 +5,7 @@ from functools import partial
 
 import ablation
 import ablation_table
+import bridge_variants as parts
 import bridges
 import numpy as np
 import pytest
@@ -63,23 +64,23 @@ def target_of(*corners) -> torch.Tensor:
     return target
 
 
-def teacher() -> bridges.Ensemble:
+def teacher() -> parts.Ensemble:
     networks = []
     for seed, steps in ((1, (PLAIN, OTHER)), (2, (OTHER,)), (3, ((step("min_max", lower=5),),))):
         settings = replace(SETTINGS, seed=seed, preprocessing=Preprocessing(steps))
         networks.append((ablation.start(settings).eval(), settings.preprocessing))
-    return bridges.Ensemble(networks)
+    return parts.Ensemble(networks)
 
 
 def test_signed_distance_by_hand():
     mask = np.zeros((5, 5, 9), bool)
     mask[:, :, 2:6] = True
     # Along x: two voxels before, four inside of which the outer have 0, three behind.
-    np.testing.assert_array_equal(bridges.signed_distance(mask)[2, 2], [2, 1, 0, -1, -1, 0, 1, 2, 3])
+    np.testing.assert_array_equal(parts.signed_distance(mask)[2, 2], [2, 1, 0, -1, -1, 0, 1, 2, 3])
     one = np.zeros((4, 4, 4), bool)
     one[0, 0, 0] = True
-    assert bridges.signed_distance(one)[3, 2, 1] == pytest.approx(14**0.5)
-    assert not bridges.signed_distance(~np.zeros((3, 3, 3), bool)).any()
+    assert parts.signed_distance(one)[3, 2, 1] == pytest.approx(14**0.5)
+    assert not parts.signed_distance(~np.zeros((3, 3, 3), bool)).any()
 
 
 def test_boundary_loss_is_the_mean_of_probability_times_distance():
@@ -94,19 +95,23 @@ def test_boundary_loss_is_the_mean_of_probability_times_distance():
             distance = sign * torch.cdist(points, others).min(dim=1).values + value
             z, y, x = points.long().T
             expected += float((distance * (share[1] + share[2])[z, y, x]).sum())
-    assert bridges.boundary_loss(logits, target).item() == pytest.approx(expected / target.numel(), rel=1e-4)
+    assert parts.boundary_loss(logits, target).item() == pytest.approx(expected / target.numel(), rel=1e-4)
     # A hippocampus in its place costs less than nothing, shifted it costs more.
     right, wrong = (
         20 * torch.nn.functional.one_hot(t, 3).movedim(-1, 1) for t in (target, target.roll(3, 2))
     )
-    assert bridges.boundary_loss(right, target) < 0 < bridges.boundary_loss(wrong, target)
+    assert parts.boundary_loss(right, target) < 0 < parts.boundary_loss(wrong, target)
 
 
 def test_boundary_term_rises_with_the_epochs():
-    loop, inputs, target = made(bridges.BoundaryAware), torch.rand((1, 2, *SHAPE)), target_of((4, 4, 4))
+    loop, inputs, target = (
+        made(parts.BoundaryAware),
+        torch.rand((1, 2, *SHAPE)),
+        target_of((4, 4, 4)),
+    )
     loop.model.eval()
     logits = loop.model(inputs)
-    usual, term = dice_and_cross_entropy(logits, target), bridges.boundary_loss(logits, target)
+    usual, term = dice_and_cross_entropy(logits, target), parts.boundary_loss(logits, target)
     assert term > 0
     for epoch, weight in ((0, 0.01), (7, 0.08)):
         loop.epoch = epoch
@@ -120,13 +125,18 @@ def test_coarser_takes_the_commonest_class():
     target[0, 2:, 2:, 2:] = 2
     target[0, 2, 2, 2:] = 1  # 6 of 8
     target[0, 2:, :2, :2] = torch.tensor([0, 0, 0, 1, 1, 1, 2, 2]).view(2, 2, 2)  # a tie
-    half = bridges.coarser(target, 1)[0]
+    half = parts.coarser(target, 1)[0]
     assert half[0, 0, 0] == 1 and half[1, 1, 1] == 2 and half[1, 0, 0] == 0 and half.sum() == 3
-    assert bridges.coarser(target, 0) is target and bridges.coarser(target, 2).shape == (1, 1, 1, 1)
+    assert parts.coarser(target, 0) is target and parts.coarser(target, 2).shape == (
+        1,
+        1,
+        1,
+        1,
+    )
 
 
 def test_deep_supervision_starts_equal_and_drops_its_heads():
-    base, loop = made(), made(bridges.DeeplySupervised)
+    base, loop = made(), made(parts.DeeplySupervised)
     started = loop.model.state_dict()
     assert all((started[k] == v).all() for k, v in base.model.state_dict().items())
     assert len(started) == len(base.model.state_dict()) + 4
@@ -141,7 +151,11 @@ def test_deep_supervision_starts_equal_and_drops_its_heads():
 
 
 def test_deep_supervision_weighs_three_losses():
-    loop, inputs, target = made(bridges.DeeplySupervised), torch.rand((1, 2, *SHAPE)), target_of((4, 4, 4))
+    loop, inputs, target = (
+        made(parts.DeeplySupervised),
+        torch.rand((1, 2, *SHAPE)),
+        target_of((4, 4, 4)),
+    )
     loop.model.eval()
     found = loop._loss(loop.model, inputs, target).item()
     seen = {}
@@ -160,17 +174,17 @@ def test_extra_cases_take_turns_with_crops_in_as_many_steps():
     cases = crops(7)
     extra = [replace(case, name=f"pseudo{i}") for i, case in enumerate(crops(2))]
     seen = []
-    loop = made(bridges.WithOthers, cases, replace(SETTINGS, num_epochs=7), extra=extra)
+    loop = made(parts.WithOthers, cases, replace(SETTINGS, num_epochs=7), extra=extra)
     rate = loop._rate()
     for epoch in range(7):
-        names = [case.name for case in bridges.in_turn(cases, extra, 0, epoch)]
+        names = [case.name for case in parts.in_turn(cases, extra, 0, epoch)]
         assert len(names) == len(set(names)) == 7 and {"pseudo0", "pseudo1"} < set(names)
         seen += names
     # Two of seven are left out seven times: each crop twice.
     assert {seen.count(case.name) for case in cases} == {5}
     assert rate == made(train=cases, settings=replace(SETTINGS, num_epochs=7))._rate()
     short = replace(SETTINGS, num_epochs=1)
-    loops = run(made(bridges.WithOthers, cases, short, extra=extra)), run(made(Loop, cases, short))
+    loops = run(made(parts.WithOthers, cases, short, extra=extra)), run(made(Loop, cases, short))
     assert loops[0].step == loops[1].step == 4 and loops[0].recent != loops[1].recent
 
 
@@ -183,7 +197,7 @@ def test_pseudo_labels_lie_where_the_network_sees_them():
     image = np.zeros((24, 24, 20), np.float32)
     image[10:14, 10:16, 8:12], image[6:8, 6:8, 4:6], image[0:3, 0:3, 0:3] = 90, 90, 90
     hosts = [Host("a_left", image + 5), Host("b_left", np.zeros_like(image))]
-    [case] = bridges.pseudo_cases(Bright(), replace(SETTINGS, preprocessing=Preprocessing((PLAIN,))), hosts)
+    [case] = parts.pseudo_cases(Bright(), replace(SETTINGS, preprocessing=Preprocessing((PLAIN,))), hosts)
     # The smaller piece is no hippocampus, and what lies outside the network's region is not seen.
     expected = np.zeros(image.shape, np.uint8)
     expected[10:14, 10:16, 8:12] = 1
@@ -195,7 +209,7 @@ def test_likeliest_class_wins_also_below_one_half():
     probability = np.zeros((2, 1, 1, 6), np.float32)
     probability[:, 0, 0] = [[0.9, 0.2, 0.0, 0.4, 0.1, 0.3], [0.0, 0.25, 0.0, 0.35, 0.9, 0.3]]
     # Background, anterior, posterior are 0.25, 0.4, 0.35 in the fourth voxel, 0.4, 0.3, 0.3 in the last.
-    np.testing.assert_array_equal(bridges.likeliest_piece(probability)[0, 0], [0, 0, 0, 1, 2, 0])
+    np.testing.assert_array_equal(parts.likeliest_piece(probability)[0, 0], [0, 0, 0, 1, 2, 0])
 
 
 def test_ensemble_is_the_mean_of_the_softmaxes_each_with_its_preprocessing():
@@ -216,7 +230,7 @@ def test_ensemble_is_the_mean_of_the_softmaxes_each_with_its_preprocessing():
 
 
 def test_student_sees_its_channels_and_learns_from_labels_and_teacher():
-    loop = made(partial(bridges.Distilled, teacher=teacher()))
+    loop = made(partial(parts.Distilled, teacher=teacher()))
     assert loop.settings.preprocessing.channels[:2] == SETTINGS.preprocessing.channels
     loop.model.eval()
     inputs, target = torch.rand((2, 3, *SHAPE)), target_of((4, 4, 4), (8, 2, 6))
@@ -246,8 +260,8 @@ def test_shifted_copies_are_moved_back():
 
     x = torch.rand((1, 1, 8, 8, 8))
     expected = torch.softmax(Voxelwise()(x), dim=1)
-    torch.testing.assert_close(torch.softmax(bridges.Shifted(Voxelwise())(x), dim=1), expected)
-    line = torch.softmax(bridges.Shifted(Border())(x), dim=1)[0, 1, :, 4, 4]
+    torch.testing.assert_close(torch.softmax(parts.Shifted(Voxelwise())(x), dim=1), expected)
+    line = torch.softmax(parts.Shifted(Border())(x), dim=1)[0, 1, :, 4, 4]
     # Moved by -2 the image's third plane comes first; moved by +2 the first plane shows nothing of it.
     torch.testing.assert_close(line[:4], torch.tensor([5 / 6, 0, 1 / 7, 0]), atol=1e-4, rtol=0)
 
@@ -256,7 +270,7 @@ def tiny_fold(monkeypatch, tmp_path) -> bridges.Fold:
     """A fold with six crops, three of them scored, and an ablation of two finished arms."""
     monkeypatch.setattr(ablation, "WIDTHS", (2, 4, 8, 16))
     # In bfloat16 torch's gradient of a convolution of 2×2×2 voxels is now and then not finite.
-    for module in (ablation, bridges):
+    for module in (ablation, bridges, parts):
         monkeypatch.setattr(module, "native_bfloat16", lambda device: False)
     monkeypatch.setattr(ablation, "ARMS", {a: ablation.ARMS[a] for a in ("none", bridges.BASE)})
     real = ablation.settings_of
@@ -360,7 +374,7 @@ def test_report_names_its_variants_and_the_command():
 
 def test_hiding_the_plain_channel_leaves_the_other_and_other_samples():
     inputs = torch.arange(2 * 2 * 8, dtype=torch.float32).view(2, 2, 2, 2, 2)
-    found = bridges.hidden(inputs, torch.tensor([False, True]))
+    found = parts.hidden(inputs, torch.tensor([False, True]))
     assert torch.equal(found[0], inputs[0])
     assert torch.equal(found[1, 0], inputs[1, 1]) and torch.equal(found[1, 1], inputs[1, 1])
 
@@ -368,7 +382,7 @@ def test_hiding_the_plain_channel_leaves_the_other_and_other_samples():
 def test_mirroring_turns_x_of_image_and_label_together():
     inputs, target = torch.rand(2, 2, 3, 4, 5), torch.randint(0, 3, (2, 3, 4, 5))
     where = torch.tensor([True, False])
-    images, labels = bridges.mirrored(inputs, where), bridges.mirrored(target, where)
+    images, labels = parts.mirrored(inputs, where), parts.mirrored(target, where)
     assert images[0, 1, 2, 3, 0] == inputs[0, 1, 2, 3, 4] and labels[0, 2, 3, 0] == target[0, 2, 3, 4]
     assert torch.equal(images[1], inputs[1]) and torch.equal(labels[1], target[1])
 
@@ -383,8 +397,8 @@ def test_a_side_of_a_head_becomes_a_case_of_a_left_one(side):
         array[50:54, 60 - k, x - 2 : x + 3] = 100
     image = sitk.GetImageFromArray(array)
     image.SetOrigin((-45, -55, -50))
-    case = bridges.whole_case("one", image + 7, sitk.Cast(image > 50, sitk.sitkUInt8), side)
-    assert case.image.shape == bridges.HOST_SHAPE and set(np.unique(case.label)) == {0, 3}
+    case = parts.whole_case("one", image + 7, sitk.Cast(image > 50, sitk.sitkUInt8), side)
+    assert case.image.shape == parts.HOST_SHAPE and set(np.unique(case.label)) == {0, 3}
     assert case.image[case.label > 0].min() > 90 and case.image.min() == 0
     z, y, x = np.argwhere(case.label > 0).T
     assert np.corrcoef(x, y)[0, 1] < -0.8
