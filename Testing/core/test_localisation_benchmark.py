@@ -12,11 +12,11 @@ from scipy.spatial.transform import Rotation
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import localisation
-from localisation import (
+from localisation import measure_head
+from localisation_table import (
     Result,
     Side,
     intracranial_table,
-    measure_head,
     partial_lines,
     side_table,
     write_cases,
