@@ -146,7 +146,6 @@ def evaluate(
             other = truth.get("right" if side == "left" else "left")
             swapped += int(other is not None and np.linalg.norm(found.centres[side] - other) < error)
     network.train()
-    volumes = np.array(volumes)
     return {
         "sides": n,
         "centre_median_mm": float(np.median(centre)) if centre else math.nan,
@@ -155,7 +154,8 @@ def evaluate(
         "missed": missed,
         "unread_heads": unread,
         "swapped": swapped,
-        "icv_correlation": float(np.corrcoef(volumes.T)[0, 1]),
+        # Early in a training, no head or one may be read.
+        "icv_correlation": float(np.corrcoef(np.transpose(volumes))[0, 1]) if len(volumes) > 1 else math.nan,
     }
 
 
