@@ -1,10 +1,10 @@
 """The shipped checkpoint, from the data folder, by one command.
 
-    python -m HippoSegLib.training.recipe DATA -o MODEL --runs RUNS
+    python -m HippoSegLib.training.recipe DATA -o MODEL --runs RUNS --jobs 2
 
 Each step is a command of its own, printed before it runs; what is finished in RUNS is not done again,
-and a step that was killed goes on from its last saved state. Hours on one CPU core: the card says how
-long each step took.
+and a step that was killed goes on from its last saved state. Hours on one CPU core, less on two, as
+segmenter and localiser do not wait for each other: the card says how long each step took.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import shlex
 import subprocess
 import sys
 import time
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +24,13 @@ from .roles import CROPS, UNLABELLED_HEADS
 @dataclass(frozen=True)
 class Step:
     """One command: `arguments` of a module of this package; it is finished when `done` exists, which is
-    made then where the command itself does not write it."""
+    made then where the command itself does not write it. It waits for the steps named in `after`."""
 
     name: str
     module: str
     arguments: tuple[str, ...]
     done: Path
+    after: tuple[str, ...] = ()
 
     @property
     def command(self) -> list[str]:
@@ -43,25 +45,26 @@ def steps(data: Path, runs: Path, model: Path, threads: int = 1) -> list[Step]:
     """
     crops = (str(data / CROPS), *_options(hosts=data / UNLABELLED_HEADS, preprocessing="both", batch_size=4))
 
-    def segmenter(name: str, **settings) -> Step:
+    def segmenter(name: str, after: tuple[str, ...] = (), **settings) -> Step:
         folder = runs / name
         out = ("-o", str(folder / "model"), *_options(run=folder, threads=threads))
-        return Step(name, "command", (*crops, *out, *_options(**settings)), folder / "model" / "card.json")
+        arguments = (*crops, *out, *_options(**settings))
+        return Step(name, "command", arguments, folder / "model" / "card.json", after)
 
-    def localizer(name: str, module: str, **settings) -> Step:
+    def localizer(name: str, **settings) -> Step:
         arguments = (str(data), "-o", str(runs / name), *_options(threads=threads, **settings))
         # Weights are written along the way: only this mark says that the run came to its end.
-        return Step(name, module, arguments, runs / name / "finished")
+        return Step(name, name, arguments, runs / name / "finished")
 
-    def weights(name: str) -> Path:
-        return runs / name / "localizer.pt"
-
-    parts = (str(runs / name) for name in ("all/model", "localizer4", "refiner"))
+    parts = (str(runs / name) for name in ("all/model", "localizer", "refiner"))
     fold0 = runs / "fold0" / "model" / "segmenter.pt"
     return [
         segmenter("fold0", folds=5, fold=0, seed=0, epochs=90, learning_rate=0.0015),
+        localizer("localizer", seed=0, learning_rate=2e-3, steps=7000),
+        localizer("refiner", seed=0, learning_rate=4e-3, steps=4000),
         segmenter(
             "all",
+            ("fold0",),
             folds=111,
             fold=0,
             seed=1,
@@ -70,28 +73,19 @@ def steps(data: Path, runs: Path, model: Path, threads: int = 1) -> list[Step]:
             validate_every=20,
             init_from=fold0,
         ),
-        localizer("localizer", "localizer", seed=0, learning_rate=2e-3, steps=2600),
-        localizer(
-            "localizer2", "localizer", seed=1, learning_rate=1e-3, steps=800, init=weights("localizer")
-        ),
-        localizer(
-            "localizer3", "localizer", seed=2, learning_rate=1e-3, steps=2400, init=weights("localizer2")
-        ),
-        localizer(
-            "localizer4", "localizer", seed=3, learning_rate=1e-3, steps=1500, init=weights("localizer3")
-        ),
-        localizer("refiner", "refiner", seed=0, learning_rate=4e-3, steps=4000),
         Step(
             "assemble",
             "assemble",
             (*parts, "-o", str(model), *_options(earlier=fold0.parent)),
             model / "card.json",
+            ("all", "localizer", "refiner"),
         ),
         Step(
             "quality",
             "quality",
             (str(data), str(model), *_options(run=fold0.parent), "--write"),
             runs / "quality" / "finished",
+            ("assemble",),
         ),
     ]
 
@@ -103,23 +97,35 @@ def _options(**settings) -> tuple[str, ...]:
     )
 
 
-def run(data: Path, runs: Path, model: Path, threads: int = 1) -> None:
-    """Do what is not done yet.
+def run(data: Path, runs: Path, model: Path, threads: int = 1, jobs: int = 1) -> None:
+    """Do what is not done yet, at most `jobs` steps at a time.
 
     Raises:
-        subprocess.CalledProcessError: A step failed; it has said why.
+        subprocess.CalledProcessError: A step failed; it has said why. No other was begun after it.
     """
-    for step in steps(data, runs, model, threads):
-        if step.done.exists():
-            print(f"{step.name}: done", flush=True)
-            continue
-        print(f"{step.name}: python {shlex.join(step.command)}", flush=True)
-        started = time.monotonic()
-        subprocess.run([sys.executable, *step.command], check=True)
-        if not step.done.exists():
-            step.done.parent.mkdir(parents=True, exist_ok=True)
-            step.done.touch()
-        print(f"{step.name}: {time.monotonic() - started:.0f} s", flush=True)
+    waiting, finished, running = steps(data, runs, model, threads), set(), {}
+    with ThreadPoolExecutor(jobs) as pool:
+        while waiting or running:
+            ready = [step for step in waiting if finished.issuperset(step.after)]
+            for step in ready[: jobs - len(running)]:
+                waiting.remove(step)
+                running[pool.submit(_do, step)] = step
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                future.result()
+                finished.add(running.pop(future).name)
+
+
+def _do(step: Step) -> None:
+    if step.done.exists():
+        print(f"{step.name}: done", flush=True)
+        return
+    print(f"{step.name}: python {shlex.join(step.command)}", flush=True)
+    started = time.monotonic()
+    subprocess.run([sys.executable, *step.command], check=True)
+    if not step.done.exists():
+        step.done.parent.mkdir(parents=True, exist_ok=True)
+        step.done.touch()
+    print(f"{step.name}: {time.monotonic() - started:.0f} s", flush=True)
 
 
 def main() -> None:
@@ -128,13 +134,14 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="model folder to write")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1, help="steps at a time (default 1)")
     parser.add_argument("--list", action="store_true", help="only print the commands")
     args = parser.parse_args()
     if args.list:
         for step in steps(args.data, args.runs, args.output, args.threads):
             print("python", shlex.join(step.command))
         return
-    run(args.data, args.runs, args.output, args.threads)
+    run(args.data, args.runs, args.output, args.threads, args.jobs)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import importlib
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,48 @@ def test_each_step_begins_with_what_an_earlier_one_wrote():
             own = path.startswith(out.removesuffix("/model"))
             assert own or any(path.startswith(w) for w in written), path
         written.add(out)
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 4])
+def test_no_step_begins_before_those_it_waits_for(tmp_path, monkeypatch, jobs):
+    """A step takes longer the earlier it comes, so that later ones would overtake it."""
+    begun, ended, at_once, most = [], [], [], []
+    order = [step.name for step in STEPS]
+
+    def take_time(command, check):
+        own = next(
+            step
+            for step in recipe.steps(Path("data"), tmp_path, tmp_path / "m")
+            if step.command == command[1:]
+        )
+        begun.append((own.name, set(ended)))
+        at_once.append(own.name)
+        most.append(len(at_once))
+        time.sleep(0.05 * (len(order) - order.index(own.name)))
+        at_once.remove(own.name)
+        ended.append(own.name)
+
+    monkeypatch.setattr(subprocess, "run", take_time)
+    recipe.run(Path("data"), tmp_path, tmp_path / "m", jobs=jobs)
+    assert sorted(ended) == sorted(order)
+    before = dict(begun)
+    assert {"fold0"} <= before["all"]
+    assert {"all", "localizer", "refiner"} <= before["assemble"]
+    assert before["quality"] == set(order) - {"quality"}
+    assert max(most) == min(jobs, 3)
+
+
+def test_after_a_failed_step_none_is_begun(tmp_path, monkeypatch):
+    begun = []
+
+    def fail(command, check):
+        begun.append(command)
+        raise subprocess.CalledProcessError(1, command)
+
+    monkeypatch.setattr(subprocess, "run", fail)
+    with pytest.raises(subprocess.CalledProcessError):
+        recipe.run(Path("data"), tmp_path, tmp_path / "model")
+    assert len(begun) == 1
 
 
 def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
