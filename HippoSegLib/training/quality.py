@@ -1,13 +1,14 @@
 """Fit the quality score of a model, and show what it is worth where it was not fitted.
 
-    python -m HippoSegLib.training.quality DATA MODEL_FOLDER --run FOLD_MODEL [--write]
+    python -m HippoSegLib.training.quality DATA MODEL_FOLDER --run FOLD_MODEL … [--write]
     python -m HippoSegLib.training.quality DATA MODEL_FOLDER --run OTHER_FOLD_MODEL --judge
 
 FOLD_MODEL is a segmenter exported by `training.export` that held cases out (its card lists them): trials
-(`qualitytrials.py`) are made with those alone. MODEL_FOLDER is the model to be given the score, of the same
+(`qualitytrials.py`) are made with those alone. Of several, as sure of themselves as networks happen to be,
+the score learns what they have in common. MODEL_FOLDER is the model to be given the score, of the same
 kind; with `--judge` it keeps the score it has, which is tried on the cases of another fold. Real heads that
-may train say how far the localiser's place may be off; their agreement with weak labels stands in for truth
-there.
+may train say how far the localiser's place may be off, with the first fold's network; their agreement with
+weak labels stands in for truth there.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from ..checkpoint import CARD, SEGMENTER, Model, load_model
 from ..errors import ModelError, TrainingError
 from ..quality import QualityModel
 from ..unet3d import UNet3D
-from .cases import load_cases
+from .cases import Case, load_cases
 from .hosts import load_hosts
 from .qualityfit import as_it_is, cross_validate, fit
 from .qualityheads import head_limits, head_trials, heads_report
@@ -61,31 +62,33 @@ def with_segmenter(base: Model, folder: Path) -> Model:
 
 
 def collect(
-    data: Path, model: Model, per_kind: int, path: Path | None = None, seed: int = SEED
+    data: Path, models: Sequence[Model], per_kind: int, path: Path | None = None, seed: int = SEED
 ) -> list[Trial]:
-    """The trials on the cases that the model's card lists as held out.
+    """The trials of each model on the cases that its card lists as held out.
 
     Args:
         path: A file of earlier trials, which is read and, as far as it goes, saves making them again.
 
     Raises:
-        TrainingError: The card lists no held-out case of the data.
+        TrainingError: A card lists no held-out case of the data, or two list the same one.
     """
-    held_out = set(model.card["segmenter"].get("training", {}).get("validation_cases", ()))
-    cases = [case for case in load_cases(data / CROPS) if case.name in held_out]
-    if not cases:
+    every = load_cases(data / CROPS)
+    held_out = [_held_out(every, model) for model in models]
+    names = [case.name for cases in held_out for case in cases]
+    if len(set(names)) < len(names):
         raise TrainingError(
-            "The model's card lists no held-out case of the data: it learned from all of them.",
-            "Give the model of a fold with --run.",
+            "Two of the models held out the same cases.", "Give folds of one division with --run."
         )
     if path is not None and path.exists():
         return [Trial.from_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
     hosts = load_hosts(data / UNLABELLED_HEADS, HOST_SHAPE)
     made = []
-    for one in trials(cases, hosts, model, per_kind, seed):
-        made.append(one)
-        if len(made) % per_kind == 0:
-            print(f"{len(made)} trials, the last kind: {one.kind}", flush=True)
+    for n, (model, cases) in enumerate(zip(models, held_out, strict=True)):
+        # Each network meets damage of its own.
+        for one in trials(cases, hosts, model, per_kind, seed + 1000 * n):
+            made.append(one)
+            if len(made) % per_kind == 0:
+                print(f"{len(made)} trials, the last kind: {one.kind}", flush=True)
     if path is not None:
         temporary = path.with_name(path.name + ".part")
         temporary.write_text("".join(one.to_json() + "\n" for one in made), encoding="utf-8")
@@ -93,11 +96,24 @@ def collect(
     return made
 
 
+def _held_out(cases: list[Case], model: Model) -> list[Case]:
+    names = set(model.card["segmenter"].get("training", {}).get("validation_cases", ()))
+    found = [case for case in cases if case.name in names]
+    if not found:
+        raise TrainingError(
+            "The model's card lists no held-out case of the data: it learned from all of them.",
+            "Give the model of a fold with --run.",
+        )
+    return found
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--run", type=Path, help="exported segmenter of a fold; its held-out cases are used")
+    parser.add_argument(
+        "--run", type=Path, nargs="+", help="exported segmenters of folds; their held-out cases are used"
+    )
     parser.add_argument("--per-kind", type=int, default=PER_KIND, help="trials of each kind of damage")
     parser.add_argument("--seed", type=int, default=SEED, help="of the trials")
     parser.add_argument("--trials", type=Path, help="keep the trials in this file, or take them from it")
@@ -109,17 +125,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     base = load_model(args.model)
-    model = base if args.run is None else with_segmenter(base, args.run)
-    made = collect(args.data, model, args.per_kind, args.trials, args.seed)
+    models = [with_segmenter(base, folder) for folder in args.run] if args.run else [base]
+    made = collect(args.data, models, args.per_kind, args.trials, args.seed)
     if args.judge:
         tell(as_it_is(unseen(made, base.card), QualityModel.from_card(base.card)), args.report)
         return
     held_out, text = cross_validate(made)
     quality = fit(made)
     if not args.no_heads:
-        learned = head_trials(args.data, model, TRAIN_REAL_HEADS)
+        learned = head_trials(args.data, models[0], TRAIN_REAL_HEADS)
         quality = replace(quality, **head_limits(learned))
-        text += "\n" + heads_report(head_trials(args.data, model, TEST_REAL_HEADS, quality))
+        text += "\n" + heads_report(head_trials(args.data, models[0], TEST_REAL_HEADS, quality))
     text += (
         f"\nFlagged are an expected overlap under {quality.threshold}, a correlation with the look of a T1 "
         f"under {quality.least_likeness}, a misfit of the head over {quality.max_misfit_mm:g} mm, and an "

@@ -30,6 +30,7 @@ class Words:
         meaning: Paragraphs and list items on what the arms are.
         kind: What an arm is called.
         cost: Head of the column of costs, where a result has them, and how many of its units make one.
+        labelled: Whether the labelled heads were scored.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Words:
     meaning: tuple[str, ...]
     kind: str = "arm"
     cost: tuple[str, str, float] = ("preprocessing, ms a crop", "preprocessing_ms", 1)
+    labelled: bool = True
 
 
 def holm(chances: Sequence[float]) -> list[float]:
@@ -121,11 +123,13 @@ def text(results: Sequence[dict], arms: Sequence[str], words: Words) -> str:
         f"{words.kind} agrees better than `{arms[0]}`.\n"
     )
     parts.append(_heads(results, arms, "other scanner", words.kind))
-    parts.append(
-        "## Ten labelled heads — reported only: chose nothing\nManual labels of another protocol "
-        "(Neuromorphometrics) on skull-stripped OASIS heads; the region is cut about the label's centre.\n"
-    )
-    parts.append(_heads(results, arms, "labelled", words.kind))
+    if words.labelled:
+        parts.append(
+            "## Ten labelled heads — reported only: chose nothing\nManual labels of another protocol "
+            "(Neuromorphometrics) on skull-stripped OASIS heads; the region is cut about the label's "
+            "centre.\n"
+        )
+        parts.append(_heads(results, arms, "labelled", words.kind))
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -129,6 +130,35 @@ def test_the_command_writes_the_score_into_the_card(tmp_path, capsys):
         command.main([str(data), str(folder), "--trials", str(kept), "--no-heads"])
     with pytest.raises(ModelError, match="export"):
         command.main([str(data), str(folder), "--run", str(tmp_path)])
+
+
+def test_each_folds_network_meets_its_own_cases(tmp_path, monkeypatch):
+    """Trials of two networks are put together; a case held out of both is refused."""
+    write_folder(tmp_path / "msd_hippocampus", [1, 2, 3, 4])
+    made = made_up()
+    asked = []
+
+    def few(cases, hosts, model, per_kind, seed):
+        asked.append(([case.name for case in cases], model, seed))
+        return made[:per_kind]
+
+    monkeypatch.setattr(command, "trials", few)
+    monkeypatch.setattr(command, "load_hosts", lambda *rest: [])
+
+    def holding(*numbers):
+        cases = [f"hippocampus_{n:03d}" for n in numbers]
+        return SimpleNamespace(card={"segmenter": {"training": {"validation_cases": cases}}})
+
+    one, other = holding(1, 2), holding(3)
+    found = command.collect(tmp_path, [one, other], 5, seed=2)
+    assert len(found) == 10
+    assert [(names, model) for names, model, _ in asked] == [
+        (["hippocampus_001", "hippocampus_002"], one),
+        (["hippocampus_003"], other),
+    ]
+    assert asked[0][2] == 2 and asked[1][2] != 2
+    with pytest.raises(TrainingError, match="same cases"):
+        command.collect(tmp_path, [one, holding(2, 3)], 5)
 
 
 @pytest.mark.parametrize("kind", VALUE_KINDS)
