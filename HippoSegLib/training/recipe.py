@@ -59,7 +59,7 @@ def steps(data: Path, runs: Path, model: Path, threads: int = 1) -> list[Step]:
     parts = (str(runs / name) for name in ("all/model", "localizer", "refiner"))
     fold0 = runs / "fold0" / "model" / "segmenter.pt"
     return [
-        segmenter("fold0", folds=5, fold=0, seed=0, epochs=90, learning_rate=0.0015),
+        segmenter("fold0", folds=5, fold=0, seed=0, epochs=60, learning_rate=0.0015),
         localizer("localizer", seed=0, learning_rate=2e-3, steps=7000),
         localizer("refiner", seed=0, learning_rate=4e-3, steps=4000),
         segmenter(
@@ -117,15 +117,21 @@ def run(data: Path, runs: Path, model: Path, threads: int = 1, jobs: int = 1) ->
 
 def _do(step: Step) -> None:
     if step.done.exists():
-        print(f"{step.name}: done", flush=True)
+        _say(f"{step.name}: done")
         return
-    print(f"{step.name}: python {shlex.join(step.command)}", flush=True)
+    _say(f"{step.name}: python {shlex.join(step.command)}")
     started = time.monotonic()
     subprocess.run([sys.executable, *step.command], check=True)
     if not step.done.exists():
         step.done.parent.mkdir(parents=True, exist_ok=True)
         step.done.touch()
-    print(f"{step.name}: {time.monotonic() - started:.0f} s", flush=True)
+    _say(f"{step.name}: {time.monotonic() - started:.0f} s")
+
+
+def _say(words: str) -> None:
+    """Print a line in one piece, as another step may print at the same time."""
+    sys.stdout.write(words + "\n")
+    sys.stdout.flush()
 
 
 def main() -> None:

@@ -43,6 +43,7 @@ TABLES = (
     "ablation",
     "ablation_long",
     "bridges",
+    "last_epochs",
     "site_imitation",
     "finetune_speed",
 )

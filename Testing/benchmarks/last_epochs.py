@@ -1,11 +1,12 @@
 """How the training should end: variants of some further epochs, from a fold's finished model.
 
-    HIPPOSEG_DATA=... python Testing/benchmarks/last_epochs.py --run RUN --models cv1 … [--write]
+    HIPPOSEG_DATA=... python Testing/benchmarks/last_epochs.py --run RUN --models cv1 … [--folds 1] [--write]
 
-Each model is what ``hipposeg train`` wrote for one of five folds. All variants of a fold start from its
-weights, with one budget, order of cases and learning rate, and are scored as the ablation's networks are,
-but for the labelled heads, which are left alone. RUN keeps one JSON per variant and fold; a killed command,
-given again, goes on. ``--write`` puts table and rows beside this file; ``--only-print`` trains nothing.
+Each model is what ``hipposeg train`` wrote for one of five folds; those of folds that are not trained on
+teach, where a variant asks them. All variants of a fold start from its weights, with one budget, order of
+cases and learning rate, and are scored as the ablation's networks are, but for the labelled heads, which
+are left alone. RUN keeps one JSON per variant and fold; a killed command, given again, goes on. ``--write``
+puts table and rows beside this file; ``--only-print`` trains nothing.
 """
 
 from __future__ import annotations
@@ -15,20 +16,25 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import ablation  # first: it sets the threads before numpy and torch load
 import ablation_table
 import torch
-from bridge_variants import HIDDEN, PlainHidden
+from bridge_variants import HIDDEN, Ensemble, PlainHidden, WithOthers, pseudo_cases
+from torch import nn
 
 from HippoSegLib.preprocessing import Preprocessing
 from HippoSegLib.training.augmentation import Augmentation
+from HippoSegLib.training.hosts import Host
 from HippoSegLib.training.loop import Loop
 from HippoSegLib.training.settings import Settings
 from HippoSegLib.unet3d import UNet3D
 
 EPOCHS, RATE, BATCH, SEED = 8, 6e-4, 4, 1
+#: Share of the crops that a variant sets into surroundings.
+SURROUNDED = 0.9
 _DEGRADATIONS = ("gamma", "bias", "reslice", "blur", "noise", "window")
 
 
@@ -45,12 +51,16 @@ class Variant:
     Attributes:
         meaning: For the report.
         augmentation: Of the samples; None trains no further.
-        loop: What trains.
+        loop: Settings, surroundings and teacher -> what makes the training loop.
     """
 
     meaning: str
     augmentation: Augmentation | None
-    loop: Callable[..., Loop] = Loop
+    loop: Callable[[Settings, list[Host], nn.Module], Callable[..., Loop]] = lambda *rest: Loop
+
+
+def _pseudo_labelled(settings: Settings, hosts: list[Host], teacher: nn.Module) -> Callable[..., Loop]:
+    return partial(WithOthers, extra=pseudo_cases(teacher, settings, hosts))
 
 
 _HIDDEN = f"in {HIDDEN:.0%} of the samples the plain channel is replaced by the preprocessed one"
@@ -59,8 +69,18 @@ VARIANTS = {
     "no further": Variant("the fold's model as it is", None),
     "half": Variant("degradations are half as often", milder(0.5)),
     "none": Variant("no degradations", milder(0)),
-    "hidden": Variant(_HIDDEN, Augmentation(), PlainHidden),
-    "half, hidden": Variant("both", milder(0.5), PlainHidden),
+    "hidden": Variant(_HIDDEN, Augmentation(), lambda *rest: PlainHidden),
+    "surroundings": Variant(
+        f"{SURROUNDED:.0%} of the crops lie in the surroundings of a head, not "
+        f"{Augmentation().host_probability:.0%}",
+        replace(Augmentation(), host_probability=SURROUNDED),
+    ),
+    "pseudo-labels": Variant(
+        "the models of all folds given label the regions of the heads that may train, by the mean of their "
+        "probabilities; these join every epoch, in which as many crops, each in its turn, are left out",
+        Augmentation(),
+        _pseudo_labelled,
+    ),
 }
 
 
@@ -93,19 +113,27 @@ def starting_from(weights: dict, loop: Callable[..., Loop]) -> Callable[..., Loo
     return make
 
 
-def run_variant(name: str, epochs: int, weights: dict, material, fold: int, path: Path) -> dict:
+def network_of(weights: dict, settings: Settings) -> UNet3D:
+    """The network of a fold's model."""
+    model = ablation.start(settings)
+    model.load_state_dict({name: value.float() for name, value in weights.items()})
+    return model.eval()
+
+
+def run_variant(
+    name: str, epochs: int, weights: dict, material, fold: int, path: Path, teachers: list[dict]
+) -> dict:
     """Train, unless the variant does without, and score; returns plain values."""
     settings = settings_of(name, epochs)
     train, tests = material.fold(fold)
     tests = [test for test in tests if test["set"] != "labelled"]
     if VARIANTS[name].augmentation is None:
-        model = ablation.start(settings)
-        model.load_state_dict({key: value.float() for key, value in weights.items()})
+        model = network_of(weights, settings)
         trained = {"train_cases": len(train), "steps": 0, "restarts": 0, "train_seconds": 0.0}
         trained["bfloat16"] = ablation.native_bfloat16(torch.device("cpu"))
-        model.eval()
     else:
-        make = starting_from(weights, VARIANTS[name].loop)
+        teacher = Ensemble([(network_of(one, settings), settings.preprocessing) for one in teachers])
+        make = starting_from(weights, VARIANTS[name].loop(settings, material.hosts, teacher))
         model, trained = ablation.trained_on(settings, train, material.hosts, path.with_suffix(".pt"), make)
     return {**trained, **ablation.score(model, settings, tests)}
 
@@ -126,13 +154,15 @@ def report_words(epochs: int, names: list[str], commands: list[str]) -> ablation
     command = "HIPPOSEG_DATA=... python Testing/benchmarks/last_epochs.py --run RUN --models FOLD_MODEL …"
     if epochs != EPOCHS:
         command += f" --epochs {epochs}"
+    if names != list(VARIANTS):
+        command += " --variants " + " ".join(f'"{name}"' for name in names)
     return ablation_table.Words(
         name="last_epochs",
         title="How the training should end",
         command=f"{command} --write",
         recipe=f"All variants start from the fold's model, with seed {SEED} for every fold.",
         meaning=(
-            "The folds' models were made by",
+            "The models given were made by",
             "",
             *(f"- `{made}`" for made in commands),
             "",
@@ -151,26 +181,29 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of the finished variants and folds")
     parser.add_argument("--models", type=Path, nargs="+", required=True, help="model folders of folds")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help=f"of every variant (default {EPOCHS})")
+    parser.add_argument("--folds", type=int, nargs="+", help="folds to train on (default: all given)")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--write", action="store_true", help="save the table and the rows")
     parser.add_argument("--only-print", action="store_true", help="train nothing; print what is finished")
     args = parser.parse_args()
     args.run.mkdir(parents=True, exist_ok=True)
-    folds = [fold_of(folder) for folder in args.models]
     if not args.only_print:
         ablation.one_thread()
         material = ablation.Material(Path(os.environ["HIPPOSEG_DATA"]))
     results = []
+    folds = [fold_of(folder) for folder in args.models]
+    teachers, commands = [weights for _, _, weights in folds], [command for _, command, _ in folds]
+    folds = [one for one in folds if args.folds is None or one[0] in args.folds]
     for fold, command, weights in folds:
         for name in args.variants:
             path = args.run / f"fold{fold}_{name.replace(', ', '_').replace(' ', '_')}.json"
             wanted = described(name, args.epochs, command)
             if not args.only_print and ablation.finished(path, wanted) is None:
-                found = run_variant(name, args.epochs, weights, material, fold, path)
+                found = run_variant(name, args.epochs, weights, material, fold, path, teachers)
                 ablation.save({"arm": name, "fold": fold, **found, "settings": wanted}, path)
             results.append(ablation.finished(path, wanted))
     results = [result for result in results if result is not None]
-    words = report_words(args.epochs, args.variants, [command for _, command, _ in folds])
+    words = report_words(args.epochs, args.variants, commands)
     print(ablation_table.text(results, args.variants, words))
     if args.write:
         ablation_table.write(results, args.variants, words, Path(__file__).parent)

@@ -56,7 +56,7 @@ def test_a_variant_starts_from_the_folds_weights(name, monkeypatch, tmp_path):
     monkeypatch.setattr(
         ablation, "score", lambda model, settings, tests: scored.update(model=model, tests=tests) or {}
     )
-    last_epochs.run_variant(name, 2, weights, material, 3, tmp_path / "one.json")
+    last_epochs.run_variant(name, 2, weights, material, 3, tmp_path / "one.json", [weights])
     assert [test["set"] for test in scored["tests"]] == ["crops", "other scanner"]
     assert not scored["model"].training
     for key, value in scored["model"].state_dict().items():
