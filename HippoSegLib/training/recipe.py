@@ -40,8 +40,9 @@ class Step:
 def steps(data: Path, runs: Path, model: Path, threads: int = 1) -> list[Step]:
     """The steps in order.
 
-    The segmenter learns on four fifths of the crops first, which is the model that cross-validation and
-    the quality score judge, then on all but one subject's, with a smaller rate.
+    The segmenter learns on four fifths of the crops first, then on all but one subject's, with a smaller
+    rate. The quality score is fitted on what it made of the fifth it had not seen then, and on what a
+    network of another fold makes of its own: one alone is as sure of itself as it happens to be.
     """
     crops = (str(data / CROPS), *_options(hosts=data / UNLABELLED_HEADS, preprocessing="both", batch_size=4))
 
@@ -57,11 +58,13 @@ def steps(data: Path, runs: Path, model: Path, threads: int = 1) -> list[Step]:
         return Step(name, name, arguments, runs / name / "finished")
 
     parts = (str(runs / name) for name in ("all/model", "localizer", "refiner"))
+    judged = ("fold0", "fold1")
     fold0 = runs / "fold0" / "model" / "segmenter.pt"
     return [
         segmenter("fold0", folds=5, fold=0, seed=0, epochs=60, learning_rate=0.0015),
         localizer("localizer", seed=0, learning_rate=2e-3, steps=7000),
         localizer("refiner", seed=0, learning_rate=4e-3, steps=4000),
+        segmenter("fold1", folds=5, fold=1, seed=0, epochs=45, learning_rate=0.0015),
         segmenter(
             "all",
             ("fold0",),
@@ -83,9 +86,9 @@ def steps(data: Path, runs: Path, model: Path, threads: int = 1) -> list[Step]:
         Step(
             "quality",
             "quality",
-            (str(data), str(model), *_options(run=fold0.parent), "--write"),
+            (str(data), str(model), "--run", *(str(runs / n / "model") for n in judged), "--write"),
             runs / "quality" / "finished",
-            ("assemble",),
+            (*judged, "assemble"),
         ),
     ]
 

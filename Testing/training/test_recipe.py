@@ -64,7 +64,7 @@ def test_no_step_begins_before_those_it_waits_for(tmp_path, monkeypatch, jobs):
     assert {"fold0"} <= before["all"]
     assert {"all", "localizer", "refiner"} <= before["assemble"]
     assert before["quality"] == set(order) - {"quality"}
-    assert max(most) == min(jobs, 3)
+    assert max(most) == min(jobs, 4)
 
 
 def test_after_a_failed_step_none_is_begun(tmp_path, monkeypatch):
