@@ -12,21 +12,25 @@ puts table and rows beside this file; ``--only-print`` trains nothing.
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import ablation  # first: it sets the threads before numpy and torch load
 import ablation_table
+import numpy as np
 import torch
 from bridge_variants import HIDDEN, Ensemble, PlainHidden, WithOthers, pseudo_cases
+from scipy import ndimage
 from torch import nn
 
 from HippoSegLib.preprocessing import Preprocessing
 from HippoSegLib.training.augmentation import Augmentation
+from HippoSegLib.training.cases import Case
 from HippoSegLib.training.hosts import Host
 from HippoSegLib.training.loop import Loop
 from HippoSegLib.training.settings import Settings
@@ -35,6 +39,8 @@ from HippoSegLib.unet3d import UNet3D
 EPOCHS, RATE, BATCH, SEED = 8, 6e-4, 4, 1
 #: Share of the crops that a variant sets into surroundings.
 SURROUNDED = 0.9
+#: Offset in mm from which on a variant moves labels.
+OFF = 0.5
 _DEGRADATIONS = ("gamma", "bias", "reslice", "blur", "noise", "window")
 
 
@@ -52,15 +58,33 @@ class Variant:
         meaning: For the report.
         augmentation: Of the samples; None trains no further.
         loop: Settings, surroundings and teacher -> what makes the training loop.
+        cases: What is made of the cases trained on.
     """
 
     meaning: str
     augmentation: Augmentation | None
     loop: Callable[[Settings, list[Host], nn.Module], Callable[..., Loop]] = lambda *rest: Loop
+    cases: Callable[[list[Case]], list[Case]] = list
 
 
 def _pseudo_labelled(settings: Settings, hosts: list[Host], teacher: nn.Module) -> Callable[..., Loop]:
     return partial(WithOthers, extra=pseudo_cases(teacher, settings, hosts))
+
+
+def with_labels_moved(cases: list[Case]) -> list[Case]:
+    """The cases with their labels laid upon the images, where ``label_offsets.csv`` tells them far off."""
+    with (Path(__file__).parent / "label_offsets.csv").open(newline="", encoding="utf-8") as file:
+        rows = {row["case"]: [float(row[f"{axis}_mm"]) for axis in "zyx"] for row in csv.DictReader(file)}
+    return [replace(case, label=moved_label(case.label, rows.get(case.name, [0, 0, 0]))) for case in cases]
+
+
+def moved_label(label: np.ndarray, offset: Sequence[float]) -> np.ndarray:
+    """A label (z, y, x) brought back by its ``offset`` in voxels, if that is long enough."""
+    if np.linalg.norm(offset) < OFF:
+        return label
+    back = np.negative(offset)
+    shares = np.stack([ndimage.shift((label == k).astype(float), back, order=1) for k in (1, 2)])
+    return np.where(shares.sum(axis=0) > 0.5, shares.argmax(axis=0) + 1, 0).astype(np.uint8)
 
 
 _HIDDEN = f"in {HIDDEN:.0%} of the samples the plain channel is replaced by the preprocessed one"
@@ -74,6 +98,11 @@ VARIANTS = {
         f"{SURROUNDED:.0%} of the crops lie in the surroundings of a head, not "
         f"{Augmentation().host_probability:.0%}",
         replace(Augmentation(), host_probability=SURROUNDED),
+    ),
+    "labels moved": Variant(
+        f"labels that lie {OFF} mm or more off the image (`label_offsets.csv`) are moved upon it",
+        Augmentation(),
+        cases=with_labels_moved,
     ),
     "pseudo-labels": Variant(
         "the models of all folds given label the regions of the heads that may train, by the mean of their "
@@ -134,7 +163,9 @@ def run_variant(
     else:
         teacher = Ensemble([(network_of(one, settings), settings.preprocessing) for one in teachers])
         make = starting_from(weights, VARIANTS[name].loop(settings, material.hosts, teacher))
-        model, trained = ablation.trained_on(settings, train, material.hosts, path.with_suffix(".pt"), make)
+        model, trained = ablation.trained_on(
+            settings, VARIANTS[name].cases(train), material.hosts, path.with_suffix(".pt"), make
+        )
     return {**trained, **ablation.score(model, settings, tests)}
 
 

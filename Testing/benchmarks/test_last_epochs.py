@@ -13,6 +13,7 @@ import torch
 from test_ablation import results
 
 from HippoSegLib.training.augmentation import Augmentation
+from HippoSegLib.training.cases import Case
 from HippoSegLib.training.loop import Loop
 from HippoSegLib.unet3d import UNet3D
 
@@ -72,6 +73,20 @@ def test_a_result_of_another_base_or_budget_is_not_taken():
         last_epochs.described("hidden", 8, "made so"),
     ):
         assert other != wanted
+
+
+def test_a_label_far_off_is_brought_back_its_parts_with_it():
+    label = np.zeros((12, 14, 10), np.uint8)
+    label[4:8, 6:10, 3:7], label[4:8, 3:6, 3:7] = 1, 2
+    off = np.roll(label, (1, -1, 0), axis=(0, 1, 2))
+    np.testing.assert_array_equal(last_epochs.moved_label(off, (1, -1, 0)), label)
+    assert last_epochs.moved_label(off, (0.25, 0, -0.25)) is off
+
+
+def test_cases_without_a_known_offset_keep_their_labels():
+    label = np.ones((4, 4, 4), np.uint8)
+    (case,) = last_epochs.with_labels_moved([Case("unknown", "s", label.astype(np.float32), label)])
+    assert case.label is label
 
 
 def test_the_report_has_no_part_for_labelled_heads():

@@ -1,0 +1,176 @@
+"""How far the crops' labels lie off their images: what a rigid shift of the result would gain.
+
+    HIPPOSEG_DATA=... python Testing/benchmarks/label_offsets.py cv0 cv1 cv2 cv3 cv4 [--write]
+
+A folder is what ``hipposeg train`` wrote for one of five folds. Each of its held-out crops is segmented, and
+the probabilities are shifted until their Dice with the manual label is highest. If that were chance or the
+network's doing, the two sides of a person would know nothing of each other; if label and image of a person
+do not lie upon each other, they agree (right ones are stored mirrored, so x turns its sign). With --write
+the table goes to label_offsets.md and a row per case to label_offsets.csv beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import ablation  # first: it sets the threads before numpy and torch load
+import numpy as np
+import torch
+from last_epochs import fold_of, network_of, settings_of
+from scipy import ndimage
+from scipy.stats import spearmanr
+
+from HippoSegLib.inference import predict
+from HippoSegLib.metrics import dice
+from HippoSegLib.preprocessing import channels
+from HippoSegLib.training.cases import fit, load_cases, split_by_subject
+from HippoSegLib.training.roles import CROPS
+
+HERE = Path(__file__).resolve().parent
+#: Steps of the search, in voxels of 1 mm.
+STEPS = (0.5, 0.25)
+#: Every shift counts that gains more than this.
+LEAST_GAIN = 1e-4
+AXES = ("z", "y", "x")
+#: Cases under this Dice are listed, as are offsets from this length (mm) on.
+LOW, FAR = 0.85, 0.8
+
+
+@dataclass(frozen=True)
+class Offset:
+    """Of one case: Dice as it is and after the best `shift` (z, y, x) in mm of the result."""
+
+    case: str
+    subject: str
+    fold: int
+    before: float
+    after: float
+    shift: tuple[float, float, float]
+
+    @property
+    def length(self) -> float:
+        return float(np.linalg.norm(self.shift))
+
+
+def best_shift(probability: np.ndarray, truth: np.ndarray) -> tuple[tuple[float, ...], float, float]:
+    """Shift (z, y, x) in voxels that fits best, Dice without and with it.
+
+    Args:
+        probability: (z, y, x) float of the whole hippocampus. truth: (z, y, x) bool.
+    """
+    shift, before = np.zeros(3), dice(probability > 0.5, truth)
+    best = before
+    for step in STEPS:
+        better = True
+        while better:
+            better = False
+            for move in np.concatenate((np.eye(3), -np.eye(3))) * step:
+                moved = ndimage.shift(probability, shift + move, order=1) > 0.5
+                if moved.any() and (found := dice(moved, truth)) > best + LEAST_GAIN:
+                    shift, best, better = shift + move, found, True
+    return tuple(shift.tolist()), before, best
+
+
+def of_fold(folder: Path, cases, split) -> list[Offset]:
+    """The offsets of the crops that a fold's model held out."""
+    fold, _, weights = fold_of(folder)
+    settings = settings_of("as before", 1)
+    network, found = network_of(weights, settings), []
+    for case in (cases[i] for i in split[fold]):
+        inputs = channels(fit(case.image, settings.region_shape), settings.preprocessing)
+        with torch.autocast("cpu", torch.bfloat16, enabled=ablation.native_bfloat16(torch.device("cpu"))):
+            probability = predict(network, "cpu", {"left": inputs})["left"].sum(axis=0)
+        truth = case.label > 0
+        shift, before, after = best_shift(fit(probability, truth.shape), truth)
+        found.append(Offset(case.name, case.subject, fold, before, after, shift))
+    return found
+
+
+def pairs(offsets: list[Offset]) -> list[tuple[Offset, Offset]]:
+    """The two sides of each person of whom both are there, in the order of their names."""
+    by_subject: dict[str, list[Offset]] = {}
+    for one in sorted(offsets, key=lambda one: one.case):
+        by_subject.setdefault(one.subject, []).append(one)
+    return [tuple(sides) for sides in by_subject.values() if len(sides) == 2]
+
+
+def report(offsets: list[Offset], commands: list[str]) -> str:
+    """All of it in Markdown."""
+    lengths = np.array([one.length for one in offsets])
+    before, after = (np.array([getattr(one, name) for one in offsets]) for name in ("before", "after"))
+    lines = [
+        "# How far labels lie off their images",
+        "",
+        "    HIPPOSEG_DATA=... python Testing/benchmarks/label_offsets.py FOLD_MODEL … --write",
+        "",
+        f"{len(offsets)} crops, each segmented by a fold's model that did not see its person, the result",
+        "then shifted until its Dice with the manual label is highest. The models were made by",
+        "",
+        *(f"- `{command}`" for command in commands),
+        "",
+        f"Mean Dice {before.mean():.3f}, after the best shift {after.mean():.3f} (a bound, as the label",
+        f"chooses); lowest {before.min():.3f}, after {after.min():.3f}. The median shift is",
+        f"{np.median(lengths):.2f} mm long; {int((lengths > FAR).sum())} are over {FAR} mm.",
+        "",
+        "Do both sides of a person agree?",
+        "",
+        "| shift along | persons | rank correlation of the sides | p |",
+        "|---|---|---|---|",
+    ]
+    both = pairs(offsets)
+    for k, axis in enumerate(AXES):
+        one, other = np.array([[side.shift[k] for side in pair] for pair in both]).T
+        # Right sides are stored mirrored.
+        result = spearmanr(one, -other if axis == "x" else other)
+        lines.append(f"| {axis} | {len(both)} | {result.statistic:+.2f} | {result.pvalue:.1g} |")
+    lines += [
+        "",
+        f"Cases under {LOW}, or shifted by over {FAR} mm:",
+        "",
+        "| case | person | Dice | after the shift | z, y, x (mm) |",
+        "|---|---|---|---|---|",
+    ]
+    for one in sorted(offsets, key=lambda one: one.before):
+        if one.before < LOW or one.length > FAR:
+            words = ", ".join(f"{v:+.2f}" for v in one.shift)
+            lines.append(f"| {one.case} | {one.subject} | {one.before:.3f} | {one.after:.3f} | {words} |")
+    return "\n".join(lines) + "\n"
+
+
+def write_rows(offsets: list[Offset], path: Path) -> None:
+    """A row per case."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["case", "fold", "dice", "dice_after", *(f"{axis}_mm" for axis in AXES)])
+        for one in sorted(offsets, key=lambda one: one.case):
+            writer.writerow([one.case, one.fold, f"{one.before:.4f}", f"{one.after:.4f}", *one.shift])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folds", type=Path, nargs="+", help="model folders of folds")
+    parser.add_argument("--write", action="store_true")
+    args = parser.parse_args()
+    ablation.one_thread()
+    cases = load_cases(Path(os.environ["HIPPOSEG_DATA"]) / CROPS)
+    split = split_by_subject([case.subject for case in cases], 5, seed=0)
+    offsets = [one for folder in args.folds for one in of_fold(folder, cases, split)]
+    text = report(offsets, [fold_of(folder)[1] for folder in args.folds])
+    print(text)
+    if args.write:
+        old = (
+            (HERE / "label_offsets.md").read_text(encoding="utf-8")
+            if (HERE / "label_offsets.md").exists()
+            else ""
+        )
+        _, mark, words = old.partition("\n## In words")
+        (HERE / "label_offsets.md").write_text(text + mark + words, encoding="utf-8")
+        write_rows(offsets, HERE / "label_offsets.csv")
+
+
+if __name__ == "__main__":
+    main()
