@@ -44,6 +44,7 @@ TABLES = (
     "ablation_long",
     "bridges",
     "last_epochs",
+    "label_offsets",
     "site_imitation",
     "finetune_speed",
 )
