@@ -18,7 +18,7 @@ import os
 import sys
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 # Set before numpy and torch load: the budget is one thread's.
@@ -309,27 +309,42 @@ def low_contrast(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return result
 
 
+def other_scanner_heads(folder: Path) -> Iterator[tuple[Path, Callable[[str], sitk.Image]]]:
+    """The real heads that may only test, each with what gives a side's label by a peer."""
+    for dataset, short, number in TEST_HEADS:
+
+        def label_of(side: str, stem: str = f"{short}_sub-{number:02d}") -> sitk.Image:
+            path = folder / "weak_labels" / f"{stem}_T1w_{side}.nii.gz"
+            weak = sitk.ReadImage(str(path), sitk.sitkFloat32)
+            return weak > float(sitk.GetArrayViewFromImage(weak).max()) / 2
+
+        yield folder / dataset / f"sub-{number:02d}_T1w.nii.gz", label_of
+
+
+def labelled_heads(folder: Path) -> Iterator[tuple[Path, Callable[[str], sitk.Image]]]:
+    """The heads with manual labels, each with what gives a side's label."""
+    for path in sorted(folder.glob("*_SS.nii.gz")):
+        label = sitk.ReadImage(str(path).replace("_SS", "_glm"))
+        yield path, lambda side, label=label: label == LABELLED[side]
+
+
 def other_scanner(folder: Path) -> list[dict]:
     """Both regions of the real heads that may only test, with a peer's labels."""
     tests = []
-    for dataset, short, number in TEST_HEADS:
-        head = sitk.ReadImage(str(folder / dataset / f"sub-{number:02d}_T1w.nii.gz"), sitk.sitkFloat32)
-        for side in SIDES:
-            path = folder / "weak_labels" / f"{short}_sub-{number:02d}_T1w_{side}.nii.gz"
-            weak = sitk.ReadImage(str(path), sitk.sitkFloat32)
-            half = float(sitk.GetArrayViewFromImage(weak).max()) / 2
-            tests.append(head_region("other scanner", f"{short}_sub-{number:02d}", head, weak > half, side))
+    for (_, short, number), (path, label_of) in zip(TEST_HEADS, other_scanner_heads(folder), strict=True):
+        head = sitk.ReadImage(str(path), sitk.sitkFloat32)
+        name = f"{short}_sub-{number:02d}"
+        tests += [head_region("other scanner", name, head, label_of(side), side) for side in SIDES]
     return tests
 
 
 def labelled(folder: Path) -> list[dict]:
     """Both regions of the heads with manual labels: reported, never chosen by."""
     tests = []
-    for path in sorted(folder.glob("*_SS.nii.gz")):
+    for path, label_of in labelled_heads(folder):
         head = sitk.ReadImage(str(path), sitk.sitkFloat32)
-        label = sitk.ReadImage(str(path).replace("_SS", "_glm"))
         name = path.name.split("_")[0]
-        tests += [head_region("labelled", name, head, label == LABELLED[side], side) for side in SIDES]
+        tests += [head_region("labelled", name, head, label_of(side), side) for side in SIDES]
     return tests
 
 

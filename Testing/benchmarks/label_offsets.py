@@ -5,8 +5,9 @@
 A folder is what ``hipposeg train`` wrote for one of five folds. Each of its held-out crops is segmented, and
 the probabilities are shifted until their Dice with the manual label is highest. If that were chance or the
 network's doing, the two sides of a person would know nothing of each other; if label and image of a person
-do not lie upon each other, they agree (right ones are stored mirrored, so x turns its sign). With --write
-the table goes to label_offsets.md and a row per case to label_offsets.csv beside this file.
+do not lie upon each other, they agree (right ones are stored mirrored, so x turns its sign). The same of the
+model that ships, on whole heads: measured only, nothing is chosen by it. With --write the tables go to
+label_offsets.md and a row per crop to label_offsets.csv beside this file.
 """
 
 from __future__ import annotations
@@ -14,21 +15,26 @@ from __future__ import annotations
 import argparse
 import csv
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import ablation  # first: it sets the threads before numpy and torch load
 import numpy as np
+import SimpleITK as sitk
 import torch
 from last_epochs import fold_of, network_of, settings_of
 from scipy import ndimage
 from scipy.stats import spearmanr
 
+from HippoSegLib.checkpoint import load_model
 from HippoSegLib.inference import predict
+from HippoSegLib.labels import SIDES
 from HippoSegLib.metrics import dice
 from HippoSegLib.preprocessing import channels
+from HippoSegLib.segmentation import segment
 from HippoSegLib.training.cases import fit, load_cases, split_by_subject
-from HippoSegLib.training.roles import CROPS
+from HippoSegLib.training.roles import CROPS, LABELLED_HEADS, UNLABELLED_HEADS
 
 HERE = Path(__file__).resolve().parent
 #: Steps of the search, in voxels of 1 mm.
@@ -38,6 +44,8 @@ LEAST_GAIN = 1e-4
 AXES = ("z", "y", "x")
 #: Cases under this Dice are listed, as are offsets from this length (mm) on.
 LOW, FAR = 0.85, 0.8
+#: Voxels about a head's label in which the shift is looked for.
+MARGIN = 8
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,53 @@ def of_fold(folder: Path, cases, split) -> list[Offset]:
         shift, before, after = best_shift(fit(probability, truth.shape), truth)
         found.append(Offset(case.name, case.subject, fold, before, after, shift))
     return found
+
+
+def of_heads(data: Path, model) -> dict[str, list[Offset]]:
+    """Kind of labels -> offsets of both sides of each head that only tests, x mirrored on the right."""
+    found: dict[str, list[Offset]] = {}
+    for path, label_of in ablation.labelled_heads(data / LABELLED_HEADS):
+        found.setdefault("manual (Neuromorphometrics)", []).extend(of_head(path, label_of, model))
+    for path, label_of in ablation.other_scanner_heads(data / UNLABELLED_HEADS):
+        found.setdefault("a peer's (hippodeep)", []).extend(of_head(path, label_of, model))
+    return found
+
+
+def of_head(path: Path, label_of: Callable[[str], sitk.Image], model) -> list[Offset]:
+    """The offsets of a head's two sides, in mm to superior, anterior and medial."""
+    head = sitk.ReadImage(str(path), sitk.sitkFloat32)
+    result, found = segment(head, model, "cpu", threads=1, probabilities=True), []
+    for side in SIDES:
+        maps = [sitk.DICOMOrient(one, "RAS") for one in (result.probabilities[side], label_of(side))]
+        probability, truth = map(sitk.GetArrayFromImage, maps)
+        near = tuple(slice(max(0, a.min() - MARGIN), a.max() + MARGIN + 1) for a in np.nonzero(truth))
+        shift, before, after = best_shift(probability[near], truth[near] > 0)
+        shift = np.multiply(shift, maps[0].GetSpacing()[::-1]) * (1, 1, -1 if side == "right" else 1)
+        found.append(Offset(side, path.name, -1, before, after, tuple(shift.tolist())))
+    return found
+
+
+def heads_report(heads: dict[str, list[Offset]]) -> str:
+    """A line per kind of labels and side, in Markdown."""
+    lines = [
+        "## Whole heads, the model that ships",
+        "",
+        "Measured only: nothing is chosen by it. Mean shift in mm (SD) that fits the result to the labels,",
+        "right sides mirrored: x to medial, y to anterior, z to superior.",
+        "",
+        "| labels | side | heads | Dice | after each one's best shift | z | y | x |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for kind, offsets in heads.items():
+        for side in SIDES:
+            own = [one for one in offsets if one.case == side]
+            before, after = (np.mean([getattr(one, n) for one in own]) for n in ("before", "after"))
+            shifts = np.array([one.shift for one in own])
+            words = " | ".join(
+                f"{m:+.2f} ({d:.2f})" for m, d in zip(shifts.mean(0), shifts.std(0), strict=True)
+            )
+            lines.append(f"| {kind} | {side} | {len(own)} | {before:.3f} | {after:.3f} | {words} |")
+    return "\n".join(lines) + "\n"
 
 
 def pairs(offsets: list[Offset]) -> list[tuple[Offset, Offset]]:
@@ -160,6 +215,7 @@ def main() -> None:
     split = split_by_subject([case.subject for case in cases], 5, seed=0)
     offsets = [one for folder in args.folds for one in of_fold(folder, cases, split)]
     text = report(offsets, [fold_of(folder)[1] for folder in args.folds])
+    text += "\n" + heads_report(of_heads(Path(os.environ["HIPPOSEG_DATA"]), load_model(None)))
     print(text)
     if args.write:
         old = (

@@ -1,10 +1,12 @@
 """The offsets: found where there are some by hand, and told apart from chance by the two sides."""
 
 import csv
+from types import SimpleNamespace
 
 import label_offsets
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from label_offsets import Offset
 from scipy import ndimage
 
@@ -50,6 +52,40 @@ def test_sides_of_a_person_agree_in_the_report():
         assert f"| {axis} | 25 | +1.00 |" in text
     assert "55 crops" in text and "- `hipposeg train …`" in text
     assert "| c00_0 | s0 | 0.800 | 0.930 |" in text
+
+
+@pytest.mark.parametrize("direction", [np.diag([1, 1, 1]), np.diag([-1, -1, 1])])
+def test_a_heads_shift_is_told_in_the_heads_axes(direction, monkeypatch, tmp_path):
+    """Labels half a voxel above, a voxel in front of and a voxel beside the result, towards the middle."""
+    sides = {"left": (12, 14, 30), "right": (12, 14, 50)}
+    along = (0.5, 1.0)
+
+    def image(array):
+        """Arrays along right, anterior, superior, stored along other axes."""
+        made = sitk.GetImageFromArray(array.astype(np.float32))
+        made.SetDirection(np.diag([-1.0, -1.0, 1.0]).ravel().tolist())
+        made.SetSpacing((1.0, 1.0, 1.2))
+        letters = "".join("LRPA"[2 * k + (direction[k, k] < 0)] for k in range(2)) + "S"
+        return sitk.DICOMOrient(made, letters)
+
+    volumes = {}
+    for side, middle in sides.items():
+        found = np.zeros((24, 30, 80))
+        start = middle[2] - 11
+        found[:, :, start : start + 22] = blob()
+        inwards = 1 if side == "left" else -1
+        volumes[side] = found, ndimage.shift(found, (*along, inwards), order=3) > 0.5
+    path = tmp_path / "head.nii.gz"
+    sitk.WriteImage(image(volumes["left"][0]), str(path))
+    result = SimpleNamespace(probabilities={side: image(found) for side, (found, _) in volumes.items()})
+    monkeypatch.setattr(label_offsets, "segment", lambda *rest, **options: result)
+    offsets = label_offsets.of_head(path, lambda side: image(volumes[side][1]) > 0.5, None)
+    for one in offsets:
+        assert np.abs(np.subtract(one.shift, (0.6, 1.0, 1.0))).max() <= 0.31, one
+    text = label_offsets.heads_report(
+        {"manual": label_offsets.of_head(path, lambda s: image(volumes[s][1]) > 0.5, None) * 2}
+    )
+    assert text.count("| manual | left | 2 |") == 1 and "+1.00 (0.00)" in text
 
 
 def test_a_row_per_case(tmp_path):
