@@ -149,7 +149,7 @@ def cross_validate(trials: Sequence[Trial]) -> tuple[dict, str]:
     intro = (
         "# The quality score, on kinds of damage and subjects it was not fitted on\n\n"
         "Each trial is judged by a score fitted without its kind of damage and without its subject.\n"
-        "The fit's settings were chosen on trials of other seeds, with the same crops and kinds of damage.\n"
+        "The fit's settings were chosen on trials of other seeds, with the same kinds of damage.\n"
         "\n"
     )
     figures, table = _tables(trials, [judged[i] for i in range(len(trials))], "held-out kind")
@@ -160,7 +160,7 @@ def as_it_is(trials: Sequence[Trial], model: QualityModel) -> str:
     """What a model's score is worth on trials none of whose cases it was fitted on: a table (Markdown)."""
     intro = (
         "# The quality score, on the cases of another fold\n\n"
-        "Each trial is judged by the score in the model's card, fitted on results of another network\n"
+        "Each trial is judged by the score in the model's card, fitted on results of other networks\n"
         "for other subjects, but with the same kinds of damage.\n\n"
     )
     return intro + _tables(trials, [judge(t, model) for t in trials], "kind of damage")[1]

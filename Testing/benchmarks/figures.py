@@ -101,9 +101,10 @@ def compose(folder: Path) -> str:
         "",
         "## Training",
         "",
-        "`python -m HippoSegLib.training.recipe DATA -o MODEL` repeats it, step by step, on one CPU core:",
+        "`python -m HippoSegLib.training.recipe DATA -o MODEL --jobs 2` made it, and repeats it, step by step, "
+        "on two CPU cores (and trains a network of fold 1 for the quality score):",
         "",
-        "| step | seconds, most of them on a core shared with other work |",
+        "| step | seconds, other work on the machine and pauses included |",
         "|---|---|",
         *(f"| {name} | {seconds} |" for name, seconds in _times(card)),
         "",
