@@ -101,8 +101,8 @@ def compose(folder: Path) -> str:
         "",
         "## Training",
         "",
-        "`python -m HippoSegLib.training.recipe DATA -o MODEL --jobs 2` made it, and repeats it, step by step, "
-        "on two CPU cores (and trains a network of fold 1 for the quality score):",
+        "`python -m HippoSegLib.training.recipe DATA -o MODEL --jobs 2` made it, and repeats it, step by "
+        "step, on two CPU cores (and trains a network of fold 1 for the quality score):",
         "",
         "| step | seconds, other work on the machine and pauses included |",
         "|---|---|",
