@@ -1,6 +1,6 @@
 """Train the localisation network on synthesised and weakly labelled coarse heads.
 
-    python -m HippoSegLib.training.localizer DATA -o runs/localizer --steps 2600
+    python -m HippoSegLib.training.localizer DATA -o runs/localizer --steps 7000
 
 DATA is a folder with `head_label_maps/` and, if wanted, `heads_unlabelled/`. The network sees a
 whole head at 6.5 mm and answers, per voxel: outside / intracranial / left / right hippocampus, and
@@ -225,7 +225,7 @@ def card_part(figures: dict, schedule: Schedule, init: Path | None) -> dict:
 
 
 def main() -> None:
-    schedule = Schedule(steps=2600, batch_size=4, learning_rate=2e-3)
+    schedule = Schedule(steps=7000, batch_size=4, learning_rate=2e-3)
     arguments = parser(__doc__.splitlines()[0], schedule)
     arguments.add_argument("--init", type=Path, help="weights (localizer.pt) of an earlier run to go on from")
     args = arguments.parse_args()
