@@ -1,12 +1,13 @@
-"""Every figure of a model's card, measured anew and printed.
+"""Every figure of a model's card, printed; measured anew, as far as what it needs is at hand.
 
     HIPPOSEG_DATA=... python Testing/benchmarks/figures.py [--model NAME] [--folds DIR ...] [--write]
 
-Measured here: the ten labelled heads, whole street from the file. The other tables come from the other
-benchmarks, which are run one after the other (about an hour on one core). Cross-validation measures the
-folds' models that are given (`--folds`) and repeats what is saved of the others, the ablation needs its run
-folder (`--ablation`): they take hours to make and are not shipped. With --write the tables are saved beside
-the benchmarks, and the model's `CARD.md` is put together from the saved tables; `--compose` does only that.
+The ten labelled heads, whole street from the file, are measured here, the other tables by the other
+benchmarks, one after the other (about half an hour on one core). What hours of training go before is not
+shipped: the networks of folds 0, 1, … are given by `--folds` (cross-validation, offsets, and the quality
+score, fitted on the first two and judged by the others), finished runs by `--ablation`, `--ablation-long`,
+`--bridges`; tables of what is not given are printed as they were saved. With --write the tables are saved
+beside the benchmarks, and the model's `CARD.md` is put together from them; `--compose` does only that.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -71,16 +73,40 @@ def _rounded(value):
     return round(value, 4) if isinstance(value, float) else value
 
 
-def others(args) -> list[list[str]]:
-    """The commands of the other benchmarks."""
+def others(args) -> dict[str, list[str]]:
+    """Table -> the command that measures it anew, where it can be."""
     model = ["--model", str(args.model)] if args.model else []
     write = ["--write"] if args.write else []
-    commands = [[f"{name}.py", *model, *write] for name in ("low_resolution", "repeatability")]
-    commands.append(["localisation.py", *model, *write, "--street", "60"])
-    commands.append(["cross_validation.py", *map(str, args.folds or ()), "--saved", *write])
+    folds = [str(folder) for folder in args.folds or ()]
+    commands = {
+        "cross_validation": [script("cross_validation"), *folds, "--saved", *write],
+        "localisation": [script("localisation"), *model, *write, "--street", "60"],
+    }
+    for name in ("low_resolution", "repeatability", "quality_heads"):
+        commands[name] = [script(name), *model, *write]
+    if folds:
+        commands["label_offsets"] = [script("label_offsets"), *folds, *write]
+    quality = ["-m", "HippoSegLib.training.quality", os.environ["HIPPOSEG_DATA"]]
+    quality.append(str(load_model(args.model).folder))
+    for name, given, also in (("quality", folds[:2], []), ("quality_other_fold", folds[2:], ["--judge"])):
+        if given:
+            report = ["--report", str(HERE / f"{name}.md")] if args.write else []
+            commands[name] = [*quality, "--run", *given, *also, *report]
     if args.ablation:
-        commands.append(["ablation.py", "--run", str(args.ablation), "--only-print", *write])
+        commands["ablation"] = [script("ablation"), "--run", str(args.ablation), "--only-print", *write]
+    if args.ablation_long:
+        arms = ["--arms", "none", "plain, CLAHE + SCE", "--epochs", "16", "--name", "ablation_long"]
+        run = ["--run", str(args.ablation_long), "--only-print"]
+        commands["ablation_long"] = [script("ablation"), *run, *arms, *write]
+    if args.bridges and args.ablation:
+        runs = ["--run", str(args.bridges), "--ablation", str(args.ablation), "--only-print"]
+        commands["bridges"] = [script("bridges"), *runs, *write]
     return commands
+
+
+def script(name: str) -> str:
+    """Path of a benchmark beside this one."""
+    return str(HERE / f"{name}.py")
 
 
 def compose(folder: Path) -> str:
@@ -136,8 +162,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--folds", nargs="*", type=Path, help="model folders of the cross-validation")
-    parser.add_argument("--ablation", type=Path, help="run folder of the ablation")
+    parser.add_argument("--folds", nargs="*", type=Path, help="model folders of folds 0, 1, … in order")
+    for name in ("ablation", "ablation-long", "bridges"):
+        parser.add_argument(f"--{name}", type=Path, help="folder of its finished run")
     parser.add_argument("--heads-only", action="store_true", help="only the labelled heads")
     parser.add_argument("--compose", action="store_true", help="only put CARD.md together")
     parser.add_argument("--write", action="store_true")
@@ -154,9 +181,16 @@ def main() -> None:
             card = json.loads((model.folder / CARD).read_text(encoding="utf-8"))
             card["figures"] = {"command": "python Testing/benchmarks/figures.py", "labelled_heads": summary}
             _replace(model.folder / CARD, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
-        for command in [] if args.heads_only else others(args):
-            print(f"\n{' '.join(command)}", flush=True)
-            subprocess.run([sys.executable, str(HERE / command[0]), *command[1:]], check=True)
+        commands = {} if args.heads_only else others(args)
+        for name in [] if args.heads_only else TABLES[1:]:
+            if name in commands:
+                print(f"\npython {shlex.join(commands[name])}", flush=True)
+                subprocess.run([sys.executable, *commands[name]], check=True)
+            else:
+                print(
+                    f"\n{name}, as saved:\n\n{(HERE / name).with_suffix('.md').read_text('utf-8')}",
+                    flush=True,
+                )
     if args.write or args.compose:
         _replace(model.folder / PROSE, compose(model.folder))
 

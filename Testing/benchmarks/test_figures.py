@@ -1,0 +1,60 @@
+"""One command prints every table of the card: measured anew where it can be, as saved where not."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import figures
+import pytest
+
+from HippoSegLib.checkpoint import model_folder
+from HippoSegLib.training import quality
+
+GIVEN = ["--folds", "f0", "f1", "f2", "f3", "--ablation", "a", "--ablation-long", "l", "--bridges", "b"]
+#: Trained for by hand, each with other folders.
+SAVED = {"last_epochs", "site_imitation", "finetune_speed"}
+
+
+@pytest.fixture
+def commands(monkeypatch):
+    """What is run, the labelled heads left out."""
+    ran = []
+    monkeypatch.setenv("HIPPOSEG_DATA", "data")
+    monkeypatch.setattr(figures, "labelled_heads", lambda model, threads: ({}, "Dice 0.5"))
+    monkeypatch.setattr(subprocess, "run", lambda command, check: ran.append(command[1:]))
+    return ran
+
+
+def test_every_table_is_measured_or_printed(commands, monkeypatch, capsys):
+    for arguments, saved in ((GIVEN, SAVED), ([], {*SAVED, "ablation", "ablation_long", "bridges"})):
+        commands.clear()
+        monkeypatch.setattr(sys, "argv", ["figures.py", *arguments])
+        figures.main()
+        printed = capsys.readouterr().out
+        assert "Dice 0.5" in printed
+        as_saved = {name for name in figures.TABLES if f"\n{name}, as saved" in printed}
+        assert saved <= as_saved
+        assert len(commands) == len(figures.TABLES) - 1 - len(as_saved)
+        for name in as_saved:
+            assert (figures.HERE / f"{name}.md").read_text(encoding="utf-8") in printed
+
+
+def test_the_commands_know_their_options(commands, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["figures.py", *GIVEN])
+    figures.main()
+    for command in commands:
+        source = Path(quality.__file__ if command[0] == "-m" else command[0]).read_text(encoding="utf-8")
+        for option in (word for word in command[1:] if word.startswith("--")):
+            assert f'"{option}"' in source, command
+    runs = [command for command in commands if command[0] == "-m"]
+    assert [command[3] for command in runs] == [str(model_folder("hipposeg"))] * 2
+    assert runs[0][4:] == ["--run", "f0", "f1"] and runs[1][4:] == ["--run", "f2", "f3", "--judge"]
+
+
+def test_a_card_names_every_table_there_is():
+    text = figures.compose(model_folder("hipposeg"))
+    for name in figures.TABLES:
+        title = (figures.HERE / f"{name}.md").read_text(encoding="utf-8").splitlines()[0]
+        assert f"\n#{title}\n" in text
+    tables = {path.stem for path in figures.HERE.glob("*.md")}
+    assert tables == set(figures.TABLES)
