@@ -31,6 +31,7 @@ class Words:
         kind: What an arm is called.
         cost: Head of the column of costs, where a result has them, and how many of its units make one.
         labelled: Whether the labelled heads were scored.
+        seeds: Which seeds the trainings had.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Words:
     kind: str = "arm"
     cost: tuple[str, str, float] = ("preprocessing, ms a crop", "preprocessing_ms", 1)
     labelled: bool = True
+    seeds: str = "fold k with seed k"
 
 
 def holm(chances: Sequence[float]) -> list[float]:
@@ -137,15 +139,16 @@ def _budget(results, folds, words: Words) -> str:
     first, settings = results[0], results[0]["settings"]
     crops = {row["case"] for one in results for row in one["rows"] if row["set"] == "crops"}
     steps = " or ".join(map(str, sorted({one["steps"] for one in results if one["steps"]})))
+    epochs = " or ".join(map(str, sorted({one["settings"]["num_epochs"] for one in results})))
     precision = "bfloat16" if first["bfloat16"] else "float32"
     empty = sum(math.isnan(row["hd95"]) for one in results for row in one["rows"])
     minutes = sum(one["train_seconds"] for one in results) / 60
     restarts = sum(one["restarts"] for one in results)
-    budget = f"""Budget, equal for all {words.kind}s: widths {settings["widths"]}, {settings["num_epochs"]}
+    budget = f"""Budget, equal for all {words.kind}s: widths {settings["widths"]}, {epochs}
         epochs of about {first["train_cases"]} crops = {steps} steps of {settings["batch_size"]}, learning
         rate {settings["learning_rate"]:g} (3 % warm-up, cosine to 0), averaged weights
         ({settings["ema_decay"]:g}) of the last step, {precision}, hosts and augmentation as the shipped
-        recipe. {len(folds)} of 5 folds by subject (split of seed 0), fold k with seed k: {len(crops)}
+        recipe. {len(folds)} of 5 folds by subject (split of seed 0), {words.seeds}: {len(crops)}
         crops, each scored in the fold that did not train on its subject. {words.recipe}
         Training: {minutes:.0f} minutes of one processor core in all; restarts after divergence: {restarts};
         scores without any voxel found (no HD95, left out of its means): {empty}."""

@@ -191,7 +191,7 @@ def report_words(epochs: int, names: list[str], commands: list[str]) -> ablation
         name="last_epochs",
         title="How the training should end",
         command=f"{command} --write",
-        recipe=f"All variants start from the fold's model, with seed {SEED} for every fold.",
+        recipe="All variants start from the fold's model.",
         meaning=(
             "The models given were made by",
             "",
@@ -204,6 +204,7 @@ def report_words(epochs: int, names: list[str], commands: list[str]) -> ablation
         kind="variant",
         cost=("training, minutes a fold", "train_seconds", 60),
         labelled=False,
+        seeds=f"seed {SEED} for every fold",
     )
 
 
