@@ -44,6 +44,7 @@ TABLES = (
     "quality_heads",
     "ablation",
     "ablation_long",
+    "full_length",
     "bridges",
     "last_epochs",
     "label_offsets",

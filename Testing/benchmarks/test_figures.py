@@ -12,7 +12,7 @@ from HippoSegLib.training import quality
 
 GIVEN = ["--folds", "f0", "f1", "f2", "f3", "--ablation", "a", "--ablation-long", "l", "--bridges", "b"]
 #: Trained for by hand, each with other folders.
-SAVED = {"last_epochs", "site_imitation", "finetune_speed"}
+SAVED = {"full_length", "last_epochs", "site_imitation", "finetune_speed"}
 
 
 @pytest.fixture
