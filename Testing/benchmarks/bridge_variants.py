@@ -28,6 +28,8 @@ from HippoSegLib.training.settings import Settings
 from HippoSegLib.training.trainer import native_bfloat16
 from HippoSegLib.unet3d import UNet3D
 
+#: What the augmentation draws with a probability each, to make samples worse.
+DEGRADATIONS = ("gamma", "bias", "reslice", "blur", "noise", "window")
 #: Weights of the losses at full, half and quarter resolution, before they are divided by their sum.
 DEPTHS = (1.0, 0.5, 0.25)
 #: Of the boundary term: its weight in the first epoch, and what every further one adds.

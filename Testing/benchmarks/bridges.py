@@ -23,6 +23,7 @@ import ablation_table
 import torch
 from bridge_variants import (
     BOUNDARY,
+    DEGRADATIONS,
     DEPTHS,
     HIDDEN,
     SEED,
@@ -108,9 +109,6 @@ class Variant:
     shares: bool = True
 
 
-_DEGRADATIONS = ("gamma", "bias", "reslice", "blur", "noise", "window")
-
-
 def _pseudo_labelled(fold: Fold) -> Callable[..., Loop]:
     return partial(WithOthers, extra=pseudo_cases(fold.network()[0], fold.base, fold.hosts))
 
@@ -136,8 +134,8 @@ VARIANTS = {
         shares=False,
     ),
     "no degradations": Variant(
-        f"the samples are moved and bent, not worsened: no {', '.join(_DEGRADATIONS)}",
-        augmentation=Augmentation(**{f"{name}_probability": 0 for name in _DEGRADATIONS}),
+        f"the samples are moved and bent, not worsened: no {', '.join(DEGRADATIONS)}",
+        augmentation=Augmentation(**{f"{name}_probability": 0 for name in DEGRADATIONS}),
         shares=False,
     ),
     "deep supervision": Variant(

@@ -74,8 +74,8 @@ def _rounded(value):
     return round(value, 4) if isinstance(value, float) else value
 
 
-def others(args) -> dict[str, list[str]]:
-    """Table -> the command that measures it anew, where it can be."""
+def others(args, folder: Path) -> dict[str, list[str]]:
+    """Table -> the command that measures it anew for the model in `folder`, where it can be."""
     model = ["--model", str(args.model)] if args.model else []
     write = ["--write"] if args.write else []
     folds = [str(folder) for folder in args.folds or ()]
@@ -87,8 +87,7 @@ def others(args) -> dict[str, list[str]]:
         commands[name] = [script(name), *model, *write]
     if folds:
         commands["label_offsets"] = [script("label_offsets"), *folds, *write]
-    quality = ["-m", "HippoSegLib.training.quality", os.environ["HIPPOSEG_DATA"]]
-    quality.append(str(load_model(args.model).folder))
+    quality = ["-m", "HippoSegLib.training.quality", os.environ["HIPPOSEG_DATA"], str(folder)]
     for name, given, also in (("quality", folds[:2], []), ("quality_other_fold", folds[2:], ["--judge"])):
         if given:
             report = ["--report", str(HERE / f"{name}.md")] if args.write else []
@@ -182,7 +181,7 @@ def main() -> None:
             card = json.loads((model.folder / CARD).read_text(encoding="utf-8"))
             card["figures"] = {"command": "python Testing/benchmarks/figures.py", "labelled_heads": summary}
             _replace(model.folder / CARD, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
-        commands = {} if args.heads_only else others(args)
+        commands = {} if args.heads_only else others(args, model.folder)
         for name in [] if args.heads_only else TABLES[1:]:
             if name in commands:
                 print(f"\npython {shlex.join(commands[name])}", flush=True)

@@ -19,7 +19,7 @@ from pathlib import Path
 import ablation  # first: it sets the threads before numpy and torch load
 import ablation_table
 import torch
-from last_epochs import fold_of
+from last_epochs import fold_of, network_of
 
 from HippoSegLib.preprocessing import Preprocessing
 from HippoSegLib.training.settings import Settings
@@ -36,8 +36,6 @@ def scored(folder: Path, material: ablation.Material) -> dict:
     training = json.loads((folder / "card.json").read_text(encoding="utf-8"))["training"]
     names = ("learning_rate", "batch_size", "num_epochs", "seed", "dropout", "ema_decay")
     settings = Settings(**{key: training[key] for key in names}, preprocessing=Preprocessing.named(name))
-    model = ablation.start(settings)
-    model.load_state_dict({key: value.float() for key, value in weights.items()})
     train, tests = material.fold(fold)
     tests = [test for test in tests if test["set"] != "labelled"]
     return {
@@ -50,7 +48,7 @@ def scored(folder: Path, material: ablation.Material) -> dict:
         "restarts": 0,
         "bfloat16": ablation.native_bfloat16(torch.device("cpu")),
         "train_seconds": training["seconds"],
-        **ablation.score(model.eval(), settings, tests),
+        **ablation.score(network_of(weights, settings), settings, tests),
     }
 
 

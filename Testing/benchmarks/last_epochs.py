@@ -24,7 +24,7 @@ import ablation  # first: it sets the threads before numpy and torch load
 import ablation_table
 import numpy as np
 import torch
-from bridge_variants import HIDDEN, Ensemble, PlainHidden, WithOthers, pseudo_cases
+from bridge_variants import DEGRADATIONS, Ensemble, WithOthers, pseudo_cases
 from scipy import ndimage
 from torch import nn
 
@@ -37,16 +37,13 @@ from HippoSegLib.training.settings import Settings
 from HippoSegLib.unet3d import UNet3D
 
 EPOCHS, RATE, BATCH, SEED = 8, 6e-4, 4, 1
-#: Share of the crops that a variant sets into surroundings.
-SURROUNDED = 0.9
 #: Offset in mm from which on a variant moves labels.
 OFF = 0.5
-_DEGRADATIONS = ("gamma", "bias", "reslice", "blur", "noise", "window")
 
 
 def milder(part: float) -> Augmentation:
     """The usual augmentation with degradations less often: their probabilities times ``part``."""
-    names = [f"{name}_probability" for name in _DEGRADATIONS]
+    names = [f"{name}_probability" for name in DEGRADATIONS]
     return replace(Augmentation(), **{name: getattr(Augmentation(), name) * part for name in names})
 
 
@@ -87,18 +84,10 @@ def moved_label(label: np.ndarray, offset: Sequence[float]) -> np.ndarray:
     return np.where(shares.sum(axis=0) > 0.5, shares.argmax(axis=0) + 1, 0).astype(np.uint8)
 
 
-_HIDDEN = f"in {HIDDEN:.0%} of the samples the plain channel is replaced by the preprocessed one"
 VARIANTS = {
     "as before": Variant("the augmentation is the usual one", Augmentation()),
     "no further": Variant("the fold's model as it is", None),
     "half": Variant("degradations are half as often", milder(0.5)),
-    "none": Variant("no degradations", milder(0)),
-    "hidden": Variant(_HIDDEN, Augmentation(), lambda *rest: PlainHidden),
-    "surroundings": Variant(
-        f"{SURROUNDED:.0%} of the crops lie in the surroundings of a head, not "
-        f"{Augmentation().host_probability:.0%}",
-        replace(Augmentation(), host_probability=SURROUNDED),
-    ),
     "labels moved": Variant(
         f"labels that lie {OFF} mm or more off the image (`label_offsets.csv`) are moved upon it",
         Augmentation(),
@@ -127,7 +116,7 @@ def settings_of(name: str, epochs: int) -> Settings:
 
 def described(name: str, epochs: int, command: str) -> dict:
     """What makes a result what it is, as plain values."""
-    made = {"variant": name, "hidden": HIDDEN, "base": command}
+    made = {"variant": name, "base": command}
     return {**ablation.plain(settings_of(name, epochs)), **made}
 
 

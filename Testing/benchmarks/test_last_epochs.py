@@ -70,7 +70,7 @@ def test_a_result_of_another_base_or_budget_is_not_taken():
     for other in (
         last_epochs.described("half", 9, "made so"),
         last_epochs.described("half", 8, "made otherwise"),
-        last_epochs.described("hidden", 8, "made so"),
+        last_epochs.described("no further", 8, "made so"),
     ):
         assert other != wanted
 
@@ -92,8 +92,8 @@ def test_cases_without_a_known_offset_keep_their_labels():
 def test_the_report_has_no_part_for_labelled_heads():
     made = results()
     for one in made:
-        one["arm"] = {"none": "as before", "better": "half", "same": "hidden"}[one["arm"]]
-    words = last_epochs.report_words(8, ["as before", "half", "hidden"], ["hipposeg train …"])
-    text = ablation_table.text(made, ["as before", "half", "hidden"], words)
+        one["arm"] = {"none": "as before", "better": "half", "same": "labels moved"}[one["arm"]]
+    words = last_epochs.report_words(8, ["as before", "half", "labels moved"], ["hipposeg train …"])
+    text = ablation_table.text(made, ["as before", "half", "labels moved"], words)
     assert "abelled heads" not in text and "other scanners" in text
     assert "- `half`: degradations are half as often." in text and "- `hipposeg train …`" in text
