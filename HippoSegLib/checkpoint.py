@@ -3,7 +3,8 @@
 
 The card is readable, and inference follows it: preprocessing and channels, region size and
 spacing, network widths. Weights are half-precision state dictionaries, read without executing code
-(`torch.load(weights_only=True)`) and only if their SHA-256 is the card's.
+(`torch.load(weights_only=True)`) and only if their SHA-256 is the card's. Models that come together may
+share a file: the card of one then says from which folder beside its own.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ class Model:
     segmenter: object
     localizer: object | None
     refiner: object | None = None
+
+    def file(self, name: str) -> Path | None:
+        """Where one of its weight files lies; None where the model has none of that name."""
+        return _weight_file(self.folder, self.card, name) if name in self.card["files"] else None
 
     @property
     def sha256(self) -> str:
@@ -92,6 +97,15 @@ def file_sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def _weight_file(folder: Path, card: dict, name: str) -> Path:
+    """A weight file's place: the model's own folder, or the one beside it that shares the file."""
+    owner = card["files"][name].get("from", folder.name)
+    # A card names a folder beside its own, never a path.
+    if not isinstance(owner, str) or owner in ("", "..") or Path(owner).name != owner:
+        raise ModelError(f"The card of model '{folder.name}' is damaged.", _RESTORE)
+    return folder.parent / owner / name
+
+
 def _load_network(
     folder: Path, card: dict, file_name: str, in_channels: int, out_channels: int, widths, device: str
 ):
@@ -100,9 +114,10 @@ def _load_network(
     torch = import_torch()
     from .unet3d import UNet3D
 
-    path = folder / file_name
+    path = _weight_file(folder, card, file_name)
     if not path.is_file():
-        raise ModelError(f"Model '{folder.name}' lacks its weights '{file_name}'.", _RESTORE)
+        beside = f", those of model '{path.parent.name}' beside it" if path.parent != folder else ""
+        raise ModelError(f"Model '{folder.name}' lacks its weights '{file_name}'{beside}.", _RESTORE)
     if file_sha256(path) != card["files"][file_name]["sha256"]:
         raise ModelError(
             f"The weights '{file_name}' of model '{folder.name}' are not those its card names (SHA-256): "
@@ -146,13 +161,23 @@ def load_model(model: str | Path | None = None, device: str = "cpu") -> Model:
         ModelError: Missing, damaged, altered, or of another format version.
     """
     folder = model_folder(model).resolve()
-    files = (folder / CARD, folder / SEGMENTER, folder / LOCALIZER, folder / REFINER)
+    card = read_card(folder)
+    files = (folder / CARD, *(_weight_file(folder, card, name) for name in card["files"]))
     stamp = tuple((p.stat().st_mtime_ns, p.stat().st_size) for p in files if p.exists())
     return _load(folder, device, stamp)
 
 
+def _is_alike(path: Path, sha256: str) -> bool:
+    return path.is_file() and file_sha256(path) == sha256
+
+
 def save_model(
-    folder: Path, card: dict, segmenter: Path, localizer: Path | None = None, refiner: Path | None = None
+    folder: Path,
+    card: dict,
+    segmenter: Path,
+    localizer: Path | None = None,
+    refiner: Path | None = None,
+    share: str | None = None,
 ) -> Path:
     """Write a model folder from weight files and a card; the sums are computed here.
 
@@ -160,6 +185,8 @@ def save_model(
         folder: The new model's folder; must not exist.
         card: The card without `format_version` and `files`.
         segmenter, localizer, refiner: Weight files to copy in.
+        share: Name of a model folder beside the new one: files that it holds alike are not copied, and
+            the two models must stay together.
 
     Raises:
         OutputError: The folder exists or cannot be written.
@@ -177,11 +204,11 @@ def save_model(
         try:
             files = {}
             for name, source in sources.items():
-                shutil.copyfile(source, temporary / name)
-                files[name] = {
-                    "sha256": file_sha256(temporary / name),
-                    "bytes": (temporary / name).stat().st_size,
-                }
+                files[name] = {"sha256": file_sha256(source), "bytes": source.stat().st_size}
+                if share is not None and _is_alike(folder.parent / share / name, files[name]["sha256"]):
+                    files[name]["from"] = share
+                else:
+                    shutil.copyfile(source, temporary / name)
             card = {"format_version": FORMAT_VERSION, **card, "files": files}
             (temporary / CARD).write_text(
                 json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"

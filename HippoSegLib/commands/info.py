@@ -34,5 +34,6 @@ def run(_args: argparse.Namespace) -> int:
         parameters = card.get("parameters", 0) / 1e6
         print(f"  {name:14} {card.get('title', '')} ({size:.1f} MB, {parameters:.2f} M parameters)")
         for file, entry in card["files"].items():
-            print(f"    {file}: SHA-256 {entry['sha256']}")
+            shared = f" (shared with {entry['from']})" if "from" in entry else ""
+            print(f"    {file}: SHA-256 {entry['sha256']}{shared}")
     return 0

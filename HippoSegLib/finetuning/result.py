@@ -53,7 +53,7 @@ def write_model(
     try:
         weights = staging / "weights.pt"
         torch.save({name: value.half() for name, value in trained.weights.items()}, weights)
-        others = [base.folder / n if n in base.card["files"] else None for n in (LOCALIZER, REFINER)]
+        others = [base.file(name) for name in (LOCALIZER, REFINER)]
         made = save_model(staging / folder.name, card, weights, *others)
         (made / SCORES).write_text(scores_csv(trained.before, trained.after, by_name), encoding="utf-8")
         for name, picture in _pictures(trained).items():

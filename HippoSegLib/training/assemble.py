@@ -39,6 +39,7 @@ def assemble(
     title: str,
     figures: dict | None = None,
     earlier: Path | None = None,
+    share: str | None = None,
 ) -> Path:
     """Write the model folder; refuses one over the size that HippoSeg allows itself.
 
@@ -48,6 +49,7 @@ def assemble(
         title: For people.
         figures: Measured on the assembled model.
         earlier: Folder of the segmenter whose weights this one began with; the card tells of it.
+        share: Name of a model folder beside the new one, whose files are not copied where they are alike.
 
     Raises:
         ModelError: Too large. OutputError: The folder exists or cannot be written.
@@ -80,7 +82,7 @@ def assemble(
         "refiner": refiner_part,
         "figures": figures or {},
     }
-    return save_model(folder, card, *weights)
+    return save_model(folder, card, *weights, share)
 
 
 def main() -> None:
@@ -91,11 +93,12 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--title", default="Whole head, both hippocampi, T1")
     parser.add_argument("--earlier", type=Path, help="folder of the segmenter that SEGMENTER began with")
+    parser.add_argument("--share", help="model folder beside OUTPUT: files it holds alike are not copied")
     parser.add_argument("--figures", type=Path, help="JSON with measured figures for the card")
     args = parser.parse_args()
     figures = json.loads(args.figures.read_text(encoding="utf-8")) if args.figures else None
     parts = (args.segmenter, args.localizer, args.refiner)
-    print(assemble(*parts, args.output, args.title, figures, args.earlier))
+    print(assemble(*parts, args.output, args.title, figures, args.earlier, args.share))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
-"""The shipped checkpoint, from the data folder, by one command.
+"""The shipped checkpoints, from the data folder, by one command each.
 
-    python -m HippoSegLib.training.recipe DATA -o MODEL --runs RUNS --jobs 2
+    python -m HippoSegLib.training.recipe DATA -o Models/hipposeg --runs RUNS --jobs 2
+    python -m HippoSegLib.training.recipe DATA -o Models/hipposeg_clahe_sce --runs RUNS --jobs 2 \\
+        --preprocessing both --share hipposeg
 
-Each step is a command of its own, printed before it runs; what is finished in RUNS is not done again,
-and a step that was killed goes on from its last saved state. Hours on one CPU core, less on two, as
-segmenter and localiser do not wait for each other: the card says how long each step took.
+The second has the method's preprocessing as a second channel, and the localiser of the first. Each step
+is a command of its own, printed before it runs; what is finished in RUNS is not done again, and a step
+that was killed goes on from its last saved state. Hours on one CPU core, less on two, as segmenter and
+localiser do not wait for each other: the card says how long each step took.
 """
 
 from __future__ import annotations
@@ -37,17 +40,32 @@ class Step:
         return ["-m", f"HippoSegLib.training.{self.module}", *self.arguments]
 
 
-def steps(data: Path, runs: Path, model: Path, threads: int = 1) -> list[Step]:
+def steps(
+    data: Path,
+    runs: Path,
+    model: Path,
+    threads: int = 1,
+    preprocessing: str = "plain",
+    share: str | None = None,
+) -> list[Step]:
     """The steps in order.
 
     The segmenter learns on four fifths of the crops first, then on all but one subject's, with a smaller
     rate. The quality score is fitted on what it made of the fifth it had not seen then, and on what a
     network of another fold makes of its own: one alone is as sure of itself as it happens to be.
+
+    Args:
+        preprocessing: Channels of the segmenter, as ``hipposeg train`` names them.
+        share: Name of a model folder beside `model` that holds the same localiser.
     """
-    crops = (str(data / CROPS), *_options(hosts=data / UNLABELLED_HEADS, preprocessing="both", batch_size=4))
+    crops = (
+        str(data / CROPS),
+        *_options(hosts=data / UNLABELLED_HEADS, preprocessing=preprocessing, batch_size=4),
+    )
+    kind = "" if preprocessing == "plain" else f"-{preprocessing}"
 
     def segmenter(name: str, after: tuple[str, ...] = (), **settings) -> Step:
-        folder = runs / name
+        folder = runs / (name + kind)
         out = ("-o", str(folder / "model"), *_options(run=folder, threads=threads))
         arguments = (*crops, *out, *_options(**settings))
         return Step(name, "command", arguments, folder / "model" / "card.json", after)
@@ -57,9 +75,9 @@ def steps(data: Path, runs: Path, model: Path, threads: int = 1) -> list[Step]:
         # Weights are written along the way: only this mark says that the run came to its end.
         return Step(name, name, arguments, runs / name / "finished")
 
-    parts = (str(runs / name) for name in ("all/model", "localizer", "refiner"))
-    judged = ("fold0", "fold1")
-    fold0 = runs / "fold0" / "model" / "segmenter.pt"
+    parts = (str(runs / name) for name in (f"all{kind}/model", "localizer", "refiner"))
+    fold0, fold1 = (runs / f"fold{k}{kind}" / "model" for k in (0, 1))
+    shared = _options(share=share) if share else ()
     return [
         segmenter("fold0", folds=5, fold=0, seed=0, epochs=60, learning_rate=0.0015),
         localizer("localizer", seed=0, learning_rate=2e-3, steps=7000),
@@ -74,21 +92,21 @@ def steps(data: Path, runs: Path, model: Path, threads: int = 1) -> list[Step]:
             epochs=20,
             learning_rate=0.0006,
             validate_every=20,
-            init_from=fold0,
+            init_from=fold0 / "segmenter.pt",
         ),
         Step(
             "assemble",
             "assemble",
-            (*parts, "-o", str(model), *_options(earlier=fold0.parent)),
+            (*parts, "-o", str(model), *_options(earlier=fold0), *shared),
             model / "card.json",
             ("all", "localizer", "refiner"),
         ),
         Step(
             "quality",
             "quality",
-            (str(data), str(model), "--run", *(str(runs / n / "model") for n in judged), "--write"),
-            runs / "quality" / "finished",
-            (*judged, "assemble"),
+            (str(data), str(model), "--run", str(fold0), str(fold1), "--write"),
+            runs / f"quality{kind}" / "finished",
+            ("fold0", "fold1", "assemble"),
         ),
     ]
 
@@ -100,13 +118,13 @@ def _options(**settings) -> tuple[str, ...]:
     )
 
 
-def run(data: Path, runs: Path, model: Path, threads: int = 1, jobs: int = 1) -> None:
+def run(waiting: list[Step], jobs: int = 1) -> None:
     """Do what is not done yet, at most `jobs` steps at a time.
 
     Raises:
         subprocess.CalledProcessError: A step failed; it has said why. No other was begun after it.
     """
-    waiting, finished, running = steps(data, runs, model, threads), set(), {}
+    waiting, finished, running = list(waiting), set(), {}
     with ThreadPoolExecutor(jobs) as pool:
         while waiting or running:
             ready = [step for step in waiting if finished.issuperset(step.after)]
@@ -144,13 +162,16 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1, help="steps at a time (default 1)")
+    parser.add_argument("--preprocessing", choices=("plain", "method", "both"), default="plain")
+    parser.add_argument("--share", help="model folder beside OUTPUT that has the same localiser")
     parser.add_argument("--list", action="store_true", help="only print the commands")
     args = parser.parse_args()
+    todo = steps(args.data, args.runs, args.output, args.threads, args.preprocessing, args.share)
     if args.list:
-        for step in steps(args.data, args.runs, args.output, args.threads):
+        for step in todo:
             print("python", shlex.join(step.command))
         return
-    run(args.data, args.runs, args.output, args.threads, args.jobs)
+    run(todo, args.jobs)
 
 
 if __name__ == "__main__":

@@ -55,6 +55,55 @@ def test_altered_weights_are_refused_by_name(model_folder):
         load_model(model_folder)
 
 
+@pytest.fixture
+def sharing(model_folder, tmp_path):
+    """A model beside `mine` that has its segmenter's weights, and others of its own."""
+    card = {name: value for name, value in read_card(model_folder).items() if name == "segmenter"}
+    other = tmp_path / "other.pt"
+    other.write_bytes(b"not read here")
+    return save_model(tmp_path / "beside", card, tmp_path / "weights.pt", other, share="mine")
+
+
+def test_a_file_that_a_model_beside_it_holds_alike_is_shared(sharing, model_folder):
+    files = read_card(sharing)["files"]
+    assert files[SEGMENTER]["from"] == "mine" and not (sharing / SEGMENTER).exists()
+    assert "from" not in files["localizer.pt"] and (sharing / "localizer.pt").exists()
+    assert files[SEGMENTER]["sha256"] == read_card(model_folder)["files"][SEGMENTER]["sha256"]
+
+
+def without_localizer(folder):
+    card = read_card(folder)
+    del card["files"]["localizer.pt"]
+    (folder / CARD).write_text(json.dumps(card))
+    return folder
+
+
+def test_a_shared_file_is_loaded_and_checked(sharing, model_folder):
+    model = load_model(without_localizer(sharing))
+    assert model.file(SEGMENTER) == model_folder / SEGMENTER and model.file("localizer.pt") is None
+    assert model.sha256 == load_model(model_folder).sha256
+    data = bytearray((model_folder / SEGMENTER).read_bytes())
+    data[-1] ^= 1
+    (model_folder / SEGMENTER).write_bytes(bytes(data))
+    with pytest.raises(ModelError, match=r"'segmenter\.pt' of model 'beside'.*SHA-256"):
+        load_model(sharing)
+
+
+def test_a_missing_shared_file_is_named_with_its_model(sharing, model_folder):
+    (model_folder / SEGMENTER).unlink()
+    with pytest.raises(ModelError, match=r"'segmenter\.pt', those of model 'mine' beside it"):
+        load_model(without_localizer(sharing))
+
+
+@pytest.mark.parametrize("owner", ["../elsewhere", "/tmp", "..", "a/b", "", 5])
+def test_a_card_cannot_point_elsewhere(sharing, owner):
+    card = read_card(sharing)
+    card["files"][SEGMENTER]["from"] = owner
+    (sharing / CARD).write_text(json.dumps(card))
+    with pytest.raises(ModelError, match="card of model 'beside' is damaged"):
+        load_model(sharing)
+
+
 @pytest.mark.parametrize("damage", ["{", "[]", '{"format_version": 1}', ""])
 def test_a_damaged_card_is_refused(model_folder, damage):
     (model_folder / CARD).write_text(damage)

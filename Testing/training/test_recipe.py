@@ -13,10 +13,12 @@ from HippoSegLib.checkpoint import bundled_models, model_folder
 from HippoSegLib.errors import ModelError
 from HippoSegLib.training import recipe
 
-STEPS = recipe.steps(Path("data"), Path("runs"), Path("model"))
+PLACES = (Path("data"), Path("runs"), Path("model"))
+STEPS = recipe.steps(*PLACES)
+BOTH = recipe.steps(*PLACES, preprocessing="both", share="other")
 
 
-@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
+@pytest.mark.parametrize("step", [*STEPS, *BOTH], ids=lambda step: step.name)
 def test_each_command_is_understood(step, monkeypatch, tmp_path):
     """The step's own parser takes the arguments; that it then finds no data ends the test early."""
     monkeypatch.chdir(tmp_path)
@@ -27,15 +29,26 @@ def test_each_command_is_understood(step, monkeypatch, tmp_path):
     assert "data" in str(caught.value).lower() or isinstance(caught.value, FileNotFoundError | ModelError)
 
 
-def test_each_step_begins_with_what_an_earlier_one_wrote():
+@pytest.mark.parametrize("steps", [STEPS, BOTH], ids=["plain", "both"])
+def test_each_step_begins_with_what_an_earlier_one_wrote(steps):
     written = {"data"}
-    for step in STEPS:
+    for step in steps:
         read = [a for a in step.arguments if a.startswith("runs/")]
         out = step.arguments[step.arguments.index("-o") + 1] if "-o" in step.arguments else "model"
         for path in read:
             own = path.startswith(out.removesuffix("/model"))
             assert own or any(path.startswith(w) for w in written), path
         written.add(out)
+
+
+def test_both_models_share_the_localiser_and_nothing_else():
+    """Two recipes in one folder of runs: what one has done is not taken for the other's."""
+    done = [{step.done for step in steps} for steps in (STEPS, BOTH)]
+    shared = {step.done.parent.name for step in STEPS if step.done in done[1]} - {"model"}
+    assert shared == {"localizer", "refiner"}
+    plain, both = ([word for step in steps for word in step.arguments] for steps in (STEPS, BOTH))
+    assert plain.count("plain") == both.count("both") == 3
+    assert "--share" not in plain and both[both.index("--share") + 1] == "other"
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 4])
@@ -58,7 +71,7 @@ def test_no_step_begins_before_those_it_waits_for(tmp_path, monkeypatch, jobs):
         ended.append(own.name)
 
     monkeypatch.setattr(subprocess, "run", take_time)
-    recipe.run(Path("data"), tmp_path, tmp_path / "m", jobs=jobs)
+    recipe.run(recipe.steps(Path("data"), tmp_path, tmp_path / "m"), jobs)
     assert sorted(ended) == sorted(order)
     before = dict(begun)
     assert {"fold0"} <= before["all"]
@@ -76,18 +89,19 @@ def test_after_a_failed_step_none_is_begun(tmp_path, monkeypatch):
 
     monkeypatch.setattr(subprocess, "run", fail)
     with pytest.raises(subprocess.CalledProcessError):
-        recipe.run(Path("data"), tmp_path, tmp_path / "model")
+        recipe.run(recipe.steps(Path("data"), tmp_path, tmp_path / "model"))
     assert len(begun) == 1
 
 
 def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
     commands = []
     monkeypatch.setattr(subprocess, "run", lambda command, check: commands.append(command))
-    for step in recipe.steps(Path("data"), tmp_path, tmp_path / "model")[:-1]:
+    steps = recipe.steps(Path("data"), tmp_path, tmp_path / "model")
+    for step in steps[:-1]:
         step.done.parent.mkdir(parents=True, exist_ok=True)
         step.done.touch()
     for _ in range(2):
-        recipe.run(Path("data"), tmp_path, tmp_path / "model")
+        recipe.run(steps)
     assert len(commands) == 1 and "HippoSegLib.training.quality" in commands[0]
 
 
