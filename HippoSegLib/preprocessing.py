@@ -294,7 +294,7 @@ class Preprocessing:
             if name not in present and change is not False:
                 raise InputError(
                     f"This preprocessing has no step {name!r} to change.",
-                    "Give the channels in full instead.",
+                    "Choose a model trained with it (see `hipposeg info`), or give the channels in full.",
                 )
         return Preprocessing(
             tuple(

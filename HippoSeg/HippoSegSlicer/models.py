@@ -11,6 +11,8 @@ from HippoSegLib import checkpoint
 from HippoSegLib.errors import HippoSegError
 from HippoSegLib.usermodels import default_model, user_models
 
+from . import preprocessingsettings
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -45,6 +47,14 @@ def resolved(model: str) -> str:
 def card(model: str) -> dict:
     """The card of a model; raises ModelError where there is none that can be read."""
     return checkpoint.read_card(checkpoint.model_folder(resolved(model)))
+
+
+def trainedWith(steps: set[str]) -> str:
+    """The model that came with HippoSeg and was trained with just these steps; "" where there is none."""
+    for name in checkpoint.bundled_models():
+        if preprocessingsettings.steps(card(name)["segmenter"]["preprocessing"]) == steps:
+            return name
+    return ""
 
 
 def problem(model: str) -> str:

@@ -7,7 +7,7 @@ from slicer.i18n import tr as _
 from HippoSegLib.errors import HippoSegError
 
 from . import models
-from .preprocessingsettings import Settings, differences
+from .preprocessingsettings import Settings, differences, steps
 from .signal import Signal
 
 
@@ -65,6 +65,9 @@ class PreprocessingPanel:
             if words
             else _("As the model was trained with.")
         )
+        better = models.trainedWith(steps(description)) if steps(description) != steps(card) else ""
+        if better:
+            ui.preprocessingNote.text += " " + _("The model {name} was trained so.").format(name=better)
         ui.preprocessingButton.text = _("Preprocessing (changed)") if words else _("Preprocessing")
 
     def _show(self, settings: Settings) -> None:

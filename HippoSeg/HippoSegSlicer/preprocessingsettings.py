@@ -91,6 +91,12 @@ class Settings:
         return replace(self, **changes)
 
 
+def steps(description: Mapping) -> set[str]:
+    """Return which of both steps a description has, in whatever channel."""
+    channels = Preprocessing.from_dict(description).channels
+    return {one["step"] for channel in channels for one in channel} & {CLAHE, WAVELET}
+
+
 def differences(description: Mapping, card: Mapping) -> list[str]:
     """In words, how a description differs from the card's; empty where it does not."""
     return Preprocessing.from_dict(description).differs_from(Preprocessing.from_dict(card))

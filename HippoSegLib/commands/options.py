@@ -36,7 +36,10 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
     group.add_argument("--threads", type=_positive, help="CPU threads (default: the CPUs at hand, at most 8)")
-    steps = parser.add_argument_group("preprocessing (default: what the model was trained with)")
+    steps = parser.add_argument_group(
+        "preprocessing (default: what the model was trained with; the steps of models that have them, "
+        "such as hipposeg_clahe_sce)"
+    )
     steps.add_argument("--no-clahe", action="store_true", help="leave the contrast equalisation (CLAHE) out")
     steps.add_argument("--clahe-clip-limit", type=float, metavar="X")
     steps.add_argument("--clahe-kernel", metavar="Z,Y,X", help="tile size in voxels")

@@ -5,7 +5,8 @@
 
 A folder is what `hipposeg train` wrote. Scored is the street in region mode, on the crop's own grid. With
 --write the figures go to cross_validation.md, a row per case to cross_validation.csv and what made the folds'
-models to cross_validation.json beside this file. With --saved, folds that are not given stay as saved.
+models to cross_validation.json, where the tables of --model lie (the bundled model that the folds' recipe
+makes). With --saved, folds that are not given stay as saved.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
 from site_imitation import base_model  # noqa: E402
+from tables import folder_of  # noqa: E402
 
 from HippoSegLib.evaluation.cases import pair_cases  # noqa: E402
 from HippoSegLib.evaluation.labelmap import label_map  # noqa: E402
@@ -182,11 +184,13 @@ def report(folds: list[Fold]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folds", nargs="*", type=Path, help="model folders of the folds")
+    parser.add_argument("--model", help="bundled model that the folds are of (default: the default one)")
     parser.add_argument("--saved", action="store_true", help="take the other folds from the saved files")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
-    found = {fold.number: fold for fold in (saved(HERE) if args.saved else [])}
+    place = folder_of(args.model)
+    found = {fold.number: fold for fold in (saved(place) if args.saved else [])}
     with tempfile.TemporaryDirectory() as work:
         for k, folder in enumerate(args.folds):
             crops = Path(os.environ["HIPPOSEG_DATA"]) / CROPS
@@ -197,11 +201,11 @@ def main() -> None:
         parser.error("give the folds' model folders, or --saved")
     if args.write:
         rows = [row for fold in folds for row in fold.rows]
-        (HERE / "cross_validation.csv").write_text(cases_csv(rows), encoding="utf-8")
+        (place / "cross_validation.csv").write_text(cases_csv(rows), encoding="utf-8")
         made = json.dumps([fold.made_by for fold in folds], indent=1)
-        (HERE / "cross_validation.json").write_text(made + "\n", encoding="utf-8")
+        (place / "cross_validation.json").write_text(made + "\n", encoding="utf-8")
         # From the rows as they are rounded there, so that --saved repeats it to the letter.
-        (HERE / "cross_validation.md").write_text(report(saved(HERE)), encoding="utf-8")
+        (place / "cross_validation.md").write_text(report(saved(place)), encoding="utf-8")
     print(report(folds))
 
 

@@ -7,7 +7,8 @@ benchmarks, one after the other (about half an hour on one core). What hours of 
 shipped: the networks of folds 0, 1, … are given by `--folds` (cross-validation, offsets, and the quality
 score, fitted on the first two and judged by the others), finished runs by `--ablation`, `--ablation-long`,
 `--bridges`; tables of what is not given are printed as they were saved. With --write the tables are saved
-beside the benchmarks, and the model's `CARD.md` is put together from them; `--compose` does only that.
+where the model's lie (`tables.py`), and its `CARD.md` is put together from them; `--compose` does only that.
+What does not depend on the segmenter, and what compares several, stands in the default model's card alone.
 """
 
 from __future__ import annotations
@@ -23,25 +24,31 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(HERE), str(ROOT)]
 
-from HippoSegLib.checkpoint import CARD, load_model  # noqa: E402
+from tables import folder_of  # noqa: E402
+
+from HippoSegLib.checkpoint import CARD, DEFAULT, load_model  # noqa: E402
 from HippoSegLib.evaluation.cases import pair_cases  # noqa: E402
 from HippoSegLib.evaluation.labelmap import label_map  # noqa: E402
 from HippoSegLib.evaluation.run import check_references, evaluate_cases  # noqa: E402
 from HippoSegLib.evaluation.summary import summarise, summary_text  # noqa: E402
 from HippoSegLib.training.roles import LABELLED_HEADS  # noqa: E402
 
-#: The tables of the card in order: files that the benchmarks write with --write.
-TABLES = (
+#: The tables of a model in order: files that the benchmarks write with --write.
+OWN = (
     "labelled_heads",
     "cross_validation",
-    "localisation",
     "low_resolution",
     "repeatability",
     "quality",
     "quality_other_fold",
     "quality_heads",
+)
+#: Those of all models together, in the default one's card.
+COMMON = (
+    "localisation",
+    "two_models",
     "ablation",
     "ablation_long",
     "full_length",
@@ -51,6 +58,7 @@ TABLES = (
     "site_imitation",
     "finetune_speed",
 )
+TABLES = OWN + COMMON
 PROSE = "CARD.md"
 
 
@@ -80,8 +88,9 @@ def others(args, folder: Path) -> dict[str, list[str]]:
     write = ["--write"] if args.write else []
     folds = [str(folder) for folder in args.folds or ()]
     commands = {
-        "cross_validation": [script("cross_validation"), *folds, "--saved", *write],
+        "cross_validation": [script("cross_validation"), *folds, *model, "--saved", *write],
         "localisation": [script("localisation"), *model, *write, "--street", "60"],
+        "two_models": [script("two_models"), *write],
     }
     for name in ("low_resolution", "repeatability", "quality_heads"):
         commands[name] = [script(name), *model, *write]
@@ -90,7 +99,8 @@ def others(args, folder: Path) -> dict[str, list[str]]:
     quality = ["-m", "HippoSegLib.training.quality", os.environ["HIPPOSEG_DATA"], str(folder)]
     for name, given, also in (("quality", folds[:2], []), ("quality_other_fold", folds[2:], ["--judge"])):
         if given:
-            report = ["--report", str(HERE / f"{name}.md")] if args.write else []
+            place = folder_of(args.model) / f"{name}.md"
+            report = ["--report", str(place)] if args.write else []
             commands[name] = [*quality, "--run", *given, *also, *report]
     if args.ablation:
         commands["ablation"] = [script("ablation"), "--run", str(args.ablation), "--only-print", *write]
@@ -122,13 +132,13 @@ def compose(folder: Path) -> str:
         "",
         f"{card['licence']}",
         "",
-        "Put together by `python Testing/benchmarks/figures.py --compose` from the tables that the commands "
-        "below each heading printed.",
+        f"Put together by `{_printed_by(card['name'])} --compose` from the tables that the commands below "
+        "each heading printed.",
         "",
         "## Training",
         "",
-        "`python -m HippoSegLib.training.recipe DATA -o MODEL --jobs 2` made it, and repeats it, step by "
-        "step, on two CPU cores (and trains a network of fold 1 for the quality score):",
+        f"`{_recipe(card)}` made it, and repeats it, step by step, on two CPU cores (and trains a network of "
+        "fold 1 for the quality score):",
         "",
         "| step | seconds, other work on the machine and pauses included |",
         "|---|---|",
@@ -136,12 +146,26 @@ def compose(folder: Path) -> str:
         "",
         card["segmenter"]["training"].get("remark", ""),
     ]
-    for name in TABLES:
-        path = HERE / f"{name}.md"
+    for name in TABLES if card["name"] == DEFAULT else OWN:
+        path = folder_of(card["name"]) / f"{name}.md"
         if path.exists():
             text = path.read_text(encoding="utf-8").strip()
             lines += ["", re.sub(r"^#", "##", text, flags=re.MULTILINE)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _recipe(card: dict) -> str:
+    """The command that makes the model."""
+    words = card["segmenter"]["training"]["command"].split()
+    preprocessing = words[words.index("--preprocessing") + 1]
+    also = f" --preprocessing {preprocessing}" if preprocessing != "plain" else ""
+    for owner in sorted({file["from"] for file in card["files"].values() if "from" in file}):
+        also += f" --share {owner}"
+    return f"python -m HippoSegLib.training.recipe DATA -o MODEL --jobs 2{also}"
+
+
+def _printed_by(name: str) -> str:
+    return "python Testing/benchmarks/figures.py" + ("" if name == DEFAULT else f" --model {name}")
 
 
 def _times(card: dict) -> list[tuple[str, int]]:
@@ -175,22 +199,21 @@ def main() -> None:
         print(f"Labelled heads\n{text}", flush=True)
         if args.write:
             title = "# Ten heads with independent manual labels"
-            words = f"`python {Path(__file__).relative_to(ROOT)}`; they chose nothing."
+            words = f"`{_printed_by(model.name)}`; they chose nothing."
             page = f"{title}\n\n{words}\n\n```\n{text}\n```\n"
-            (HERE / "labelled_heads.md").write_text(page, encoding="utf-8")
+            (folder_of(model.name) / "labelled_heads.md").write_text(page, encoding="utf-8")
             card = json.loads((model.folder / CARD).read_text(encoding="utf-8"))
-            card["figures"] = {"command": "python Testing/benchmarks/figures.py", "labelled_heads": summary}
+            card["figures"] = {"command": _printed_by(model.name), "labelled_heads": summary}
             _replace(model.folder / CARD, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
-        commands = {} if args.heads_only else others(args, model.folder)
-        for name in [] if args.heads_only else TABLES[1:]:
+        wanted = () if args.heads_only else (TABLES if model.name == DEFAULT else OWN)[1:]
+        commands = others(args, model.folder) if wanted else {}
+        for name in wanted:
             if name in commands:
                 print(f"\npython {shlex.join(commands[name])}", flush=True)
                 subprocess.run([sys.executable, *commands[name]], check=True)
             else:
-                print(
-                    f"\n{name}, as saved:\n\n{(HERE / name).with_suffix('.md').read_text('utf-8')}",
-                    flush=True,
-                )
+                saved = folder_of(model.name) / f"{name}.md"
+                print(f"\n{name}, as saved:\n\n{saved.read_text('utf-8')}", flush=True)
     if args.write or args.compose:
         _replace(model.folder / PROSE, compose(model.folder))
 

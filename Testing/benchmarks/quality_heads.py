@@ -22,6 +22,7 @@ import numpy as np  # noqa: E402
 import SimpleITK as sitk  # noqa: E402
 from scipy.stats import spearmanr  # noqa: E402
 from synthetic_heads import CONTRASTS, read_label_map, synthesise  # noqa: E402
+from tables import folder_of  # noqa: E402
 
 from HippoSegLib.checkpoint import Model, load_model  # noqa: E402
 from HippoSegLib.errors import NotFoundError  # noqa: E402
@@ -107,7 +108,7 @@ def main() -> None:
     text = "\n".join(lines) + "\n"
     print(text)
     if args.write:
-        (HERE / "quality_heads.md").write_text(text, encoding="utf-8")
+        (folder_of(model.name) / "quality_heads.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
+from tables import folder_of  # noqa: E402
+
 from HippoSegLib.checkpoint import Model, load_model  # noqa: E402
 from HippoSegLib.images import image_stem, read_image  # noqa: E402
 from HippoSegLib.training import roles  # noqa: E402
@@ -63,7 +65,7 @@ def arguments(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--model", help="bundled name or model folder (default: the bundled model)")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--heads", type=int, help="only so many heads, to try it out")
-    parser.add_argument("--write", action="store_true", help="also write the report beside this script")
+    parser.add_argument("--write", action="store_true", help="also write the report to the model's tables")
     return parser
 
 
@@ -102,4 +104,4 @@ def report(script: str, args: argparse.Namespace, title: str, body: Callable[[Mo
     text = "\n".join(head + lines) + "\n"
     print(text)
     if args.write:
-        (Path(__file__).parent / f"{script}.md").write_text(text, encoding="utf-8")
+        (folder_of(model.name) / f"{script}.md").write_text(text, encoding="utf-8")

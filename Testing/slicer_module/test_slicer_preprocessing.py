@@ -83,6 +83,26 @@ def test_changes_by_clicks_note_and_reset(card, panel):
     assert "preprocessing" not in json.loads(panel.result.GetAttribute("HippoSeg.Provenance"))["options"]
 
 
+def test_another_model_is_named_that_was_trained_with_the_steps(panel, monkeypatch):
+    """Of a plain model CLAHE is switched on: no bundled model has it alone; with SCE-3DWT one does."""
+    from HippoSegSlicer import models
+
+    cards = {"here": CARDS["plain"], "there": CARDS["both"]}
+    monkeypatch.setattr(models.checkpoint, "bundled_models", lambda: list(cards))
+    monkeypatch.setattr(
+        models, "card", lambda model: {"segmenter": {"preprocessing": cards.get(model, cards["here"])}}
+    )
+    monkeypatch.setattr(models, "problem", lambda model: "")
+    panel.parameters.inputVolume = add_volume("T1")
+    panel.open("preprocessingButton")
+    panel.click("claheCheckBox")
+    assert "⚠ Differs" in panel.ui.preprocessingNote.text and "there" not in panel.ui.preprocessingNote.text
+    panel.click("waveletCheckBox")
+    assert panel.ui.preprocessingNote.text.endswith("The model there was trained so.")
+    panel.click("resetButton")
+    assert panel.ui.preprocessingNote.text == "As the model was trained with."
+
+
 def test_a_change_that_is_undone_by_hand_is_none(card, panel):
     panel.ui.levelsSpinBox.setValue(1)
     assert panel.parameters.preprocessing
