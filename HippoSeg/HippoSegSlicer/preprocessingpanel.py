@@ -67,7 +67,12 @@ class PreprocessingPanel:
         )
         better = models.trainedWith(steps(description)) if steps(description) != steps(card) else ""
         if better:
-            ui.preprocessingNote.text += " " + _("The model {name} was trained so.").format(name=better)
+            text = (
+                _("The model {name} was trained with these steps.")
+                if steps(description)
+                else _("The model {name} was trained without them.")
+            )
+            ui.preprocessingNote.text += " " + text.format(name=better)
         ui.preprocessingButton.text = _("Preprocessing (changed)") if words else _("Preprocessing")
 
     def _show(self, settings: Settings) -> None:

@@ -23,6 +23,13 @@ from pathlib import Path
 
 from .roles import CROPS, UNLABELLED_HEADS
 
+#: Of the model, by its segmenter's channels.
+TITLES = {
+    "plain": "Whole head, both hippocampi, T1",
+    "both": "Whole head, both hippocampi, T1; CLAHE and SCE-3DWT as a second channel",
+    "method": "Whole head, both hippocampi, T1; CLAHE and SCE-3DWT alone",
+}
+
 
 @dataclass(frozen=True)
 class Step:
@@ -77,7 +84,7 @@ def steps(
 
     parts = (str(runs / name) for name in (f"all{kind}/model", "localizer", "refiner"))
     fold0, fold1 = (runs / f"fold{k}{kind}" / "model" for k in (0, 1))
-    shared = _options(share=share) if share else ()
+    told = _options(title=TITLES[preprocessing], **({"share": share} if share else {}))
     return [
         segmenter("fold0", folds=5, fold=0, seed=0, epochs=60, learning_rate=0.0015),
         localizer("localizer", seed=0, learning_rate=2e-3, steps=7000),
@@ -97,7 +104,7 @@ def steps(
         Step(
             "assemble",
             "assemble",
-            (*parts, "-o", str(model), *_options(earlier=fold0), *shared),
+            (*parts, "-o", str(model), *_options(earlier=fold0), *told),
             model / "card.json",
             ("all", "localizer", "refiner"),
         ),
@@ -122,27 +129,37 @@ def run(waiting: list[Step], jobs: int = 1) -> None:
     """Do what is not done yet, at most `jobs` steps at a time.
 
     Raises:
-        subprocess.CalledProcessError: A step failed; it has said why. No other was begun after it.
+        subprocess.CalledProcessError: A step failed; it has said why. No other was begun after it, and one
+            that ran beside it was ended: given again, it goes on.
     """
     waiting, finished, running = list(waiting), set(), {}
+    begun: list[subprocess.Popen] = []
     with ThreadPoolExecutor(jobs) as pool:
-        while waiting or running:
-            ready = [step for step in waiting if finished.issuperset(step.after)]
-            for step in ready[: jobs - len(running)]:
-                waiting.remove(step)
-                running[pool.submit(_do, step)] = step
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                future.result()
-                finished.add(running.pop(future).name)
+        try:
+            while waiting or running:
+                ready = [step for step in waiting if finished.issuperset(step.after)]
+                for step in ready[: jobs - len(running)]:
+                    waiting.remove(step)
+                    running[pool.submit(_do, step, begun)] = step
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    future.result()
+                    finished.add(running.pop(future).name)
+        except BaseException:
+            for process in begun:
+                process.terminate()  # does nothing to one that has ended
+            raise
 
 
-def _do(step: Step) -> None:
+def _do(step: Step, begun: list[subprocess.Popen]) -> None:
     if step.done.exists():
         _say(f"{step.name}: done")
         return
     _say(f"{step.name}: python {shlex.join(step.command)}")
     started = time.monotonic()
-    subprocess.run([sys.executable, *step.command], check=True)
+    process = subprocess.Popen([sys.executable, *step.command])
+    begun.append(process)
+    if process.wait():
+        raise subprocess.CalledProcessError(process.returncode, process.args)
     if not step.done.exists():
         step.done.parent.mkdir(parents=True, exist_ok=True)
         step.done.touch()

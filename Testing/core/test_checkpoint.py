@@ -4,7 +4,16 @@ import json
 
 import pytest
 
-from HippoSegLib.checkpoint import CARD, SEGMENTER, bundled_models, load_model, read_card, save_model
+from HippoSegLib.checkpoint import (
+    BUNDLED,
+    CARD,
+    DEFAULT,
+    SEGMENTER,
+    bundled_models,
+    load_model,
+    read_card,
+    save_model,
+)
 from HippoSegLib.errors import ModelError, OutputError
 from HippoSegLib.preprocessing import Preprocessing
 
@@ -141,14 +150,23 @@ def test_an_unknown_model_is_named_and_the_known_ones_listed():
         load_model("nowhere")
 
 
-def test_the_bundled_model_keeps_the_size_promised():
-    assert "hipposeg" in bundled_models()
-    model = load_model()
+@pytest.mark.parametrize("name", bundled_models())
+def test_a_bundled_model_keeps_the_size_promised(name):
+    model = load_model(name)
     networks = (model.segmenter, model.localizer, model.refiner)
     parameters = sum(p.numel() for network in networks for p in network.parameters())
-    size = sum(path.stat().st_size for path in model.folder.iterdir())
     assert parameters <= 2_000_000
-    assert size <= 8_000_000
     card = read_card(model.folder)
-    assert card["parameters"] == parameters
-    assert {"licence", "segmenter", "localizer", "figures"} <= set(card)
+    assert card["name"] == name and card["parameters"] == parameters
+    assert {"licence", "segmenter", "localizer", "figures", "quality"} <= set(card)
+
+
+def test_all_that_ships_keeps_the_size_promised():
+    assert {DEFAULT, "hipposeg_clahe_sce"} == set(bundled_models())
+    assert sum(path.stat().st_size for path in BUNDLED.rglob("*") if path.is_file()) <= 8_000_000
+    steps = {
+        name: {one["step"] for channel in card["preprocessing"]["channels"] for one in channel}
+        for name, card in ((name, load_model(name).card["segmenter"]) for name in bundled_models())
+    }
+    # The plain one is the default, the method's one switch away.
+    assert steps == {DEFAULT: {"min_max"}, "hipposeg_clahe_sce": {"min_max", "clahe_3d", "sce_dwt_3d"}}

@@ -245,9 +245,20 @@ def test_probabilities_agree_with_the_labels(sample, reference):
 
 
 def test_changed_preprocessing_is_a_warning(sample):
-    result = run(sample, preprocessing={"sce_dwt_3d": {"factor": 1.5}})
+    result = run(sample, preprocessing={"sce_dwt_3d": {"factor": 1.5}}, model="hipposeg_clahe_sce")
     (flag,) = (f for f in result.flags if f.code == "preprocessing")
     assert "SCE-3DWT factor 1.5 instead of 0.8" in flag.message
+
+
+def test_the_methods_preprocessing_is_one_switch_away(sample, reference):
+    """The model trained with it finds much the same; of the other, a step is refused with the way out."""
+    result = run(sample, model="hipposeg_clahe_sce")
+    for side, dice in same_place(result.labels, reference.labels).items():
+        assert 0.9 < dice < 1, side
+    assert not [flag for flag in result.flags if flag.code == "preprocessing"]
+    assert result.provenance["model"]["name"] == "hipposeg_clahe_sce"
+    with pytest.raises(InputError, match="trained with it"):
+        run(sample, preprocessing={"sce_dwt_3d": {"factor": 1.5}})
 
 
 def test_what_the_network_sees_is_the_head_at_its_place(sample, reference):

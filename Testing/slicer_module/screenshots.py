@@ -144,6 +144,7 @@ def main(folder: pathlib.Path) -> None:
 
     panel.open("preprocessingButton")
     panel.click("claheCheckBox")
+    panel.click("waveletCheckBox")
     panel.ui.resultsButton.collapsed = True
     app.processEvents()
     save(of_widget(panel.window), folder / "panel-preprocessing.png")

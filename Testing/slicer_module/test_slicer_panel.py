@@ -294,6 +294,7 @@ def test_settings_are_saved_with_the_scene_and_restored(panel, tmp_path):
     panel.parameters.inputVolume = volume
     panel.ui.regionComboBox.setCurrentIndex(1)
     panel.click("partsCheckBox")
+    panel.click("claheCheckBox")
     panel.ui.clipLimitSlider.setValue(0.05)
     wanted = panel.parameters.preprocessing
     path = tmp_path / "scéna s mezerou.mrb"
@@ -339,6 +340,7 @@ def test_models_bundled_fine_tuned_and_from_a_folder(panel, tmp_path, monkeypatc
     combo = panel.ui.modelComboBox
     assert [combo.itemText(i) for i in range(combo.count)] == [
         "hipposeg (came with HippoSeg)",
+        "hipposeg_clahe_sce (came with HippoSeg)",
         "our site (yours)",
     ]
     assert combo.currentIndex == 0
@@ -346,7 +348,7 @@ def test_models_bundled_fine_tuned_and_from_a_folder(panel, tmp_path, monkeypatc
     panel.click("browseModelButton")
     assert combo.currentText == "shared" and panel.parameters.model == str(other)
     assert panel.panel.options()["model"] == str(other)
-    combo.setCurrentIndex(1)
+    combo.setCurrentIndex(2)
     assert panel.parameters.model == str(own)
     # What fine-tuning made the default is offered first, where nothing was chosen.
     panel.parameters.model = ""

@@ -98,7 +98,7 @@ def test_another_model_is_named_that_was_trained_with_the_steps(panel, monkeypat
     panel.click("claheCheckBox")
     assert "⚠ Differs" in panel.ui.preprocessingNote.text and "there" not in panel.ui.preprocessingNote.text
     panel.click("waveletCheckBox")
-    assert panel.ui.preprocessingNote.text.endswith("The model there was trained so.")
+    assert panel.ui.preprocessingNote.text.endswith("The model there was trained with these steps.")
     panel.click("resetButton")
     assert panel.ui.preprocessingNote.text == "As the model was trained with."
 

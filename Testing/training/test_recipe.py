@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -51,27 +52,43 @@ def test_both_models_share_the_localiser_and_nothing_else():
     assert "--share" not in plain and both[both.index("--share") + 1] == "other"
 
 
+class Fake:
+    """Stands in for `subprocess.Popen`: `work` is called with the command, and gives the exit code."""
+
+    def __init__(self, work):
+        self.work = work
+
+    def __call__(self, command):
+        self.args = command
+        return self
+
+    def wait(self):
+        self.returncode = self.work(self.args)
+        return self.returncode
+
+    def terminate(self):
+        pass
+
+
 @pytest.mark.parametrize("jobs", [1, 2, 4])
 def test_no_step_begins_before_those_it_waits_for(tmp_path, monkeypatch, jobs):
     """A step takes longer the earlier it comes, so that later ones would overtake it."""
     begun, ended, at_once, most = [], [], [], []
-    order = [step.name for step in STEPS]
+    steps = recipe.steps(Path("data"), tmp_path, tmp_path / "m")
+    order = [step.name for step in steps]
 
-    def take_time(command, check):
-        own = next(
-            step
-            for step in recipe.steps(Path("data"), tmp_path, tmp_path / "m")
-            if step.command == command[1:]
-        )
+    def take_time(command):
+        own = next(step for step in steps if step.command == command[1:])
         begun.append((own.name, set(ended)))
         at_once.append(own.name)
         most.append(len(at_once))
         time.sleep(0.05 * (len(order) - order.index(own.name)))
         at_once.remove(own.name)
         ended.append(own.name)
+        return 0
 
-    monkeypatch.setattr(subprocess, "run", take_time)
-    recipe.run(recipe.steps(Path("data"), tmp_path, tmp_path / "m"), jobs)
+    monkeypatch.setattr(subprocess, "Popen", lambda command: Fake(take_time)(command))
+    recipe.run(steps, jobs)
     assert sorted(ended) == sorted(order)
     before = dict(begun)
     assert {"fold0"} <= before["all"]
@@ -80,22 +97,31 @@ def test_no_step_begins_before_those_it_waits_for(tmp_path, monkeypatch, jobs):
     assert max(most) == min(jobs, 4)
 
 
-def test_after_a_failed_step_none_is_begun(tmp_path, monkeypatch):
-    begun = []
+def test_after_a_failed_step_none_is_begun_and_none_goes_on(tmp_path):
+    """Real processes: one fails while another would run for minutes, and a third waits."""
 
-    def fail(command, check):
-        begun.append(command)
-        raise subprocess.CalledProcessError(1, command)
+    @dataclass(frozen=True)
+    class Script(recipe.Step):
+        @property
+        def command(self):
+            return ["-c", *self.arguments]
 
-    monkeypatch.setattr(subprocess, "run", fail)
-    with pytest.raises(subprocess.CalledProcessError):
-        recipe.run(recipe.steps(Path("data"), tmp_path, tmp_path / "model"))
-    assert len(begun) == 1
+    def script(name, code):
+        return Script(name, "", (code,), tmp_path / name / "done")
+
+    fail = script("fails", "import time; time.sleep(1); raise SystemExit(3)")
+    long = script("long", "import time; time.sleep(300)")
+    third = script("third", f"open({str(tmp_path / 'third')!r}, 'w')")
+    started = time.monotonic()
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        recipe.run([long, fail, third], jobs=2)
+    assert caught.value.returncode == 3 and time.monotonic() - started < 60
+    assert not (tmp_path / "third").exists() and not long.done.exists() and not fail.done.exists()
 
 
 def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
     commands = []
-    monkeypatch.setattr(subprocess, "run", lambda command, check: commands.append(command))
+    monkeypatch.setattr(subprocess, "Popen", Fake(lambda command: commands.append(command) or 0))
     steps = recipe.steps(Path("data"), tmp_path, tmp_path / "model")
     for step in steps[:-1]:
         step.done.parent.mkdir(parents=True, exist_ok=True)
@@ -108,8 +134,11 @@ def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", bundled_models())
 def test_a_bundled_card_tells_the_recipes_settings(name):
     card = json.loads((model_folder(name) / "card.json").read_text(encoding="utf-8"))
-    wanted = next(step for step in STEPS if step.name == "all").arguments
+    steps = BOTH if "clahe" in name else STEPS
+    wanted = next(step for step in steps if step.name == "all").arguments
     training = card["segmenter"]["training"]
     for option, key in (("--epochs", "num_epochs"), ("--seed", "seed"), ("--batch-size", "batch_size")):
         assert str(training[key]) == wanted[wanted.index(option) + 1]
     assert "--init-from" in training["command"]
+    asked = f"--preprocessing {wanted[wanted.index('--preprocessing') + 1]}"
+    assert asked in training["command"] and asked in training["earlier"][0]["command"]
