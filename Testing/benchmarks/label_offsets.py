@@ -16,7 +16,7 @@ import argparse
 import csv
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ablation  # first: it sets the threads before numpy and torch load
@@ -31,7 +31,7 @@ from HippoSegLib.checkpoint import load_model
 from HippoSegLib.inference import predict
 from HippoSegLib.labels import SIDES
 from HippoSegLib.metrics import dice
-from HippoSegLib.preprocessing import channels
+from HippoSegLib.preprocessing import Preprocessing, channels
 from HippoSegLib.segmentation import segment
 from HippoSegLib.training.cases import fit, load_cases, split_by_subject
 from HippoSegLib.training.roles import CROPS, LABELLED_HEADS, UNLABELLED_HEADS
@@ -85,8 +85,10 @@ def best_shift(probability: np.ndarray, truth: np.ndarray) -> tuple[tuple[float,
 
 def of_fold(folder: Path, cases, split) -> list[Offset]:
     """The offsets of the crops that a fold's model held out."""
-    fold, _, weights = fold_of(folder)
-    settings = settings_of("as before", 1)
+    fold, command, weights = fold_of(folder)
+    words = command.split()
+    preprocessing = Preprocessing.named(words[words.index("--preprocessing") + 1])
+    settings = replace(settings_of("as before", 1), preprocessing=preprocessing)
     network, found = network_of(weights, settings), []
     for case in (cases[i] for i in split[fold]):
         inputs = channels(fit(case.image, settings.region_shape), settings.preprocessing)
