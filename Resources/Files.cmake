@@ -1,10 +1,12 @@
 # The models and the sample scan, with their licences, relative to the top of the sources. Written by Testing/slicer_module/cmake_lists.py.
 set(HIPPOSEG_RESOURCES
   Resources/Models/README.md
+  Resources/Models/hipposeg/CARD.md
   Resources/Models/hipposeg/card.json
   Resources/Models/hipposeg/localizer.pt
   Resources/Models/hipposeg/refiner.pt
   Resources/Models/hipposeg/segmenter.pt
+  Resources/Models/hipposeg_clahe_sce/CARD.md
   Resources/Models/hipposeg_clahe_sce/card.json
   Resources/Models/hipposeg_clahe_sce/segmenter.pt
   Resources/SampleData/LICENSE.txt

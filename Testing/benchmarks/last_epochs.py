@@ -2,11 +2,11 @@
 
     HIPPOSEG_DATA=... python Testing/benchmarks/last_epochs.py --run RUN --models cv1 … [--folds 1] [--write]
 
-Each model is what ``hipposeg train --preprocessing both`` wrote for one of five folds; those of folds that are not trained on
-teach, where a variant asks them. All variants of a fold start from its weights, with one budget, order of
-cases and learning rate, and are scored as the ablation's networks are, but for the labelled heads, which
-are left alone. RUN keeps one JSON per variant and fold; a killed command, given again, goes on. ``--write``
-puts table and rows beside this file; ``--only-print`` trains nothing.
+Each model is what ``hipposeg train --preprocessing both`` wrote for one of five folds; those of folds that
+are not trained on teach, where a variant asks them. All variants of a fold start from its weights, with one
+budget, order of cases and learning rate, and are scored as the ablation's networks are, but for the labelled
+heads, which are left alone. RUN keeps one JSON per variant and fold; a killed command, given again, goes on.
+``--write`` puts table and rows beside this file; ``--only-print`` trains nothing.
 """
 
 from __future__ import annotations
