@@ -52,6 +52,8 @@ def card(model: str) -> dict:
 def trainedWith(steps: set[str]) -> str:
     """The model that came with HippoSeg and was trained with just these steps; "" where there is none."""
     for name in checkpoint.bundled_models():
+        if problem(name):
+            continue
         if preprocessingsettings.steps(card(name)["segmenter"]["preprocessing"]) == steps:
             return name
     return ""

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import numpy as np
 from scipy.stats import wilcoxon
+from tables import write_keeping_words
 
 MEASURES = ("dice", "hd95")
 CONDITIONS = ("clean", "3 mm z", "3 mm y", "noise", "low contrast")
-#: What stands below this line in the written table was written by hand, and is kept.
-WORDS = "## In words"
 
 
 @dataclass(frozen=True)
@@ -234,10 +233,7 @@ def _heads(results, arms, where, kind: str) -> str:
 
 def write(results: Sequence[dict], arms: Sequence[str], words: Words, folder: Path) -> None:
     """Write ``NAME.md``, keeping its part in words, and ``NAME.csv``, a row per scored image."""
-    path = folder / f"{words.name}.md"
-    old = path.read_text(encoding="utf-8") if path.exists() else ""
-    by_hand = "\n" + WORDS + old.split(WORDS, 1)[1] if WORDS in old else ""
-    path.write_text(text(results, arms, words) + by_hand, encoding="utf-8")
+    write_keeping_words(folder / f"{words.name}.md", text(results, arms, words))
     rows: dict[tuple, dict] = {}
     for one in (one for one in results if one["arm"] in arms):
         for row in one["rows"]:

@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
 from site_imitation import base_model  # noqa: E402
-from tables import folder_of  # noqa: E402
+from tables import folder_of, option_of  # noqa: E402
 
 from HippoSegLib.evaluation.cases import pair_cases  # noqa: E402
 from HippoSegLib.evaluation.labelmap import label_map  # noqa: E402
@@ -110,11 +110,6 @@ def table(folds: list[Fold]) -> str:
     return "\n".join(lines)
 
 
-def _option(command: str, name: str) -> str:
-    words = command.split()
-    return words[words.index(name) + 1]
-
-
 @dataclass(frozen=True)
 class Fold:
     """What a fold's model was made by, and the scores of its held-out crops."""
@@ -137,7 +132,7 @@ def measured(folder: Path, crops: Path, work: Path, threads: int) -> Fold:
     model = base_model(folder, work)
     training = model.card["segmenter"]["training"]
     rows = fold_rows(model, crops, held_out(model.card), threads)
-    number = int(_option(training["command"], "--fold"))
+    number = int(option_of(training["command"], "--fold"))
     return Fold(number, training["command"], training["epochs_done"], round(training["seconds"]), rows)
 
 

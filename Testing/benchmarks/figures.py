@@ -26,7 +26,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(ROOT)]
 
-from tables import folder_of  # noqa: E402
+from tables import folder_of, option_of  # noqa: E402
 
 from HippoSegLib.checkpoint import CARD, DEFAULT, load_model  # noqa: E402
 from HippoSegLib.evaluation.cases import pair_cases  # noqa: E402
@@ -60,6 +60,8 @@ COMMON = (
 )
 TABLES = OWN + COMMON
 PROSE = "CARD.md"
+#: How the score is tried on other folds: fewer trials each than it was fitted on.
+JUDGE = ["--judge", "--per-kind", "20"]
 
 
 def labelled_heads(model, threads: int) -> tuple[dict, str]:
@@ -97,7 +99,7 @@ def others(args, folder: Path) -> dict[str, list[str]]:
     if folds:
         commands["label_offsets"] = [script("label_offsets"), *folds, *write]
     quality = ["-m", "HippoSegLib.training.quality", os.environ["HIPPOSEG_DATA"], str(folder)]
-    for name, given, also in (("quality", folds[:2], []), ("quality_other_fold", folds[2:], ["--judge"])):
+    for name, given, also in (("quality", folds[:2], []), ("quality_other_fold", folds[2:], JUDGE)):
         if given:
             place = folder_of(args.model) / f"{name}.md"
             report = ["--report", str(place)] if args.write else []
@@ -156,8 +158,7 @@ def compose(folder: Path) -> str:
 
 def _recipe(card: dict) -> str:
     """The command that makes the model."""
-    words = card["segmenter"]["training"]["command"].split()
-    preprocessing = words[words.index("--preprocessing") + 1]
+    preprocessing = option_of(card["segmenter"]["training"]["command"], "--preprocessing")
     also = f" --preprocessing {preprocessing}" if preprocessing != "plain" else ""
     for owner in sorted({file["from"] for file in card["files"].values() if "from" in file}):
         also += f" --share {owner}"

@@ -20,6 +20,7 @@ import ablation  # first: it sets the threads before numpy and torch load
 import ablation_table
 import torch
 from last_epochs import fold_of, network_of
+from tables import option_of
 
 from HippoSegLib.preprocessing import Preprocessing
 from HippoSegLib.training.settings import Settings
@@ -31,8 +32,7 @@ ARMS = {"plain": "none", "both": "plain, CLAHE + SCE"}
 def scored(folder: Path, material: ablation.Material) -> dict:
     """A model's result, in the form of the ablation's."""
     fold, command, weights = fold_of(folder)
-    words = command.split()
-    name = words[words.index("--preprocessing") + 1]
+    name = option_of(command, "--preprocessing")
     training = json.loads((folder / "card.json").read_text(encoding="utf-8"))["training"]
     names = ("learning_rate", "batch_size", "num_epochs", "seed", "dropout", "ema_decay")
     settings = Settings(**{key: training[key] for key in names}, preprocessing=Preprocessing.named(name))

@@ -26,6 +26,7 @@ import torch
 from last_epochs import fold_of, network_of, settings_of
 from scipy import ndimage
 from scipy.stats import spearmanr
+from tables import HERE, option_of, write_keeping_words
 
 from HippoSegLib.checkpoint import load_model
 from HippoSegLib.inference import predict
@@ -36,7 +37,6 @@ from HippoSegLib.segmentation import segment
 from HippoSegLib.training.cases import fit, load_cases, split_by_subject
 from HippoSegLib.training.roles import CROPS, LABELLED_HEADS, UNLABELLED_HEADS
 
-HERE = Path(__file__).resolve().parent
 #: Steps of the search, in voxels of 1 mm.
 STEPS = (0.5, 0.25)
 #: Every shift counts that gains more than this.
@@ -86,8 +86,7 @@ def best_shift(probability: np.ndarray, truth: np.ndarray) -> tuple[tuple[float,
 def of_fold(folder: Path, cases, split) -> list[Offset]:
     """The offsets of the crops that a fold's model held out."""
     fold, command, weights = fold_of(folder)
-    words = command.split()
-    preprocessing = Preprocessing.named(words[words.index("--preprocessing") + 1])
+    preprocessing = Preprocessing.named(option_of(command, "--preprocessing"))
     settings = replace(settings_of("as before", 1), preprocessing=preprocessing)
     network, found = network_of(weights, settings), []
     for case in (cases[i] for i in split[fold]):
@@ -220,13 +219,7 @@ def main() -> None:
     text += "\n" + heads_report(of_heads(Path(os.environ["HIPPOSEG_DATA"]), load_model(None)))
     print(text)
     if args.write:
-        old = (
-            (HERE / "label_offsets.md").read_text(encoding="utf-8")
-            if (HERE / "label_offsets.md").exists()
-            else ""
-        )
-        _, mark, words = old.partition("\n## In words")
-        (HERE / "label_offsets.md").write_text(text + mark + words, encoding="utf-8")
+        write_keeping_words(HERE / "label_offsets.md", text)
         write_rows(offsets, HERE / "label_offsets.csv")
 
 

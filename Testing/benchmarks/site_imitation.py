@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 import SimpleITK as sitk
+from tables import write_keeping_words
 
 from HippoSegLib.checkpoint import SEGMENTER, Model, load_model, save_model
 from HippoSegLib.finetuning.check import table_text
@@ -38,8 +39,6 @@ from HippoSegLib.training.cases import load_cases, subject_of
 SPACING, GAMMA, NOISE, BIAS = (1.2, 2.4, 1.2), 0.45, 0.06, 0.35
 #: The site's protocol leaves out so much of the hippocampus's length at its posterior end.
 TAIL = 0.3
-#: What stands below this line in the written report was written by hand, and is kept.
-WORDS = "## In words"
 VARIANTS = {
     "both": ("appearance", "protocol"),
     "appearance": ("appearance",),
@@ -73,7 +72,7 @@ def main() -> None:
     text = report(results, base, train, test)
     print(text)
     if args.write:
-        save(text, Path(__file__).with_suffix(".md"))
+        write_keeping_words(Path(__file__).with_suffix(".md"), text)
 
 
 def base_model(folder: Path, target: Path) -> Model:
@@ -284,13 +283,6 @@ alone, both with labels shuffled between the training cases, both with labels of
 
 Largest memory of the process: {memory} MB.
 """
-
-
-def save(text: str, path: Path) -> None:
-    """Write the report; what was written by hand below ``WORDS`` stays."""
-    old = path.read_text(encoding="utf-8") if path.exists() else ""
-    words = "\n" + WORDS + old.split(WORDS, 1)[1] if WORDS in old else ""
-    path.write_text(text + words, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -48,7 +48,8 @@ def test_the_commands_know_their_options(commands, monkeypatch):
             assert f'"{option}"' in source, command
     runs = [command for command in commands if command[0] == "-m"]
     assert [command[3] for command in runs] == [str(model_folder("hipposeg"))] * 2
-    assert runs[0][4:] == ["--run", "f0", "f1"] and runs[1][4:] == ["--run", "f2", "f3", "--judge"]
+    assert runs[0][4:] == ["--run", "f0", "f1"]
+    assert runs[1][4:] == ["--run", "f2", "f3", "--judge", "--per-kind", "20"]
 
 
 def test_a_card_names_every_table_there_is():

@@ -13,26 +13,23 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+import ablation  # first: it sets the threads before numpy and torch load
 import numpy as np
 import SimpleITK as sitk
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from ablation_table import WORDS, holm, paired
+from ablation_table import holm, paired
 from cross_validation import Fold, saved
-from tables import HERE, folder_of
+from tables import HERE, folder_of, write_keeping_words
 
 from HippoSegLib.images import read_image
 from HippoSegLib.labels import SIDES, WHOLE
 from HippoSegLib.metrics import dice
 from HippoSegLib.segmentation import segment
 from HippoSegLib.training.cases import subject_of
-from HippoSegLib.training.roles import TEST_REAL_HEADS, UNLABELLED_HEADS, real_head
+from HippoSegLib.training.roles import UNLABELLED_HEADS
 
 PLAIN, BOTH = "hipposeg", "hipposeg_clahe_sce"
 #: Structure and metric that are compared, what they are called, and digits.
@@ -91,12 +88,11 @@ def crops_table(plain: Sequence[Fold], both: Sequence[Fold]) -> list[str]:
 def agreement(data: Path, model: str) -> dict[str, float]:
     """Head and side -> Dice of the whole street's result with the peer's label."""
     found = {}
-    for dataset, subject in TEST_REAL_HEADS:
-        path, stem = real_head(data / UNLABELLED_HEADS, dataset, subject)
+    for path, label_of in ablation.other_scanner_heads(data / UNLABELLED_HEADS):
         labels = sitk.GetArrayFromImage(segment(read_image(path), model, "cpu", threads=1).labels)
         for side in SIDES:
-            weak = sitk.GetArrayFromImage(sitk.ReadImage(f"{stem}_{side}.nii.gz", sitk.sitkFloat32))
-            found[f"{dataset} {subject} {side}"] = dice(labels == WHOLE[side], weak > weak.max() / 2)
+            peer = sitk.GetArrayFromImage(label_of(side)) > 0
+            found[f"{path.parent.name} {path.name} {side}"] = dice(labels == WHOLE[side], peer)
     return found
 
 
@@ -150,9 +146,7 @@ def main() -> None:
     text = report(plain, both, [agreement(data, model) for model in (PLAIN, BOTH)])
     print(text)
     if args.write:
-        path = HERE / "two_models.md"
-        _, mark, words = (path.read_text(encoding="utf-8") if path.exists() else "").partition(WORDS)
-        path.write_text(text + ("\n" + mark + words if mark else ""), encoding="utf-8")
+        write_keeping_words(HERE / "two_models.md", text)
 
 
 if __name__ == "__main__":

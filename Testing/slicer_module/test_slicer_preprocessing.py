@@ -88,11 +88,11 @@ def test_another_model_is_named_that_was_trained_with_the_steps(panel, monkeypat
     from HippoSegSlicer import models
 
     cards = {"here": CARDS["plain"], "there": CARDS["both"]}
-    monkeypatch.setattr(models.checkpoint, "bundled_models", lambda: list(cards))
+    monkeypatch.setattr(models.checkpoint, "bundled_models", lambda: ["damaged", *cards])
     monkeypatch.setattr(
         models, "card", lambda model: {"segmenter": {"preprocessing": cards.get(model, cards["here"])}}
     )
-    monkeypatch.setattr(models, "problem", lambda model: "")
+    monkeypatch.setattr(models, "problem", lambda model: "damaged" if model == "damaged" else "")
     panel.parameters.inputVolume = add_volume("T1")
     panel.open("preprocessingButton")
     panel.click("claheCheckBox")
