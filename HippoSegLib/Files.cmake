@@ -2,11 +2,9 @@
 set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/__init__.py
   HippoSegLib/__main__.py
-  HippoSegLib/axes.py
-  HippoSegLib/batch.py
-  HippoSegLib/checkpoint.py
+  HippoSegLib/batch/__init__.py
+  HippoSegLib/batch/run.py
   HippoSegLib/cli.py
-  HippoSegLib/closeup.py
   HippoSegLib/commands/__init__.py
   HippoSegLib/commands/evaluate.py
   HippoSegLib/commands/finetune.py
@@ -16,19 +14,16 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/commands/segment.py
   HippoSegLib/commands/tune.py
   HippoSegLib/dependencies.py
-  HippoSegLib/devices.py
-  HippoSegLib/dicom.py
-  HippoSegLib/drawing.py
   HippoSegLib/errors.py
   HippoSegLib/evaluation/__init__.py
   HippoSegLib/evaluation/cases.py
   HippoSegLib/evaluation/grids.py
   HippoSegLib/evaluation/labelmap.py
+  HippoSegLib/evaluation/metrics.py
   HippoSegLib/evaluation/output.py
   HippoSegLib/evaluation/plots.py
   HippoSegLib/evaluation/run.py
   HippoSegLib/evaluation/summary.py
-  HippoSegLib/files.py
   HippoSegLib/finetuning/__init__.py
   HippoSegLib/finetuning/check.py
   HippoSegLib/finetuning/curves.py
@@ -45,24 +40,38 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/finetuning/sources.py
   HippoSegLib/finetuning/task.py
   HippoSegLib/finetuning/turns.py
-  HippoSegLib/flags.py
-  HippoSegLib/frame.py
-  HippoSegLib/imagecheck.py
-  HippoSegLib/images.py
-  HippoSegLib/inference.py
+  HippoSegLib/geometry/__init__.py
+  HippoSegLib/geometry/orientation.py
+  HippoSegLib/geometry/pose.py
+  HippoSegLib/geometry/roi.py
+  HippoSegLib/io/__init__.py
+  HippoSegLib/io/atomic.py
+  HippoSegLib/io/dicom.py
+  HippoSegLib/io/images.py
+  HippoSegLib/io/nifti.py
+  HippoSegLib/io/validation.py
   HippoSegLib/labels.py
-  HippoSegLib/localization.py
-  HippoSegLib/measurement.py
-  HippoSegLib/metrics.py
-  HippoSegLib/nifti.py
-  HippoSegLib/placement.py
-  HippoSegLib/preprocessing.py
-  HippoSegLib/provenance.py
-  HippoSegLib/quality.py
-  HippoSegLib/qualityfeatures.py
-  HippoSegLib/regions.py
-  HippoSegLib/report.py
-  HippoSegLib/segmentation.py
+  HippoSegLib/localization/__init__.py
+  HippoSegLib/localization/coarse.py
+  HippoSegLib/localization/placement.py
+  HippoSegLib/localization/refinement.py
+  HippoSegLib/models/__init__.py
+  HippoSegLib/models/devices.py
+  HippoSegLib/models/inference.py
+  HippoSegLib/models/store.py
+  HippoSegLib/models/unet3d.py
+  HippoSegLib/models/user_models.py
+  HippoSegLib/pipeline.py
+  HippoSegLib/preprocessing/__init__.py
+  HippoSegLib/preprocessing/chain.py
+  HippoSegLib/results/__init__.py
+  HippoSegLib/results/flags.py
+  HippoSegLib/results/provenance.py
+  HippoSegLib/results/qc_figure.py
+  HippoSegLib/results/quality.py
+  HippoSegLib/results/quality_features.py
+  HippoSegLib/results/text.py
+  HippoSegLib/results/volumes.py
   HippoSegLib/training/__init__.py
   HippoSegLib/training/assemble.py
   HippoSegLib/training/augmentation.py
@@ -92,8 +101,8 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/training/stepwise.py
   HippoSegLib/training/synthesis.py
   HippoSegLib/training/trainer.py
-  HippoSegLib/unet3d.py
-  HippoSegLib/usermodels.py
-  HippoSegLib/worker.py
-  HippoSegLib/workertasks.py
+  HippoSegLib/worker/__init__.py
+  HippoSegLib/worker/__main__.py
+  HippoSegLib/worker/process.py
+  HippoSegLib/worker/tasks.py
   )

@@ -13,7 +13,7 @@ __all__ = ["SegmentationResult", "__version__", "segment"]
 def __getattr__(name: str):
     # Lazy, so that `import HippoSegLib` stays cheap inside Slicer.
     if name in ("segment", "SegmentationResult"):
-        from . import segmentation
+        from . import pipeline
 
-        return getattr(segmentation, name)
+        return getattr(pipeline, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

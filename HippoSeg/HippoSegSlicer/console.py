@@ -58,7 +58,7 @@ def segment(
 
     Args:
         volumeNode: Scalar volume.
-        model, device, parts, preprocessing: As :func:`HippoSegLib.segmentation.segment` takes them.
+        model, device, parts, preprocessing: As :func:`HippoSegLib.pipeline.segment` takes them.
         region: "left" or "right" if the volume is the crop of that hippocampus.
         points: Side -> world RAS mm of a point inside the hippocampus.
         boxes: Side -> (lower, upper) corners, world RAS mm, of a box around it.
@@ -68,7 +68,7 @@ def segment(
         output: Takes the lines of progress; None keeps quiet.
 
     Returns:
-        The segmentation node and the measurements: columns of `HippoSegLib.measurement.COLUMNS`,
+        The segmentation node and the measurements: columns of `HippoSegLib.results.volumes.COLUMNS`,
         with `flags`, the remarks in words.
 
     Raises:
@@ -185,7 +185,7 @@ def segmentFolder(
 
     Args:
         folder: NIfTI, NRRD and MetaImage files in it are scans, and so are its subfolders (DICOM series).
-        options: As in :func:`HippoSegLib.batch.segment_files`.
+        options: As in :func:`HippoSegLib.batch.run.segment_files`.
 
     Returns:
         The rows of the table, one per scan; `status` is "ok" or "failed: …".
@@ -193,7 +193,7 @@ def segmentFolder(
     Raises:
         InputError: The folder holds no scans. OutputError: The output folder cannot be used.
     """
-    from HippoSegLib.images import SUFFIXES
+    from HippoSegLib.io.images import SUFFIXES
 
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)

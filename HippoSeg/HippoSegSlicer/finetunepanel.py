@@ -9,7 +9,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from HippoSegLib.errors import Cancelled, HippoSegError
-from HippoSegLib.usermodels import user_models_folder
+from HippoSegLib.models.user_models import user_models_folder
 
 from . import finetunecurves, models
 from .finetunejobs import FineTuneJob

@@ -55,7 +55,7 @@ class InputsPanel:
         self._isFilling = True
 
     def setDevices(self, devices: dict) -> None:
-        """Offer what the worker found, see :func:`HippoSegLib.workertasks.devices_task`."""
+        """Offer what the worker found, see :func:`HippoSegLib.worker.tasks.devices_task`."""
         self._devices = devices
         parameters = self._parameters()
         names = ["auto", *(device["name"] for device in devices["devices"])]

@@ -88,7 +88,7 @@ class SegmentJob(Job):
 
     Args:
         volumeNode: The volume.
-        options: Keyword arguments of :func:`HippoSegLib.segmentation.segment`, plain values.
+        options: Keyword arguments of :func:`HippoSegLib.pipeline.segment`, plain values.
         segmentationNode: The node to update; None takes the volume's earlier result, if any.
         replaceEdited: Replace a result that has been edited since; otherwise a new node is made.
         labelMap: Also make a label map volume.

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from slicer.i18n import tr as _
 
-from HippoSegLib import checkpoint
 from HippoSegLib.errors import HippoSegError
-from HippoSegLib.usermodels import default_model, user_models
+from HippoSegLib.models import store as checkpoint
+from HippoSegLib.models.user_models import default_model, user_models
 
 from . import preprocessingsettings
 

@@ -26,7 +26,7 @@ class Outcome:
     Attributes:
         labels: (z, y, x) uint16, the box around what is labelled; empty where nothing is.
         index: (i, j, k) of the box's first voxel in the volume.
-        row: Columns of the volumes table (`HippoSegLib.measurement.COLUMNS`); None where unknown.
+        row: Columns of the volumes table (`HippoSegLib.results.volumes.COLUMNS`); None where unknown.
         flags: Remarks: `code`, `message`, `side`, `severity`.
         provenance: Model, versions, settings, seconds per stage.
     """

@@ -1,6 +1,6 @@
 """What the preprocessing part of the panel sets, and the description of channels that follows.
 
-Plain functions over the descriptions of :class:`HippoSegLib.preprocessing.Preprocessing`.
+Plain functions over the descriptions of :class:`HippoSegLib.preprocessing.chain.Preprocessing`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from HippoSegLib.preprocessing import Preprocessing, step
+from HippoSegLib.preprocessing.chain import Preprocessing, step
 
 CLAHE, WAVELET = "clahe_3d", "sce_dwt_3d"
 

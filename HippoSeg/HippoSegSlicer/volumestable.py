@@ -25,7 +25,7 @@ def tableRows(row: dict, flags: list[dict]) -> list[tuple[str, str, str]]:
     """The rows of the table: measure, value, unit; what is unknown is left out.
 
     Args:
-        row: Columns of `HippoSegLib.measurement.COLUMNS`.
+        row: Columns of `HippoSegLib.results.volumes.COLUMNS`.
         flags: Remarks, shown as rows of their own.
     """
     names = [
@@ -89,8 +89,8 @@ def measureAgain(segmentationNode):
     Raises:
         InputError: The node is no result of HippoSeg, or its volume is gone.
     """
-    from HippoSegLib.flags import volume_flags
-    from HippoSegLib.measurement import Measurements
+    from HippoSegLib.results.flags import volume_flags
+    from HippoSegLib.results.volumes import Measurements
 
     if segmentationNode is None or not segmentationNode.GetAttribute(ROW):
         raise InputError("There is no result of HippoSeg to measure.", "Segment the volume first.")
@@ -160,7 +160,7 @@ def writeCsv(tableNode, path: str) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    from HippoSegLib.files import replacing
+    from HippoSegLib.io.atomic import replacing
 
     with replacing(path, overwrite=True) as temporary:
         # With a byte order mark, so that spreadsheets read the units.

@@ -193,7 +193,7 @@ class WorkerProcess:
             wait: Seconds to wait for the first one. The short default lets the reading threads run
                 where the application's event loop holds Python's interpreter lock.
 
-        An event is ``progress``, ``result`` or ``error`` (see :mod:`HippoSegLib.worker`); a process
+        An event is ``progress``, ``result`` or ``error`` (see :mod:`HippoSegLib.worker.process`); a process
         that ended in the middle of a task is an ``error`` of kind ``WorkerLost`` (``Cancelled`` where
         it was cancelled).
         """

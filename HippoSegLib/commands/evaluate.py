@@ -55,12 +55,12 @@ def run(args: argparse.Namespace) -> int:
     options = street_options(args)
     if args.scans is None and args.results is None:
         raise InputError("There is nothing to evaluate.", "Give --scans, or --results.")
-    from ..checkpoint import load_model
     from ..evaluation import output, plots
     from ..evaluation.cases import pair_cases
     from ..evaluation.labelmap import label_map
     from ..evaluation.run import check_references, evaluate_cases
     from ..evaluation.summary import summarise, summary_text
+    from ..models.store import load_model
 
     pictures = not args.no_pictures
     if pictures:

@@ -130,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
         **options,
     )
     if first:
-        from ..checkpoint import read_card
+        from ..models.store import read_card
 
         print(card_text(read_card(outcome.folder)))
         print(f"{outcome.folder}{' (offered first in the panel)' if outcome.is_default else ''}")

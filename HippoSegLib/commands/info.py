@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from ..checkpoint import BUNDLED, bundled_models, read_card
 from ..errors import HippoSegError
-from ..provenance import versions
+from ..models.store import BUNDLED, bundled_models, read_card
+from ..results.provenance import versions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,7 @@ def run(_args: argparse.Namespace) -> int:
         print(f"  {name:14} {version}")
     print("Devices")
     try:
-        from .. import devices
+        from ..models import devices
 
         for device in devices.candidates():
             reason = None if device.name == "cpu" else devices.probe(device.name)

@@ -21,9 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     options = street_options(args)
-    from ..batch import write_channels
-    from ..images import image_stem, read_scan
-    from ..segmentation import network_input
+    from ..batch.run import write_channels
+    from ..io.images import image_stem, read_scan
+    from ..pipeline import network_input
 
     progress, name = ProgressLine(sys.stderr), image_stem(args.scan)
     scan = read_scan(args.scan, args.region, args.series)

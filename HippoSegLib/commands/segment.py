@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     options = street_options(args)
-    from ..batch import TABLE, segment_files
+    from ..batch.run import TABLE, segment_files
 
     progress = ProgressLine(sys.stderr)
     codes, outcomes = [], 0

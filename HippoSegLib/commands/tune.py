@@ -27,13 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Search, and write the best settings, a table and pictures."""
-    from .. import devices
-    from ..checkpoint import load_model
     from ..finetuning.check import check, refuse, table_text
     from ..finetuning.prepare import prepare
     from ..finetuning.search import BEST, import_optuna, search
     from ..finetuning.settings import FineTuneSettings
     from ..finetuning.sources import find_sources
+    from ..models import devices
+    from ..models.store import load_model
 
     import_optuna()
     options = site_options(args)

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..batch import output_names
+from ..batch.run import output_names
 from ..errors import InputError
-from ..images import SUFFIXES, image_stem
+from ..io.images import SUFFIXES, image_stem
 
 #: What `hipposeg segment` adds to a scan's name for its label image.
 RESULT_ENDING = "_hippocampus"

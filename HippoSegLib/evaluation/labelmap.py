@@ -10,9 +10,9 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError
-from ..images import SUFFIXES
+from ..io.images import SUFFIXES
+from ..io.nifti import read_nifti
 from ..labels import PART, PARTS, SIDES, WHOLE
-from ..nifti import read_nifti
 
 #: Structures that can be compared, in the order of the tables.
 STRUCTURES = (*SIDES, *(f"{side}-{part}" for side in SIDES for part in PARTS))

@@ -7,10 +7,10 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..checkpoint import Model
 from ..errors import OutputError
-from ..files import replacing
-from ..provenance import versions
+from ..io.atomic import replacing
+from ..models.store import Model
+from ..results.provenance import versions
 from . import plots
 from .labelmap import LabelMap
 from .run import CaseResult, Row

@@ -18,13 +18,13 @@ from ..errors import (
     ModelError,
     NotFoundError,
 )
-from ..images import read_scan
+from ..io.images import read_scan
 from ..labels import other_side
-from ..metrics import compare, dice
-from ..segmentation import segment
+from ..pipeline import segment
 from .cases import Case
 from .grids import masks_of_labels, masks_of_probabilities, refuse_other_world, same_grid
 from .labelmap import LabelMap, in_words, label_map, read_labels, values_in
+from .metrics import compare, dice
 
 #: Status of a row: compared; nothing found (counted, Dice 0); found on the other side (counted);
 #: not labelled in this reference or result (not counted); not evaluated (not counted).

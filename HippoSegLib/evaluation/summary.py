@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..labels import PARTS, SIDES
-from ..metrics import METRICS
+from .metrics import METRICS
 from .run import COUNTED, EXCHANGED, FAILED, MISSING, UNLABELLED, Row
 
 CASE_COLUMNS = ("case", "structure", *METRICS, "status", "flags")

@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ..checkpoint import Model
 from ..errors import TrainingError
-from ..metrics import dice
-from ..preprocessing import Preprocessing, channels, min_max
+from ..evaluation.metrics import dice
+from ..models.store import Model
+from ..preprocessing.chain import Preprocessing, channels, min_max
 from ..training.cases import fit
 from .prepare import DOUBT, ERROR, NOTE, SiteCase
 from .sources import TRAINING, VALIDATION

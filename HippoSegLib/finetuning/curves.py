@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..evaluation.plots import draw_bland_altman, new_figure, png
-from ..files import replacing
+from ..io.atomic import replacing
 
 #: Dots per inch of these pictures.
 DPI = 110

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..metrics import compare
+from ..evaluation.metrics import compare
 from ..training.cases import Case, fit
 from ..training.evaluation import STRUCTURES, Evaluator, dice_of_parts, predict
 

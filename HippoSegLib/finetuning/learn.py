@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 
-from ..checkpoint import Model
+from ..models.store import Model
+from ..models.unet3d import UNet3D
 from ..training.cases import CLASSES, Case
 from ..training.distributed import Team
 from ..training.loop import Loop
 from ..training.runstate import RunFolder
 from ..training.settings import Settings
 from ..training.trainer import native_bfloat16
-from ..unet3d import UNet3D
 from .judge import SiteEvaluator
 
 

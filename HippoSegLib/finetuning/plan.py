@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..checkpoint import Model
-from ..preprocessing import Preprocessing
+from ..models.store import Model
+from ..preprocessing.chain import Preprocessing
 from ..training.cases import CLASSES, hold_out, split_by_subject
 from .check import BY_CHANCE, belonging, found_in
 from .judge import SiteEvaluator
@@ -49,7 +49,7 @@ def region_of(base: Model) -> tuple[tuple[int, int, int], Preprocessing]:
 
 def network_of(base: Model, weights: dict):
     """Return the base model's kind of network with other weights, in evaluation mode."""
-    from ..unet3d import UNet3D
+    from ..models.unet3d import UNet3D
 
     part = base.card["segmenter"]
     channels = len(part["preprocessing"]["channels"])

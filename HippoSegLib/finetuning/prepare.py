@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from ..checkpoint import Model
 from ..errors import Cancelled, HippoSegError, InputError
 from ..evaluation.grids import refuse_other_world, same_grid
 from ..evaluation.labelmap import read_labels
-from ..images import canonical_axes, check_image, read_scan
+from ..geometry.roi import Region, coverage, cut, region_about
+from ..io.images import canonical_axes, check_image, read_scan
 from ..labels import SIDES
-from ..regions import Region, coverage, cut, region_about
-from ..segmentation import SegmentationResult, segment
+from ..models.store import Model
+from ..pipeline import SegmentationResult, segment
 from ..training.cases import WHOLE_ONLY, Case
 from .meaning import Meaning, guess
 from .sources import Source

@@ -10,9 +10,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..checkpoint import LOCALIZER, REFINER, Model, save_model
 from ..errors import DependencyError, OutputError
-from ..provenance import versions
+from ..models.store import LOCALIZER, REFINER, Model, save_model
+from ..results.provenance import versions
 from .check import table_rows
 from .curves import before_after_png, bland_altman_png, curves_png
 from .plan import Trained

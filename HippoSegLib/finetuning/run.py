@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import devices
-from ..checkpoint import Model, load_model
 from ..errors import OutputError
-from ..files import replacing
+from ..io.atomic import replacing
+from ..models import devices
+from ..models.store import Model, load_model
 from ..training.cases import Case, load_cases
 from .check import check, refuse, table_csv
 from .judge import SiteEvaluator, compare_models
@@ -214,7 +214,7 @@ def _lost(base: Model, weights: dict, cases: list[Case], device: str) -> dict:
 
 
 def _default(outcome: Outcome, wanted: bool) -> bool:
-    from ..usermodels import make_default, user_models_folder
+    from ..models.user_models import make_default, user_models_folder
 
     mine = outcome.folder.resolve().parent == user_models_folder().resolve()
     if not (wanted and mine and outcome.comparison["better"]):

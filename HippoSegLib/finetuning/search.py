@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..checkpoint import Model
 from ..errors import Cancelled, DependencyError, InputError, TrainingError
 from ..evaluation.plots import new_figure, png, require_matplotlib
-from ..files import replacing
+from ..io.atomic import replacing
+from ..models.store import Model
 from .curves import DPI
 from .plan import Plan
 from .prepare import SiteCase

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 
 from ..errors import TrainingError
-from ..preprocessing import Preprocessing
+from ..preprocessing.chain import Preprocessing
 from ..training.augmentation import Augmentation
 from ..training.settings import Settings, Transfer
 

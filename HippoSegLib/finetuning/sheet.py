@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..drawing import text
 from ..labels import COLORS
+from ..results.text import text
 from .prepare import DOUBT, SiteCase
 
 #: Cases on a sheet, in rows of so many.

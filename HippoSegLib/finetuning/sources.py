@@ -16,7 +16,7 @@ import SimpleITK as sitk
 
 from ..errors import InputError
 from ..evaluation.cases import pair_cases
-from ..images import SUFFIXES
+from ..io.images import SUFFIXES
 from ..labels import SIDES
 
 #: What a case is there for: it is learned from and cross-validated, or only ever judged.

@@ -79,7 +79,7 @@ def finetune_task(
 
 def _sources(cases, folder: str) -> list:
     """Sources of images in the exchange folder, whose files are removed once read."""
-    from ..workertasks import to_image
+    from ..worker.tasks import to_image
     from .sources import Source
 
     found = []

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import torch
 
-from ..checkpoint import LOCALIZER, REFINER, SEGMENTER, save_model
 from ..errors import ModelError
+from ..models.store import LOCALIZER, REFINER, SEGMENTER, save_model
 
 #: What everything loaded at inference may come to.
 MAX_PARAMETERS, MAX_BYTES = 2_000_000, 8_000_000

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..preprocessing import channels
+from ..preprocessing.chain import channels
 from .augmentation import sample
 from .cases import Case
 from .hosts import Host

@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from ..closeup import normalise
-from ..frame import WORLD_RAS, Frame, hippocampal_frame
+from ..geometry.pose import WORLD_RAS, Frame, hippocampal_frame
+from ..localization.refinement import normalise
 from .heads import LEFT, RIGHT, LabelHead, ras_image, world_points
 from .synthesis import Intensities, degrade, grey_values, keep_labels
 

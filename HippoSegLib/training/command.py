@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     """
     import torch
 
-    from ..preprocessing import Preprocessing
+    from ..preprocessing.chain import Preprocessing
     from . import cases as data
     from .distributed import Team, start
     from .export import export_run, refuse_existing

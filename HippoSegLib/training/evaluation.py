@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..preprocessing import Preprocessing, channels
+from ..preprocessing.chain import Preprocessing, channels
 from .cases import WHOLE_ONLY, Case, fit
 
 #: Columns of a table of scores, and what each compares.

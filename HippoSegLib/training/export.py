@@ -18,8 +18,8 @@ import torch
 
 from ..errors import OutputError
 from ..labels import NETWORK_CLASSES
-from ..preprocessing import Preprocessing
-from ..unet3d import UNet3D, count_parameters
+from ..models.unet3d import UNet3D, count_parameters
+from ..preprocessing.chain import Preprocessing
 from .cases import CLASSES, Case, load_cases
 from .evaluation import Evaluator, summary, write_rows
 from .runstate import read_command, read_run

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from ..frame import WORLD_RAS, Frame, hippocampal_frame
-from ..localization import GRID
+from ..geometry.pose import WORLD_RAS, Frame, hippocampal_frame
+from ..localization.coarse import GRID
 
 LEFT, RIGHT = 17, 53
 #: The first id of everything outside the skull's inner surface (skull, skin, eyes, ...).

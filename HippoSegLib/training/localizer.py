@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 
 from ..errors import NotFoundError
-from ..localization import GRID, MIN_INTRACRANIAL_MM3, interpret
-from ..unet3d import UNet3D
+from ..localization.coarse import GRID, MIN_INTRACRANIAL_MM3, interpret
+from ..models.unet3d import UNet3D
 from . import synthesis
 from .heads import read_label_head, read_weak_head
 from .roles import (

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 
 from ..errors import Cancelled, TrainingError
-from ..unet3d import UNet3D
+from ..models.unet3d import UNet3D
 from .batches import ahead, epoch_order, make_sample
 from .cases import CLASSES, Case
 from .distributed import Team

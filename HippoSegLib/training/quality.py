@@ -23,10 +23,10 @@ from pathlib import Path
 import SimpleITK as sitk
 import torch
 
-from ..checkpoint import CARD, SEGMENTER, Model, load_model
 from ..errors import ModelError, TrainingError
-from ..quality import QualityModel
-from ..unet3d import UNet3D
+from ..models.store import CARD, SEGMENTER, Model, load_model
+from ..models.unet3d import UNet3D
+from ..results.quality import QualityModel
 from .cases import Case, load_cases
 from .hosts import load_hosts
 from .qualityfit import as_it_is, cross_validate, fit

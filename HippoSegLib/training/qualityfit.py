@@ -8,8 +8,8 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from ..errors import TrainingError
-from ..quality import QualityModel, terms
-from ..qualityfeatures import likeness
+from ..results.quality import QualityModel, terms
+from ..results.quality_features import likeness
 from .degradations import CONTRASTS
 from .qualitytrials import KINDS, Trial
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from ..checkpoint import Model
 from ..errors import NotFoundError
-from ..images import read_image
-from ..inference import RECENTRE_MM
+from ..io.images import read_image
 from ..labels import SIDES, WHOLE
-from ..quality import QualityModel
-from ..segmentation import segment
+from ..models.inference import RECENTRE_MM
+from ..models.store import Model
+from ..pipeline import segment
+from ..results.quality import QualityModel
 from .degradations import noise, recontrast
 from .evaluation import dice
 from .roles import UNLABELLED_HEADS, real_head

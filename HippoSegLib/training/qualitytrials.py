@@ -16,16 +16,16 @@ import SimpleITK as sitk
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from ..checkpoint import Model
-from ..flags import volume_flags
-from ..frame import WORLD_RAS
-from ..inference import native_labels, predict, recentred
+from ..geometry.pose import WORLD_RAS
+from ..geometry.roi import Region, coverage, cut, region_about
 from ..labels import WHOLE
-from ..measurement import measure
-from ..placement import whole_image_region
-from ..preprocessing import Preprocessing, channels, min_max
-from ..qualityfeatures import block_ranks, side_features
-from ..regions import Region, coverage, cut, region_about
+from ..localization.placement import whole_image_region
+from ..models.inference import native_labels, predict, recentred
+from ..models.store import Model
+from ..preprocessing.chain import Preprocessing, channels, min_max
+from ..results.flags import volume_flags
+from ..results.quality_features import block_ranks, side_features
+from ..results.volumes import measure
 from .augmentation import Augmentation, sample
 from .cases import Case
 from .degradations import CONTRASTS, VALUE_KINDS, recontrast

@@ -14,15 +14,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..unet3d import UNet3D
-from .closeups import (
-    SHAPE,
-    SPACING,
-    from_labels,
-    from_real,
-    label_centre,
-    read_real_head,
-)
+from ..models.unet3d import UNet3D
+from .closeups import SHAPE, SPACING, from_labels, from_real, label_centre, read_real_head
 from .closeups import real_centre as centre_of_real
 from .heads import read_label_head
 from .localizer import read_intensities

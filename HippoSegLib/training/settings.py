@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 
 from ..errors import TrainingError
-from ..preprocessing import Preprocessing
-from ..unet3d import WIDTHS
+from ..models.unet3d import WIDTHS
+from ..preprocessing.chain import Preprocessing
 from .augmentation import Augmentation
 
 #: The network's region (z, y, x) in voxels of 1 mm.

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ..files import replacing
+from ..io.atomic import replacing
 
 EMA = 0.998
 _GRADIENT_NORM = 5.0

@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from ..closeup import normalise
-from ..frame import WORLD_RAS
-from ..localization import GRID
+from ..geometry.pose import WORLD_RAS
+from ..localization.coarse import GRID
+from ..localization.refinement import normalise
 from .heads import EXTRACRANIAL_FROM, LEFT, RIGHT, LabelHead, WeakHead
 
 SIZE, SPACING = GRID.size, GRID.spacing

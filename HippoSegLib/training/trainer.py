@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
-from .. import devices
 from ..errors import TrainingError
-from ..preprocessing import Preprocessing
-from ..unet3d import WIDTHS, UNet3D
+from ..models import devices
+from ..models.unet3d import WIDTHS, UNet3D
+from ..preprocessing.chain import Preprocessing
 from .augmentation import Augmentation
 from .cases import CLASSES, Case, hold_out, make_case
 from .hosts import Host

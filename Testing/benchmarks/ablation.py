@@ -31,12 +31,13 @@ import numpy as np  # noqa: E402
 import SimpleITK as sitk  # noqa: E402
 import torch  # noqa: E402
 
-from HippoSegLib.frame import WORLD_RAS  # noqa: E402
-from HippoSegLib.inference import predict  # noqa: E402
+from HippoSegLib.evaluation.metrics import dice, surface_distances  # noqa: E402
+from HippoSegLib.geometry.pose import WORLD_RAS  # noqa: E402
+from HippoSegLib.geometry.roi import cut, region_about  # noqa: E402
 from HippoSegLib.labels import SIDES  # noqa: E402
-from HippoSegLib.metrics import dice, surface_distances  # noqa: E402
-from HippoSegLib.preprocessing import Preprocessing, channels, step  # noqa: E402
-from HippoSegLib.regions import cut, region_about  # noqa: E402
+from HippoSegLib.models.inference import predict  # noqa: E402
+from HippoSegLib.models.unet3d import UNet3D  # noqa: E402
+from HippoSegLib.preprocessing.chain import Preprocessing, channels, step  # noqa: E402
 from HippoSegLib.training import batches  # noqa: E402
 from HippoSegLib.training.cases import CLASSES, Case, fit, load_cases, split_by_subject  # noqa: E402
 from HippoSegLib.training.hosts import load_hosts  # noqa: E402
@@ -44,7 +45,6 @@ from HippoSegLib.training.loop import Loop  # noqa: E402
 from HippoSegLib.training.runstate import RunFolder  # noqa: E402
 from HippoSegLib.training.settings import REGION_SHAPE, Settings  # noqa: E402
 from HippoSegLib.training.trainer import native_bfloat16  # noqa: E402
-from HippoSegLib.unet3d import UNet3D  # noqa: E402
 
 _PLAIN, _CLAHE = step("min_max"), step("clahe_3d")
 _DAMP = step("sce_dwt_3d", wavelet="coif5", levels=2, factor=0.8, threshold=0.1)

@@ -15,10 +15,11 @@ from synthetic_heads import CUTS, SIDES, draw, draw_labels, plan_head, read_labe
 from torch import nn
 from torch.nn import functional
 
-from HippoSegLib.frame import WORLD_RAS
-from HippoSegLib.inference import predict
-from HippoSegLib.preprocessing import Preprocessing, channels
-from HippoSegLib.regions import cut, region_about
+from HippoSegLib.geometry.pose import WORLD_RAS
+from HippoSegLib.geometry.roi import cut, region_about
+from HippoSegLib.models.inference import predict
+from HippoSegLib.models.unet3d import UNet3D
+from HippoSegLib.preprocessing.chain import Preprocessing, channels
 from HippoSegLib.training.cases import CLASSES, WHOLE_ONLY, Case, fit
 from HippoSegLib.training.hosts import HOST_SHAPE, Host
 from HippoSegLib.training.loop import Loop
@@ -26,7 +27,6 @@ from HippoSegLib.training.losses import dice_and_cross_entropy
 from HippoSegLib.training.roles import LABEL_MAPS, TRAIN_LABEL_MAPS
 from HippoSegLib.training.settings import Settings
 from HippoSegLib.training.trainer import native_bfloat16
-from HippoSegLib.unet3d import UNet3D
 
 #: What the augmentation draws with a probability each, to make samples worse.
 DEGRADATIONS = ("gamma", "bias", "reslice", "blur", "noise", "window")

@@ -42,13 +42,13 @@ from bridge_variants import (
 )
 from torch import nn
 
-from HippoSegLib.preprocessing import Preprocessing
+from HippoSegLib.models.unet3d import UNet3D
+from HippoSegLib.preprocessing.chain import Preprocessing
 from HippoSegLib.training import batches
 from HippoSegLib.training.augmentation import Augmentation
 from HippoSegLib.training.loop import Loop
 from HippoSegLib.training.settings import Settings
 from HippoSegLib.training.trainer import native_bfloat16
-from HippoSegLib.unet3d import UNet3D
 
 BASE = "plain, CLAHE + SCE"
 

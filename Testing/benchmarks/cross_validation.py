@@ -29,9 +29,9 @@ from tables import folder_of, option_of  # noqa: E402
 
 from HippoSegLib.evaluation.cases import pair_cases  # noqa: E402
 from HippoSegLib.evaluation.labelmap import label_map  # noqa: E402
+from HippoSegLib.evaluation.metrics import METRICS  # noqa: E402
 from HippoSegLib.evaluation.run import Row, check_references, evaluate_cases  # noqa: E402
 from HippoSegLib.evaluation.summary import cases_csv, summarise  # noqa: E402
-from HippoSegLib.metrics import METRICS  # noqa: E402
 from HippoSegLib.training.cases import subject_of  # noqa: E402
 from HippoSegLib.training.roles import CROPS  # noqa: E402
 

@@ -28,11 +28,11 @@ sys.path[:0] = [str(HERE), str(ROOT)]
 
 from tables import folder_of, option_of  # noqa: E402
 
-from HippoSegLib.checkpoint import CARD, DEFAULT, load_model  # noqa: E402
 from HippoSegLib.evaluation.cases import pair_cases  # noqa: E402
 from HippoSegLib.evaluation.labelmap import label_map  # noqa: E402
 from HippoSegLib.evaluation.run import check_references, evaluate_cases  # noqa: E402
 from HippoSegLib.evaluation.summary import summarise, summary_text  # noqa: E402
+from HippoSegLib.models.store import CARD, DEFAULT, load_model  # noqa: E402
 from HippoSegLib.training.roles import LABELLED_HEADS  # noqa: E402
 
 #: The tables of a model in order: files that the benchmarks write with --write.

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from testscans import ROOT, data_folder
 
-from HippoSegLib.checkpoint import load_model
+from HippoSegLib.models.store import load_model
 from HippoSegLib.training import roles
 from HippoSegLib.training.cases import subject_of
 

@@ -22,7 +22,7 @@ import torch
 from last_epochs import fold_of, network_of
 from tables import option_of
 
-from HippoSegLib.preprocessing import Preprocessing
+from HippoSegLib.preprocessing.chain import Preprocessing
 from HippoSegLib.training.settings import Settings
 
 #: Preprocessing of ``hipposeg train`` -> what the ablation calls it; the first is compared with.

@@ -28,12 +28,12 @@ from scipy import ndimage
 from scipy.stats import spearmanr
 from tables import HERE, option_of, write_keeping_words
 
-from HippoSegLib.checkpoint import load_model
-from HippoSegLib.inference import predict
+from HippoSegLib.evaluation.metrics import dice
 from HippoSegLib.labels import SIDES
-from HippoSegLib.metrics import dice
-from HippoSegLib.preprocessing import Preprocessing, channels
-from HippoSegLib.segmentation import segment
+from HippoSegLib.models.inference import predict
+from HippoSegLib.models.store import load_model
+from HippoSegLib.pipeline import segment
+from HippoSegLib.preprocessing.chain import Preprocessing, channels
 from HippoSegLib.training.cases import fit, load_cases, split_by_subject
 from HippoSegLib.training.roles import CROPS, LABELLED_HEADS, UNLABELLED_HEADS
 

@@ -28,13 +28,13 @@ from bridge_variants import DEGRADATIONS, Ensemble, WithOthers, pseudo_cases
 from scipy import ndimage
 from torch import nn
 
-from HippoSegLib.preprocessing import Preprocessing
+from HippoSegLib.models.unet3d import UNet3D
+from HippoSegLib.preprocessing.chain import Preprocessing
 from HippoSegLib.training.augmentation import Augmentation
 from HippoSegLib.training.cases import Case
 from HippoSegLib.training.hosts import Host
 from HippoSegLib.training.loop import Loop
 from HippoSegLib.training.settings import Settings
-from HippoSegLib.unet3d import UNet3D
 
 EPOCHS, RATE, BATCH, SEED = 8, 6e-4, 4, 1
 #: Offset in mm from which on a variant moves labels.

@@ -24,14 +24,14 @@ from localisation_table import Result, Side, report, write_cases  # noqa: E402
 from real_heads import altered, read_real_heads  # noqa: E402
 from synthetic_heads import read_label_map, synthesise  # noqa: E402
 
-from HippoSegLib.axes import canonical_axes  # noqa: E402
-from HippoSegLib.checkpoint import Model, load_model  # noqa: E402
 from HippoSegLib.errors import HippoSegError  # noqa: E402
-from HippoSegLib.frame import WORLD_RAS, Frame, hippocampal_frame  # noqa: E402
-from HippoSegLib.imagecheck import check_image  # noqa: E402
+from HippoSegLib.geometry.orientation import canonical_axes  # noqa: E402
+from HippoSegLib.geometry.pose import WORLD_RAS, Frame, hippocampal_frame  # noqa: E402
+from HippoSegLib.io.validation import check_image  # noqa: E402
 from HippoSegLib.labels import COLORS, SIDES, WHOLE, other_side  # noqa: E402
-from HippoSegLib.placement import locate  # noqa: E402
-from HippoSegLib.segmentation import segment  # noqa: E402
+from HippoSegLib.localization.placement import locate  # noqa: E402
+from HippoSegLib.models.store import Model, load_model  # noqa: E402
+from HippoSegLib.pipeline import segment  # noqa: E402
 from HippoSegLib.training.roles import LABEL_MAPS, TEST_LABEL_MAPS  # noqa: E402
 
 SEED = 20

@@ -16,9 +16,9 @@ from testscans import arguments, data_folder, each, labelled_scans, report
 
 from HippoSegLib.evaluation.grids import masks_of_probabilities
 from HippoSegLib.evaluation.labelmap import label_map, read_labels
+from HippoSegLib.evaluation.metrics import dice
 from HippoSegLib.labels import SIDES
-from HippoSegLib.metrics import dice
-from HippoSegLib.segmentation import segment
+from HippoSegLib.pipeline import segment
 
 #: Thickness in mm -> how much Dice may be lost.
 GOALS = {1.5: 0.02, 2.0: 0.04, 3.0: 0.08}

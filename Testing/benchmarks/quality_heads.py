@@ -24,10 +24,10 @@ from scipy.stats import spearmanr  # noqa: E402
 from synthetic_heads import CONTRASTS, read_label_map, synthesise  # noqa: E402
 from tables import folder_of  # noqa: E402
 
-from HippoSegLib.checkpoint import Model, load_model  # noqa: E402
 from HippoSegLib.errors import NotFoundError  # noqa: E402
-from HippoSegLib.images import read_image  # noqa: E402
-from HippoSegLib.segmentation import segment  # noqa: E402
+from HippoSegLib.io.images import read_image  # noqa: E402
+from HippoSegLib.models.store import Model, load_model  # noqa: E402
+from HippoSegLib.pipeline import segment  # noqa: E402
 from HippoSegLib.training.qualityfit import GOOD, POOR  # noqa: E402
 from HippoSegLib.training.qualityheads import CHANGES, HeadTrial, changed, run_head  # noqa: E402
 from HippoSegLib.training.roles import LABEL_MAPS, LABELLED_HEADS, TEST_LABEL_MAPS  # noqa: E402

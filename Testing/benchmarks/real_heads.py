@@ -15,7 +15,7 @@ import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 from synthetic_heads import STORAGE_ORDERS, Truth, restored, rician, shading
 
-from HippoSegLib.images import read_image
+from HippoSegLib.io.images import read_image
 from HippoSegLib.training.roles import LABELLED_HEADS, TEST_REAL_HEADS, UNLABELLED_HEADS, real_head
 
 SAMPLE_HEADS = ("lowres_1.75mm_T1", "myconnectome_T1")

@@ -17,7 +17,7 @@ import SimpleITK as sitk
 from testscans import arguments, data_folder, each, labelled_scans, report, unlabelled_scans
 
 from HippoSegLib.labels import SIDES
-from HippoSegLib.segmentation import segment
+from HippoSegLib.pipeline import segment
 
 #: Angle of the turn, degrees; noise as a part of the tissue's bright end; the bias field's largest factor.
 DEGREES, NOISE, BIAS = (3.0, 8.0), 0.03, 1.2

@@ -25,7 +25,6 @@ import numpy as np
 import SimpleITK as sitk
 from tables import write_keeping_words
 
-from HippoSegLib.checkpoint import SEGMENTER, Model, load_model, save_model
 from HippoSegLib.finetuning.check import table_text
 from HippoSegLib.finetuning.judge import SiteEvaluator, compare_models
 from HippoSegLib.finetuning.plan import region_of
@@ -33,6 +32,7 @@ from HippoSegLib.finetuning.prepare import prepare
 from HippoSegLib.finetuning.run import fine_tune
 from HippoSegLib.finetuning.settings import FineTuneSettings
 from HippoSegLib.finetuning.sources import find_sources
+from HippoSegLib.models.store import SEGMENTER, Model, load_model, save_model
 from HippoSegLib.training.cases import load_cases, subject_of
 
 #: The site's voxels (x, y, z) in mm, its contrast, and noise as a part of the image's range.

@@ -41,9 +41,9 @@ def full_size_head(folder: Path) -> Path:
 def inside(scan: Path, folder: Path, runs: int, threads: int | None) -> list[tuple[str, float]]:
     """Median seconds per stage over `runs` runs in this process."""
     start = time.perf_counter()
-    from HippoSegLib.batch import write_result
-    from HippoSegLib.images import read_scan
-    from HippoSegLib.segmentation import segment
+    from HippoSegLib.batch.run import write_result
+    from HippoSegLib.io.images import read_scan
+    from HippoSegLib.pipeline import segment
 
     rows = {"imports of the core (before the first run)": [time.perf_counter() - start]}
     for number in range(runs + 1):
@@ -113,7 +113,7 @@ def main() -> None:
         # The shell runs come first: their peak is not to include this process's children of later.
         outside = whole_process(scan, folder, args.runs, args.threads)
         stages = inside(scan, folder, args.runs, args.threads)
-        from HippoSegLib.devices import default_threads
+        from HippoSegLib.models.devices import default_threads
 
         load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
         print(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from HippoSegLib.checkpoint import DEFAULT
+from HippoSegLib.models.store import DEFAULT
 
 HERE = Path(__file__).resolve().parent
 

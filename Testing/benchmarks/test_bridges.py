@@ -13,8 +13,8 @@ import SimpleITK as sitk
 import torch
 from test_ablation import results
 
-from HippoSegLib.inference import predict
-from HippoSegLib.preprocessing import Preprocessing, step
+from HippoSegLib.models.inference import predict
+from HippoSegLib.preprocessing.chain import Preprocessing, step
 from HippoSegLib.training import batches
 from HippoSegLib.training.augmentation import Augmentation
 from HippoSegLib.training.cases import Case

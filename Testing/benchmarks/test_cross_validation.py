@@ -5,9 +5,9 @@ import json
 import cross_validation as cv
 import pytest
 
+from HippoSegLib.evaluation.metrics import METRICS
 from HippoSegLib.evaluation.run import Row
 from HippoSegLib.evaluation.summary import cases_csv
-from HippoSegLib.metrics import METRICS
 
 
 def fold(number: int, cases: list[str], dice: float) -> cv.Fold:

@@ -7,7 +7,7 @@ from pathlib import Path
 import figures
 import pytest
 
-from HippoSegLib.checkpoint import model_folder
+from HippoSegLib.models.store import model_folder
 from HippoSegLib.training import quality
 
 GIVEN = ["--folds", "f0", "f1", "f2", "f3", "--ablation", "a", "--ablation-long", "l", "--bridges", "b"]

@@ -10,7 +10,7 @@ import pytest
 import torch
 from test_ablation import results
 
-from HippoSegLib.unet3d import UNet3D
+from HippoSegLib.models.unet3d import UNet3D
 
 TRAINING = {
     "learning_rate": 1e-3,

@@ -12,10 +12,10 @@ import pytest
 import torch
 from test_ablation import results
 
+from HippoSegLib.models.unet3d import UNet3D
 from HippoSegLib.training.augmentation import Augmentation
 from HippoSegLib.training.cases import Case
 from HippoSegLib.training.loop import Loop
-from HippoSegLib.unet3d import UNet3D
 
 COMMAND = "hipposeg train crops -o model --folds {} --fold 3 --epochs 5"
 

@@ -8,8 +8,8 @@ import pytest
 import SimpleITK as sitk
 
 from HippoSegLib.evaluation.labelmap import label_map
-from HippoSegLib.images import read_image
-from HippoSegLib.segmentation import segment
+from HippoSegLib.io.images import read_image
+from HippoSegLib.pipeline import segment
 
 
 def oblique(size=(17, 19, 21), spacing=(1.0, 1.0, 1.0)) -> sitk.Image:

@@ -8,7 +8,7 @@ import repeatability as bench
 import SimpleITK as sitk
 import testscans
 
-from HippoSegLib.images import read_image
+from HippoSegLib.io.images import read_image
 
 
 def smooth_head() -> tuple[sitk.Image, np.ndarray]:

@@ -6,8 +6,8 @@ import pytest
 import two_models
 from cross_validation import Fold
 
+from HippoSegLib.evaluation.metrics import METRICS
 from HippoSegLib.evaluation.run import Row
-from HippoSegLib.metrics import METRICS
 
 
 def fold(number: int, dice: dict[str, float], epochs: int = 36) -> Fold:

@@ -20,8 +20,8 @@ if str(ROOT) not in sys.path:
 
 from tables import folder_of  # noqa: E402
 
-from HippoSegLib.checkpoint import Model, load_model  # noqa: E402
-from HippoSegLib.images import image_stem, read_image  # noqa: E402
+from HippoSegLib.io.images import image_stem, read_image  # noqa: E402
+from HippoSegLib.models.store import Model, load_model  # noqa: E402
 from HippoSegLib.training import roles  # noqa: E402
 
 

@@ -24,10 +24,10 @@ from ablation_table import holm, paired
 from cross_validation import Fold, saved
 from tables import HERE, folder_of, write_keeping_words
 
-from HippoSegLib.images import read_image
+from HippoSegLib.evaluation.metrics import dice
+from HippoSegLib.io.images import read_image
 from HippoSegLib.labels import SIDES, WHOLE
-from HippoSegLib.metrics import dice
-from HippoSegLib.segmentation import segment
+from HippoSegLib.pipeline import segment
 from HippoSegLib.training.cases import subject_of
 from HippoSegLib.training.roles import UNLABELLED_HEADS
 

@@ -91,7 +91,7 @@ def test_a_wrong_option_is_exit_code_2():
 
 
 @pytest.mark.parametrize(
-    "module", ["HippoSegLib", "HippoSegLib.cli", "HippoSegLib.images", "HippoSegLib.worker"]
+    "module", ["HippoSegLib", "HippoSegLib.cli", "HippoSegLib.io.images", "HippoSegLib.worker.process"]
 )
 def test_importing_loads_none_of_the_heavy_packages(module):
     code = (

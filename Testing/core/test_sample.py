@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
 
-from HippoSegLib.images import canonical_axes, read_scan
+from HippoSegLib.io.images import canonical_axes, read_scan
 
 
 def test_size_and_check_sum(sample_path):

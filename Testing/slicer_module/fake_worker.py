@@ -119,7 +119,7 @@ def fake_segment(image, model=None, device="auto", progress=None, cancel=None, *
             labels[bright & here & ~is_front] = PART[side]["posterior"]
     out = sitk.GetImageFromArray(labels)
     out.CopyInformation(image)
-    from HippoSegLib.measurement import measure
+    from HippoSegLib.results.volumes import measure
 
     provenance = {
         "device": device,
@@ -133,7 +133,7 @@ def fake_segment(image, model=None, device="auto", progress=None, cancel=None, *
 
 def fake_task(request, folder, progress, cancel):
     """`segment_task` with the double in place of the real function."""
-    from HippoSegLib.workertasks import segment_task
+    from HippoSegLib.worker.tasks import segment_task
 
     return segment_task(request, folder, progress, cancel, segment=fake_segment)
 
@@ -156,7 +156,7 @@ def fake_devices(request, folder, progress, cancel):
 
 def fake_preview(request, folder, progress, cancel):
     """Two channels per side: a corner of the input, and its half."""
-    from HippoSegLib.workertasks import from_image, to_image
+    from HippoSegLib.worker.tasks import from_image, to_image
 
     image = to_image(request["image"], folder)[:4, :5, :6]
     return {
@@ -169,7 +169,7 @@ def fake_preview(request, folder, progress, cancel):
 
 def held_finetune(request, folder, progress, cancel):
     """The real task, after what is steered."""
-    from HippoSegLib.workertasks import finetune_task
+    from HippoSegLib.worker.tasks import finetune_task
 
     progress("Held", 0.0)
     dawdle(steering(None), cancel)
@@ -183,8 +183,8 @@ def command() -> list[str]:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
-    from HippoSegLib.worker import main
-    from HippoSegLib.workertasks import TASKS
+    from HippoSegLib.worker.process import main
+    from HippoSegLib.worker.tasks import TASKS
 
     doubles = {
         "segment": fake_task,

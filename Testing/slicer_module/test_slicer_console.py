@@ -158,7 +158,7 @@ def test_a_folder_without_scans_is_refused(logic, tmp_path):
 def test_the_real_worker_lists_devices():
     """Without Slicer: what the panel is told on this machine."""
     pytest.importorskip("torch")
-    from HippoSegLib.workertasks import devices_task
+    from HippoSegLib.worker.tasks import devices_task
 
     stages = []
     found = devices_task({}, "", lambda stage, fraction: stages.append(stage), lambda: False)
@@ -168,8 +168,8 @@ def test_the_real_worker_lists_devices():
 
 def test_a_device_that_fails_its_probe_is_not_offered(monkeypatch):
     pytest.importorskip("torch")
-    from HippoSegLib import devices
-    from HippoSegLib.workertasks import devices_task
+    from HippoSegLib.models import devices
+    from HippoSegLib.worker.tasks import devices_task
 
     card = devices.Device("cuda:0", "Card A (cuda:0)")
     monkeypatch.setattr(devices, "candidates", lambda: [devices.Device("cpu", "CPU, 2 threads"), card])

@@ -328,7 +328,8 @@ def test_models_bundled_fine_tuned_and_from_a_folder(panel, tmp_path, monkeypatc
 
     from panelbed import ROOT
 
-    from HippoSegLib import checkpoint, usermodels
+    from HippoSegLib.models import store as checkpoint
+    from HippoSegLib.models import user_models as usermodels
 
     monkeypatch.setenv("HIPPOSEG_MODELS", str(tmp_path / "mine"))
     bundled = ROOT / "Resources" / "Models" / checkpoint.DEFAULT

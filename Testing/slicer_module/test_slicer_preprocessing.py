@@ -9,7 +9,7 @@ import pytest
 from HippoSegSlicer.preprocessingsettings import Settings, differences
 from panelbed import add_volume
 
-from HippoSegLib.preprocessing import Preprocessing
+from HippoSegLib.preprocessing.chain import Preprocessing
 
 BOTH = Preprocessing.named("both").to_dict()
 METHOD = Preprocessing.named("method").to_dict()

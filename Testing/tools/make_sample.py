@@ -24,7 +24,7 @@ from scipy import ndimage
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from HippoSegLib.images import canonical_axes, read_scan, write_image  # noqa: E402
+from HippoSegLib.io.images import canonical_axes, read_scan, write_image  # noqa: E402
 
 TARGET = ROOT / "Resources" / "SampleData" / "hipposeg_sample_T1.nii.gz"
 SHELL_MM, FACE_SHELL_MM = 15.0, 4.0

@@ -10,10 +10,10 @@ import torch
 from crops import crop
 from scipy import ndimage
 
-from HippoSegLib.checkpoint import load_model, save_model
 from HippoSegLib.finetuning.settings import FineTuneSettings
 from HippoSegLib.labels import NETWORK_CLASSES
-from HippoSegLib.preprocessing import Preprocessing
+from HippoSegLib.models.store import load_model, save_model
+from HippoSegLib.preprocessing.chain import Preprocessing
 from HippoSegLib.training import train_3d_unet
 from HippoSegLib.training.augmentation import Augmentation
 

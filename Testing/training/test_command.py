@@ -10,13 +10,13 @@ import pytest
 import torch
 from crops import write_folder
 
-from HippoSegLib.checkpoint import load_model, save_model
 from HippoSegLib.errors import InputError, OutputError, TrainingError
+from HippoSegLib.models.store import load_model, save_model
+from HippoSegLib.models.unet3d import UNet3D
 from HippoSegLib.training import export
 from HippoSegLib.training.cases import load_cases, split_by_subject
 from HippoSegLib.training.command import add_arguments, run
 from HippoSegLib.training.evaluation import Evaluator, summary
-from HippoSegLib.unet3d import UNet3D
 
 
 def arguments(*words):
@@ -73,7 +73,7 @@ def test_figures_are_those_of_the_written_weights(trained):
     weights = torch.load(trained / "model" / "segmenter.pt", weights_only=True)
     model.load_state_dict({name: value.float() for name, value in weights.items()})
     cases = [c for c in load_cases(trained / "crops") if c.name in card["training"]["validation_cases"]]
-    from HippoSegLib.preprocessing import Preprocessing
+    from HippoSegLib.preprocessing.chain import Preprocessing
 
     rows = Evaluator(cases, tuple(card["region_size"]), Preprocessing.named("plain"))(model)
     assert card["metrics"] == {"held_out_dice": summary(rows), "cases": 2}

@@ -24,7 +24,7 @@ import torch
 torch.set_num_threads(1)
 from crops import SHAPE, crops
 from HippoSegLib.finetuning.settings import scaled
-from HippoSegLib.preprocessing import Preprocessing
+from HippoSegLib.preprocessing.chain import Preprocessing
 from HippoSegLib.training import train_3d_unet
 from HippoSegLib.training.augmentation import Augmentation
 from HippoSegLib.training.distributed import start

@@ -7,7 +7,7 @@ import pytest
 import torch
 from crops import crop
 
-from HippoSegLib.preprocessing import Preprocessing
+from HippoSegLib.preprocessing.chain import Preprocessing
 from HippoSegLib.training.cases import make_case
 from HippoSegLib.training.evaluation import (
     Evaluator,

@@ -14,10 +14,10 @@ import pytest
 import torch
 from sitefixture import QUICK, SHAPE, body, load, make_base, wider, write_case, write_site
 
-from HippoSegLib import usermodels
 from HippoSegLib.cli import main
 from HippoSegLib.errors import Cancelled, InputError, OutputError, TrainingError
 from HippoSegLib.finetuning.settings import FineTuneSettings, scaled
+from HippoSegLib.models import user_models as usermodels
 from HippoSegLib.training import fine_tune
 from HippoSegLib.training.augmentation import Augmentation, sample
 from HippoSegLib.training.cases import Case, make_case
@@ -85,7 +85,7 @@ def test_a_site_with_another_protocol_gets_a_better_model(site, base_folder, tmp
     assert comparison["better"] and comparison["gain"] > 0.03 and comparison["chance"] <= 0.05
     assert outcome.is_default and usermodels.default_model() == output
     # Unseen bodies of the site, judged here without any of the code that judged above.
-    from HippoSegLib.preprocessing import Preprocessing, channels
+    from HippoSegLib.preprocessing.chain import Preprocessing, channels
 
     new, old = load(output), load(base_folder)
     gains = []
@@ -183,7 +183,7 @@ def test_labels_of_the_whole_alone_leave_the_parts_what_they_are(base_folder, tm
     site = write_site(tmp_path / "site", 8, change=lambda label: (wider(label) > 0).astype(np.uint8))
     outcome = tune(site, base_folder, tmp_path / "m", label_map="whole=1")
     assert outcome.comparison["gain"] > 0.03 and "anterior" not in outcome.comparison
-    from HippoSegLib.preprocessing import Preprocessing, channels
+    from HippoSegLib.preprocessing.chain import Preprocessing, channels
 
     new, old = load(tmp_path / "m"), load(base_folder)
     for seed in range(700, 704):

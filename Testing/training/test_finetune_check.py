@@ -291,7 +291,7 @@ def head_pair(exchange: bool = False, values=(17, 53)):
 
 def acted_street(image, model, device, threads=None, **_):
     """Finds the bodies where `head_pair` puts them."""
-    from HippoSegLib.regions import region_about
+    from HippoSegLib.geometry.roi import region_about
 
     axes = np.array(image.GetDirection()).reshape(3, 3)
     regions = {}
@@ -338,8 +338,8 @@ def test_exchanged_sides_and_shifted_labels_of_heads_are_named(base, monkeypatch
 @pytest.mark.slow
 def test_a_real_head_is_cut_about_both_hippocampi(data_dir):
     """A head that trained nothing, with hippodeep's outlines as its labels, through the bundled model."""
-    from HippoSegLib.checkpoint import bundled_models, load_model
     from HippoSegLib.finetuning.sources import Source
+    from HippoSegLib.models.store import bundled_models, load_model
 
     if "hipposeg" not in bundled_models():
         pytest.skip("the bundled model is not there")

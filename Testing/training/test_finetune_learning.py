@@ -12,14 +12,14 @@ from torch.nn import functional
 from HippoSegLib.finetuning.judge import compare_models, paired_chance
 from HippoSegLib.finetuning.plan import best_epoch
 from HippoSegLib.finetuning.settings import scaled
-from HippoSegLib.preprocessing import Preprocessing
+from HippoSegLib.models.unet3d import UNet3D
+from HippoSegLib.preprocessing.chain import Preprocessing
 from HippoSegLib.training.augmentation import Augmentation, sample
 from HippoSegLib.training.cases import WHOLE_ONLY, Case, make_case
 from HippoSegLib.training.loop import Loop, parameter_groups
 from HippoSegLib.training.losses import dice_and_cross_entropy
 from HippoSegLib.training.runstate import RunFolder
 from HippoSegLib.training.settings import Settings, Transfer
-from HippoSegLib.unet3d import UNet3D
 
 # --- how it learns
 

@@ -10,9 +10,9 @@ import pytest
 from crops import write_folder
 from scipy.optimize import minimize
 
-from HippoSegLib.checkpoint import BUNDLED, load_model
 from HippoSegLib.errors import ModelError, TrainingError
-from HippoSegLib.quality import QualityModel
+from HippoSegLib.models.store import BUNDLED, load_model
+from HippoSegLib.results.quality import QualityModel
 from HippoSegLib.training import quality as command
 from HippoSegLib.training.cases import load_cases
 from HippoSegLib.training.degradations import CONTRASTS, VALUE_KINDS, recontrast

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from HippoSegLib.checkpoint import bundled_models, model_folder
 from HippoSegLib.errors import ModelError
+from HippoSegLib.models.store import bundled_models, model_folder
 from HippoSegLib.training import recipe
 
 PLACES = (Path("data"), Path("runs"), Path("model"))

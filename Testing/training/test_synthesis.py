@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from HippoSegLib.frame import WORLD_RAS, hippocampal_frame
+from HippoSegLib.geometry.pose import WORLD_RAS, hippocampal_frame
 from HippoSegLib.training import closeups, synthesis
 from HippoSegLib.training.heads import LabelHead, world_points
 

@@ -14,13 +14,13 @@ import torch
 from crops import SHAPE, crop, crops
 
 from HippoSegLib.errors import Cancelled, DeviceError, TrainingError
-from HippoSegLib.preprocessing import Preprocessing, channels
+from HippoSegLib.models.unet3d import UNet3D
+from HippoSegLib.preprocessing.chain import Preprocessing, channels
 from HippoSegLib.training import train_3d_unet
 from HippoSegLib.training.augmentation import Augmentation
 from HippoSegLib.training.evaluation import dice_of_parts, predict
 from HippoSegLib.training.plot import plot_log, read_log
 from HippoSegLib.training.runstate import read_run
-from HippoSegLib.unet3d import UNet3D
 
 GENTLE = Augmentation(shift=2, rotation=5, scale=(0.95, 1.05), elastic_probability=0, reslice_probability=0)
 

@@ -1,0 +1,1 @@
+"""Many scans, one output folder."""

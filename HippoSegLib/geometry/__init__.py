@@ -1,0 +1,1 @@
+"""Orientation, the pose of the head, regions of interest, resampling: all that uses direction matrices."""

@@ -1,0 +1,1 @@
+"""Where the hippocampi are: coarse network, refinement network, and the decision where the regions go."""

@@ -1,0 +1,265 @@
+"""Head in, position and pose of both hippocampi out, without registration.
+
+A small network looks at the whole head at 6.5 mm and answers, per voxel, outside / intracranial /
+left / right hippocampus and the voxel's coordinates in the hippocampal frame (`frame.py`). A rigid
+fit to the coordinates gives the head's pose (registration by regression, Gopinath et al. 2024), the
+classes give the centres and the intracranial volume. Left and right are thus read from anatomy in
+world coordinates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from ..errors import NotFoundError
+from ..geometry.pose import WORLD_RAS, Frame, fit_frame
+from ..labels import SIDES
+from .refinement import CloseUp
+
+
+@dataclass(frozen=True)
+class CoarseGrid:
+    """What the localisation network sees: `size` voxels of `spacing` mm along each axis; its coordinates
+    come in units of `unit_mm`. A model's card states it."""
+
+    size: int = 40
+    spacing: float = 6.5
+    unit_mm: float = 50.0
+
+    def axis(self) -> np.ndarray:
+        """mm of the voxel centres along one axis, about the grid's centre."""
+        return (np.arange(self.size) - (self.size - 1) / 2) * self.spacing
+
+    def points(self, centre: np.ndarray) -> np.ndarray:
+        """LPS mm (n, n, n, 3) of the voxels of the grid about `centre`, indexed (z, y, x)."""
+        z, y, x = np.meshgrid(self.axis(), self.axis(), self.axis(), indexing="ij")
+        return np.stack([x, y, z], axis=-1) @ WORLD_RAS.T + centre
+
+
+GRID = CoarseGrid()
+#: Mean distance of a hippocampus from the mid-plane, mm (half of 49 mm in the training heads).
+HALF_DISTANCE = 24.5
+#: Soft volume under which the coarse network does not claim to see a hippocampus, mm³.
+MIN_MASS_MM3 = 600.0
+#: Below this much visible intracranial volume, or above this misfit, it is no head we can read.
+MIN_INTRACRANIAL_MM3 = 150e3
+MAX_MISFIT_MM = 12.0
+#: Where the coarse network sees no hippocampus, the pose must fit so well: in noise, which the closer look
+#: alone may take for one, the misfit is 9 to 10 mm.
+MAX_MISFIT_UNSEEN_MM = 8.0
+#: A larger cut surface than this makes the intracranial volume meaningless (a cut neck is smaller).
+MAX_CUT_AREA_MM2 = 1500.0
+
+NONE_FOUND = "No hippocampus was found in this image."
+REMEDY = (
+    "If it is a head, give a point inside each hippocampus (--left-point/--right-point, "
+    "or a click on each in the panel)."
+)
+
+
+@dataclass
+class Localization:
+    """Where the hippocampi are.
+
+    Attributes:
+        frame: Pose of the head.
+        centres: side -> (3,) LPS mm, for the sides the network sees.
+        masses: side -> soft hippocampal volume in the coarse grid, mm³ (a rough volume).
+        intracranial_mm3: Intracranial volume within the field of view, mm³.
+        misfit_mm: Root-mean-square residual of the pose fit: low in heads, high elsewhere.
+        intracranial_cut: The field of view cuts through the intracranial space.
+        intracranial: (n, n, n) bool, the intracranial space on the coarse grid.
+        intracranial_centre: (3,) LPS mm, its centre.
+        closer: side -> what the closer look found there, where it saw a hippocampus.
+    """
+
+    frame: Frame
+    centres: dict[str, np.ndarray]
+    masses: dict[str, float]
+    intracranial_mm3: float
+    misfit_mm: float
+    intracranial_cut: bool = False
+    intracranial: np.ndarray | None = None
+    intracranial_centre: np.ndarray | None = None
+    closer: dict[str, CloseUp] = field(default_factory=dict)
+
+    def expected_centre(self, side: str) -> np.ndarray:
+        """Where the pose alone puts the hippocampus of `side`, LPS mm."""
+        x = HALF_DISTANCE * (-1 if side == "left" else 1)
+        return self.frame.to_world([x, 0.0, 0.0])
+
+
+def coarse_image(image: sitk.Image, centre: np.ndarray, grid: CoarseGrid = GRID) -> np.ndarray:
+    """The head on the coarse grid about `centre` (LPS mm): (n, n, n) float32, scaled to 0..1.5.
+
+    `image` is already thinned by :func:`shrink`; outside its field of view the grid is 0.
+    """
+    origin = centre + WORLD_RAS @ np.full(3, grid.axis()[0])
+    resampled = sitk.Resample(
+        image,
+        [grid.size] * 3,
+        sitk.Transform(),
+        sitk.sitkLinear,
+        origin.tolist(),
+        [grid.spacing] * 3,
+        WORLD_RAS.ravel().tolist(),
+        0.0,
+        sitk.sitkFloat32,
+    )
+    array = sitk.GetArrayFromImage(resampled)
+    positive = array[array > 0]
+    top = float(np.percentile(positive, 99)) if positive.size else 1.0
+    return np.clip(array / max(top, 1e-6), 0, 1.5)
+
+
+def shrink(image: sitk.Image, grid: CoarseGrid = GRID) -> sitk.Image:
+    """Average blocks of voxels to at most the coarse spacing; float32, background at 0."""
+    factors = [
+        max(1, min(int(grid.spacing // s), n))
+        for s, n in zip(image.GetSpacing(), image.GetSize(), strict=True)
+    ]
+    small = sitk.Cast(sitk.BinShrink(image, factors), sitk.sitkFloat32)
+    array = sitk.GetArrayViewFromImage(small)
+    if array.min() < 0:
+        small = small - float(np.percentile(array, 0.5))
+    return small
+
+
+def _field_of_view_centre(small: sitk.Image, grid: CoarseGrid) -> np.ndarray:
+    """Centre of the field of view; along axes longer than the grid, centre of the foreground."""
+    size = np.array(small.GetSize())
+    corners = [
+        small.TransformContinuousIndexToPhysicalPoint(((np.array(c) * size) - 0.5).tolist())
+        for c in np.ndindex(2, 2, 2)
+    ]
+    corners = np.array(corners)
+    centre = corners.mean(axis=0)
+    array = sitk.GetArrayViewFromImage(small)
+    index = np.argwhere(array > 0.25 * np.percentile(array, 99))[:, ::-1]
+    if len(index):
+        matrix = np.array(small.GetDirection()).reshape(3, 3) * np.array(small.GetSpacing())
+        foreground = matrix @ index.mean(axis=0) + np.array(small.GetOrigin())
+        too_long = np.ptp(corners, axis=0) > grid.size * grid.spacing + 1
+        centre = np.where(too_long, foreground, centre)
+    return centre
+
+
+def _cut_area(small: sitk.Image, points: np.ndarray, spacing: float, intracranial: np.ndarray) -> float:
+    """Area in mm² over which the intracranial space ends at the edge of the field of view."""
+    matrix = np.array(small.GetDirection()).reshape(3, 3) * np.array(small.GetSpacing())
+    index = (points - np.array(small.GetOrigin())) @ np.linalg.inv(matrix).T
+    inside = ((index >= -0.5) & (index <= np.array(small.GetSize()) - 0.5)).all(axis=-1)
+    edge = ndimage.binary_dilation(~inside) & inside
+    return float((edge & intracranial).sum() * spacing**2)
+
+
+def interpret(output: np.ndarray, centre: np.ndarray, grid: CoarseGrid = GRID) -> Localization:
+    """Turn the network's answer into positions.
+
+    Args:
+        output: (7, n, n, n) float32: four class logits, three coordinates in units of
+            `grid.unit_mm`.
+        centre: (3,) LPS mm of the grid's centre.
+
+    Raises:
+        NotFoundError: Hardly any intracranial voxels, or coordinates that fit no rigid pose.
+    """
+    logits = output[:4] - output[:4].max(axis=0)
+    p = np.exp(logits)
+    p /= p.sum(axis=0)
+    intracranial = p[1:].sum(axis=0)
+    components, n = ndimage.label(intracranial > 0.5)
+    voxel = grid.spacing**3
+    if n:
+        sizes = np.bincount(components.ravel())[1:]
+        head = components == 1 + int(np.argmax(sizes))
+    if not n or sizes.max() * voxel < MIN_INTRACRANIAL_MM3:
+        raise NotFoundError("No head with a brain was recognised in this image.", REMEDY)
+    points = grid.points(centre)
+    world, coordinates = points[head], output[4:].reshape(3, *head.shape)[:, head].T * grid.unit_mm
+    # The deep brain, near the hippocampi, decides the pose there; the far cortex less.
+    weights = np.exp(-((coordinates**2).sum(axis=1)) / (2 * 50.0**2)) + 1e-3
+    frame, _ = fit_frame(world, coordinates, weights)
+    error = np.linalg.norm(frame.to_frame(world) - coordinates, axis=1)
+    frame, misfit = fit_frame(world, coordinates, weights * (error < max(2.5 * np.median(error), 4.0)))
+    near = ndimage.binary_dilation(head, iterations=2)
+    result = Localization(frame, {}, {}, float((intracranial * near).sum() * voxel), misfit)
+    result.intracranial, result.intracranial_centre = head, world.mean(axis=0)
+    for c, side in enumerate(SIDES, start=2):
+        # What the classes see counts where the pose can agree with it.
+        distance2 = ((points - result.expected_centre(side)) ** 2).sum(axis=-1)
+        weight = p[c] * np.exp(-distance2 / (2 * 15.0**2))
+        mass = float((p[c] * (distance2 < 40.0**2)).sum() * voxel)
+        result.masses[side] = mass
+        if mass >= MIN_MASS_MM3:
+            seen = weight * (p[c] > 0.2)
+            total = seen.sum()
+            if total > 0:
+                result.centres[side] = (seen[..., None] * points).sum(axis=(0, 1, 2)) / total
+    return result
+
+
+def _best_look(look, start: np.ndarray) -> tuple[Localization, np.ndarray]:
+    """What is found about `start` (LPS mm), or about another centre where that is no head, and that centre.
+
+    Raises:
+        NotFoundError: No look shows a brain.
+    """
+    best = failure = None
+    # A head cut on one side lies off the middle of its field of view; most are cut at the top or the face.
+    for step in ([0, 0, 0], [0, 0, 60], [0, 40, 0], [0, 0, -60]):
+        centre = start + np.array(step, float)
+        try:
+            found = look(centre)
+            for _ in range(2):
+                # A head that a long field of view pushed to the grid's edge is looked at again.
+                if np.abs(found.intracranial_centre - centre).max() < 48:
+                    break
+                centre = found.intracranial_centre
+                found = look(centre)
+        except NotFoundError as error:
+            failure = error
+            continue
+        if best is None or found.misfit_mm < best[0].misfit_mm:
+            best = found, centre
+        if best[0].misfit_mm <= MAX_MISFIT_MM and best[0].centres:
+            break
+    if best is None:
+        raise failure
+    return best
+
+
+def localize(image: sitk.Image, network, grid: CoarseGrid = GRID) -> Localization:
+    """Find the head's pose, and the hippocampi as far as the coarse network sees them (maybe neither).
+
+    Args:
+        image: Scalar 3D head, stored in canonical axes (`images.canonical_axes`).
+        network: The localisation `UNet3D`, in evaluation mode, on any device.
+        grid: The grid it was trained on.
+
+    Raises:
+        NotFoundError: The image shows no head that the network can read.
+    """
+    import torch
+
+    small = shrink(image, grid)
+    centre = _field_of_view_centre(small, grid)
+    device = next(network.parameters()).device
+
+    def look(centre: np.ndarray) -> Localization:
+        array = coarse_image(small, centre, grid)
+        with torch.inference_mode():
+            output = network(torch.from_numpy(array).to(device)[None, None])[0].float().cpu().numpy()
+        return interpret(output, centre, grid)
+
+    found, centre = _best_look(look, centre)
+    found.intracranial_cut = (
+        _cut_area(small, grid.points(centre), grid.spacing, found.intracranial) > MAX_CUT_AREA_MM2
+    )
+    if found.misfit_mm > MAX_MISFIT_MM:
+        raise NotFoundError(NONE_FOUND, REMEDY)
+    return found

@@ -1,0 +1,100 @@
+"""A closer look at each hippocampus, to put its region where it belongs.
+
+The localiser sees the whole head at 6.5 mm, a hippocampus in some twelve voxels. A second, tiny
+network looks at the 7 cm about the place found, at 3 mm, along the head's own axes and mirrored for
+the right side, and answers per voxel whether it is hippocampus. The centre of its answer replaces
+the localiser's; where it sees nothing, the localiser's word stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..geometry.roi import cut, region_about
+
+#: Soft volume under which the closer look does not claim to see a hippocampus, mm³.
+MIN_MASS_MM3 = 600.0
+#: A look whose answer lies this far from its middle is repeated about the answer.
+AGAIN_MM = 5.0
+MAX_LOOKS = 3
+#: Further than this from the localiser's place an answer is another structure, not a correction.
+MAX_CORRECTION_MM = 30.0
+
+
+@dataclass(frozen=True)
+class CloseUp:
+    """What the closer look found.
+
+    Attributes:
+        centre: (3,) LPS mm.
+        mass_mm3: Soft volume of the hippocampus it sees (a rough volume).
+        certainty: Mean probability within the mask it sees, 0.5..1; low where it hesitates.
+    """
+
+    centre: np.ndarray
+    mass_mm3: float
+    certainty: float
+
+
+def normalise(image: np.ndarray) -> np.ndarray:
+    """Scale so that 0 stays 0 and the 99th percentile of what is above it becomes 1, clipped to 0..1.5.
+
+    Args:
+        image: (z, y, x). Returns float32 of the same shape; an empty image stays empty.
+    """
+    image = np.clip(image, 0, None)
+    positive = image[image > 0]
+    top = np.percentile(positive, 99) if positive.size else 1.0
+    return np.clip(image / max(float(top), 1e-6), 0, 1.5).astype(np.float32)
+
+
+def look_closer(
+    head: sitk.Image, centre: np.ndarray, axes: np.ndarray, side: str, network, card: Mapping
+) -> CloseUp | None:
+    """Find the hippocampus of `side` near `centre`.
+
+    Args:
+        head: Scalar 3D head in canonical axes.
+        centre: (3,) LPS mm, where the localiser puts it.
+        axes: (3, 3) right, anterior, superior of the head, as `Frame.axes`.
+        network: One-channel, one-class `UNet3D` in evaluation mode.
+        card: `region_size` (z, y, x) voxels and `spacing_mm` of its input.
+
+    Returns:
+        The finding, or None where nothing like a hippocampus is seen.
+    """
+    import torch
+
+    device = next(network.parameters()).device
+    found, middle = None, np.asarray(centre, float)
+    for _ in range(MAX_LOOKS):
+        region = region_about(middle, axes, side, card["region_size"], card["spacing_mm"])
+        array = cut(head, region)
+        # Grey values that begin below 0 are lifted, as for the first look.
+        array = normalise(array - min(0.0, float(np.percentile(array, 0.5))))
+        with torch.inference_mode():
+            logits = network(torch.from_numpy(array).to(device)[None, None])[0, 0]
+            p = logits.float().sigmoid().cpu().numpy()
+        mass = float(p.sum()) * region.spacing**3
+        seen = p * (p > 0.2)
+        if mass < MIN_MASS_MM3 or not seen.any():
+            break
+        index = [float((seen.sum(axis=other) @ np.arange(n)) / seen.sum()) for other, n in _margins(p.shape)]
+        answer = region.point(index[::-1])
+        if np.linalg.norm(answer - centre) > MAX_CORRECTION_MM:
+            break
+        sure = p[p > 0.5]
+        found = CloseUp(answer, mass, float(sure.mean()) if sure.size else 0.5)
+        if np.linalg.norm(answer - middle) < AGAIN_MM:
+            break
+        middle = answer
+    return found
+
+
+def _margins(shape):
+    """Per axis of (z, y, x): the axes to sum over, and its length."""
+    return [(tuple(k for k in range(3) if k != axis), n) for axis, n in enumerate(shape)]

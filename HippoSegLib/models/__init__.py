@@ -1,0 +1,1 @@
+"""Networks, model folders with their cards, and the devices they run on."""

@@ -1,0 +1,1 @@
+"""The panel's worker process and its tasks."""

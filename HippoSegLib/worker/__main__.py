@@ -1,0 +1,5 @@
+"""`python -m HippoSegLib.worker`: the worker process."""
+
+from .process import main
+
+main()

@@ -1,0 +1,248 @@
+"""What the panel's worker can do: segment, list devices, draw the quality-control picture.
+
+Images are exchanged as ``.npy`` files (arrays (z, y, x), the fastest to write and read) beside a
+geometry of plain numbers: ``{"array": file name, "spacing": [x, y, z] mm, "origin": [x, y, z] mm LPS,
+"direction": 9 numbers, row-major}``. File names are relative to the folder both processes know and
+never contain the name of a volume or patient.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..dependencies import require_packages
+from ..errors import HippoSegError, InputError
+
+
+def write_array(array: np.ndarray, folder: str, name: str) -> str:
+    """Write an array (z, y, x) as ``name`` in ``folder``; returns the name."""
+    with open(os.path.join(folder, name), "wb") as file:
+        np.save(file, array, allow_pickle=False)
+    return name
+
+
+def read_array(folder: str, name: str) -> np.ndarray:
+    """Read an array written by :func:`write_array`."""
+    with open(os.path.join(folder, name), "rb") as file:
+        return np.load(file, allow_pickle=False)
+
+
+def to_image(description: Mapping[str, Any], folder: str):
+    """Return the SimpleITK image of a description (see the module's docstring)."""
+    import SimpleITK as sitk
+
+    array = read_array(folder, description["array"])
+    if array.dtype == bool:
+        array = array.astype(np.uint8)
+    try:
+        image = sitk.GetImageFromArray(array)
+        image.SetSpacing(description["spacing"])
+        image.SetOrigin(description["origin"])
+        image.SetDirection(description["direction"])
+    except RuntimeError as error:
+        raise InputError(
+            "The volume's geometry is not valid.", "Check its spacing and axes in Volumes."
+        ) from error
+    return image
+
+
+def from_image(image, folder: str, name: str) -> dict[str, Any]:
+    """Write a SimpleITK image to ``folder`` and return its description."""
+    import SimpleITK as sitk
+
+    return {
+        "array": write_array(sitk.GetArrayViewFromImage(image), folder, name),
+        "spacing": image.GetSpacing(),
+        "origin": image.GetOrigin(),
+        "direction": image.GetDirection(),
+    }
+
+
+def crop_labels(labels: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """Cut labels (z, y, x) to the box around what is not 0.
+
+    Returns:
+        The box's content and the (x, y, z) index of its first voxel; an empty (0, 0, 0) array and
+        zeros where nothing is labelled.
+    """
+    if not labels.any():
+        return np.zeros((0, 0, 0), labels.dtype), [0, 0, 0]
+    box = []
+    for axis in range(3):
+        filled = np.flatnonzero(labels.any(axis=tuple(a for a in range(3) if a != axis)))
+        box.append(slice(int(filled[0]), int(filled[-1]) + 1))
+    return np.ascontiguousarray(labels[tuple(box)]), [box[2].start, box[1].start, box[0].start]
+
+
+def plain(value: Any) -> Any:
+    """Return ``value`` with only the types JSON has; NaN and infinity become None."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return plain(dataclasses.asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | np.ndarray):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return str(value)
+
+
+def segment_task(
+    request: dict,
+    folder: str,
+    progress: Callable[[str, float], None],
+    cancel: Callable[[], bool],
+    segment: Callable | None = None,
+) -> dict:
+    """Segment the image of a request.
+
+    Args:
+        request: ``image`` (description), ``run`` (prefix of the files written) and ``options``
+            (keyword arguments of :func:`HippoSegLib.pipeline.segment`).
+        segment: In place of the real function, for tests of the process alone.
+
+    Returns:
+        ``labels`` (description with ``index``, the first voxel of the box it holds),
+        ``measurements``, ``row`` (columns of the volumes table), ``flags``, ``provenance`` and
+        ``probabilities`` (side -> description).
+    """
+    import SimpleITK as sitk
+
+    if segment is None:
+        _load_libraries(progress)
+        from ..pipeline import segment
+    image = to_image(request["image"], folder)
+    result = segment(image, progress=progress, cancel=cancel, **request.get("options", {}))
+    run = request.get("run", "result")
+    array, index = crop_labels(sitk.GetArrayViewFromImage(result.labels))
+    return {
+        "labels": {"array": write_array(array, folder, f"{run}-labels.npy"), "index": index},
+        "measurements": plain(result.measurements),
+        "row": plain(result.measurements.as_row()),
+        "flags": plain(list(result.flags)),
+        "provenance": plain(result.provenance),
+        "probabilities": {
+            side: from_image(image, folder, f"{run}-probability-{side}.npy")
+            for side, image in (result.probabilities or {}).items()
+        },
+    }
+
+
+def preview_task(request: dict, folder: str, progress, cancel) -> dict:
+    """Compute what the network would see: ``channels``, side -> list of descriptions.
+
+    The request is that of :func:`segment_task`, its options those of
+    :func:`HippoSegLib.pipeline.network_input`.
+    """
+    _load_libraries(progress)
+    from ..pipeline import network_input
+
+    image = to_image(request["image"], folder)
+    seen = network_input(image, progress=progress, cancel=cancel, **request.get("options", {}))
+    run = request.get("run", "preview")
+    return {
+        "channels": {
+            side: [from_image(one, folder, f"{run}-{side}-{n}.npy") for n, one in enumerate(channels)]
+            for side, channels in seen.items()
+        }
+    }
+
+
+def devices_task(request: dict, folder: str, progress, cancel) -> dict:
+    """List the devices that pass their probe, say what "auto" means, and load the model ahead of use.
+
+    Returns:
+        ``devices`` (``name``, ``description``), ``refused`` (device and reason in words), ``automatic``
+        (device and reason in words).
+    """
+    _load_libraries(progress)
+    from ..models import devices
+    from ..models.store import load_model
+
+    offered, refused = [], []
+    for device in devices.candidates():
+        reason = None if device.name == "cpu" else devices.probe(device.name)
+        if reason is None:
+            offered.append(plain(device))
+        else:
+            refused.append(f"{device.description}: {reason}")
+    name, why = devices.resolve("auto")
+    with contextlib.suppress(HippoSegError):  # said when a segmentation is asked for
+        load_model(request.get("model"), name)
+    return {"devices": offered, "refused": refused, "automatic": {"name": name, "reason": why}}
+
+
+def picture_task(request: dict, folder: str, progress, cancel) -> dict:
+    """Draw the quality-control picture: ``picture`` is the PNG's name in the folder.
+
+    The request holds ``image`` and ``labels`` (descriptions), ``title``, ``volumes``, ``flags`` and
+    ``region_side`` as :func:`HippoSegLib.results.qc_figure.qc_picture` takes them.
+    """
+    from ..results.qc_figure import qc_picture
+
+    name = f"{request.get('run', 'picture')}.png"
+    qc_picture(
+        to_image(request["image"], folder),
+        to_image(request["labels"], folder),
+        os.path.join(folder, name),
+        title=request.get("title", ""),
+        volumes=request.get("volumes"),
+        flags=request.get("flags", ()),
+        region_side=request.get("region_side"),
+        overwrite=True,
+    )
+    return {"picture": name}
+
+
+def files_task(request: dict, folder: str, progress, cancel) -> dict:
+    """Segment files on the disk: ``rows`` of the table of :func:`HippoSegLib.batch.run.segment_files`.
+
+    The request holds ``paths``, ``output`` and ``options``.
+    """
+    _load_libraries(progress)
+    from ..batch.run import segment_files
+
+    paths, rows = request["paths"], []
+
+    def tell(name: str, words: str, fraction: float) -> None:
+        progress(f"{name}: {words}", (len(rows) + fraction) / len(paths))
+
+    for outcome in segment_files(
+        paths, request["output"], progress=tell, cancel=cancel, **request.get("options", {})
+    ):
+        row = outcome.as_row()
+        rows.append(row)
+        progress(f"{row['scan']}: {row['status']}", len(rows) / len(paths))
+    return {"rows": rows}
+
+
+def finetune_task(request: dict, folder: str, progress, cancel) -> dict:
+    """See :func:`HippoSegLib.finetuning.task.finetune_task`."""
+    from ..finetuning.task import finetune_task
+
+    return finetune_task(request, folder, progress, cancel)
+
+
+def _load_libraries(progress: Callable[[str, float], None]) -> None:
+    progress("Loading libraries", 0.0)
+    require_packages()
+
+
+TASKS: dict[str, Callable[..., dict]] = {
+    "segment": segment_task,
+    "preview": preview_task,
+    "devices": devices_task,
+    "picture": picture_task,
+    "files": files_task,
+    "finetune": finetune_task,
+}

@@ -1,0 +1,172 @@
+"""Model folders: what is refused, by name; small random networks stand in for trained ones."""
+
+import json
+
+import pytest
+
+from HippoSegLib.errors import ModelError, OutputError
+from HippoSegLib.models.store import (
+    BUNDLED,
+    CARD,
+    DEFAULT,
+    SEGMENTER,
+    bundled_models,
+    load_model,
+    read_card,
+    save_model,
+)
+from HippoSegLib.preprocessing.chain import Preprocessing
+
+WIDTHS = (4, 8)
+
+
+@pytest.fixture
+def model_folder(tmp_path):
+    """A model for crops with an untrained network."""
+    import torch
+
+    from HippoSegLib.models.unet3d import UNet3D
+
+    torch.manual_seed(0)
+    weights = tmp_path / "weights.pt"
+    state = UNet3D(1, 3, WIDTHS).state_dict()
+    torch.save({name: value.half() for name, value in state.items()}, weights)
+    part = {
+        "widths": WIDTHS,
+        "classes": ["background", "anterior", "posterior"],
+        "preprocessing": Preprocessing.named("plain").to_dict(),
+        "region_size": [16, 16, 16],
+        "spacing_mm": 1.0,
+    }
+    return save_model(tmp_path / "mine", {"name": "mine", "segmenter": part}, weights)
+
+
+def test_what_was_saved_loads_and_gives_the_same_values(model_folder):
+    import torch
+
+    model = load_model(model_folder)
+    stored = torch.load(model_folder / SEGMENTER, weights_only=True)
+    for name, value in model.segmenter.state_dict().items():
+        assert torch.equal(value, stored[name].float())
+    assert not model.segmenter.training and model.localizer is None
+
+
+def test_a_model_is_never_overwritten(model_folder, tmp_path):
+    with pytest.raises(OutputError, match="exists"):
+        save_model(model_folder, {}, tmp_path / "weights.pt")
+
+
+def test_altered_weights_are_refused_by_name(model_folder):
+    data = bytearray((model_folder / SEGMENTER).read_bytes())
+    data[-1] ^= 1
+    (model_folder / SEGMENTER).write_bytes(bytes(data))
+    with pytest.raises(ModelError, match=r"'segmenter\.pt' of model 'mine'.*SHA-256"):
+        load_model(model_folder)
+
+
+@pytest.fixture
+def sharing(model_folder, tmp_path):
+    """A model beside `mine` that has its segmenter's weights, and others of its own."""
+    card = {name: value for name, value in read_card(model_folder).items() if name == "segmenter"}
+    other = tmp_path / "other.pt"
+    other.write_bytes(b"not read here")
+    return save_model(tmp_path / "beside", card, tmp_path / "weights.pt", other, share="mine")
+
+
+def test_a_file_that_a_model_beside_it_holds_alike_is_shared(sharing, model_folder):
+    files = read_card(sharing)["files"]
+    assert files[SEGMENTER]["from"] == "mine" and not (sharing / SEGMENTER).exists()
+    assert "from" not in files["localizer.pt"] and (sharing / "localizer.pt").exists()
+    assert files[SEGMENTER]["sha256"] == read_card(model_folder)["files"][SEGMENTER]["sha256"]
+
+
+def without_localizer(folder):
+    card = read_card(folder)
+    del card["files"]["localizer.pt"]
+    (folder / CARD).write_text(json.dumps(card))
+    return folder
+
+
+def test_a_shared_file_is_loaded_and_checked(sharing, model_folder):
+    model = load_model(without_localizer(sharing))
+    assert model.file(SEGMENTER) == model_folder / SEGMENTER and model.file("localizer.pt") is None
+    assert model.sha256 == load_model(model_folder).sha256
+    data = bytearray((model_folder / SEGMENTER).read_bytes())
+    data[-1] ^= 1
+    (model_folder / SEGMENTER).write_bytes(bytes(data))
+    with pytest.raises(ModelError, match=r"'segmenter\.pt' of model 'beside'.*SHA-256"):
+        load_model(sharing)
+
+
+def test_a_missing_shared_file_is_named_with_its_model(sharing, model_folder):
+    (model_folder / SEGMENTER).unlink()
+    with pytest.raises(ModelError, match=r"'segmenter\.pt', those of model 'mine' beside it"):
+        load_model(without_localizer(sharing))
+
+
+@pytest.mark.parametrize("owner", ["../elsewhere", "/tmp", "..", "a/b", "", 5])
+def test_a_card_cannot_point_elsewhere(sharing, owner):
+    card = read_card(sharing)
+    card["files"][SEGMENTER]["from"] = owner
+    (sharing / CARD).write_text(json.dumps(card))
+    with pytest.raises(ModelError, match="card of model 'beside' is damaged"):
+        load_model(sharing)
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"format_version": 1}', ""])
+def test_a_damaged_card_is_refused(model_folder, damage):
+    (model_folder / CARD).write_text(damage)
+    with pytest.raises(ModelError, match="card of model 'mine' is damaged"):
+        load_model(model_folder)
+
+
+def test_another_format_version_is_refused(model_folder):
+    card = json.loads((model_folder / CARD).read_text())
+    card["format_version"] = 99
+    (model_folder / CARD).write_text(json.dumps(card))
+    with pytest.raises(ModelError, match="format version 99"):
+        load_model(model_folder)
+
+
+def test_weights_that_run_code_are_refused(model_folder):
+    import hashlib
+    import pickle
+
+    class Evil:
+        def __reduce__(self):
+            return print, ("executed",)
+
+    data = pickle.dumps(Evil())
+    (model_folder / SEGMENTER).write_bytes(data)
+    card = json.loads((model_folder / CARD).read_text())
+    card["files"][SEGMENTER]["sha256"] = hashlib.sha256(data).hexdigest()
+    (model_folder / CARD).write_text(json.dumps(card))
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_model(model_folder)
+
+
+def test_an_unknown_model_is_named_and_the_known_ones_listed():
+    with pytest.raises(ModelError, match=r"no model 'nowhere'"):
+        load_model("nowhere")
+
+
+@pytest.mark.parametrize("name", bundled_models())
+def test_a_bundled_model_keeps_the_size_promised(name):
+    model = load_model(name)
+    networks = (model.segmenter, model.localizer, model.refiner)
+    parameters = sum(p.numel() for network in networks for p in network.parameters())
+    assert parameters <= 2_000_000
+    card = read_card(model.folder)
+    assert card["name"] == name and card["parameters"] == parameters
+    assert {"licence", "segmenter", "localizer", "figures", "quality"} <= set(card)
+
+
+def test_all_that_ships_keeps_the_size_promised():
+    assert {DEFAULT, "hipposeg_clahe_sce"} == set(bundled_models())
+    assert sum(path.stat().st_size for path in BUNDLED.rglob("*") if path.is_file()) <= 8_000_000
+    steps = {
+        name: {one["step"] for channel in card["preprocessing"]["channels"] for one in channel}
+        for name, card in ((name, load_model(name).card["segmenter"]) for name in bundled_models())
+    }
+    # The plain one is the default, the method's one switch away.
+    assert steps == {DEFAULT: {"min_max"}, "hipposeg_clahe_sce": {"min_max", "clahe_3d", "sce_dwt_3d"}}
