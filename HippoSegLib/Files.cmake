@@ -40,7 +40,9 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/finetuning/sources.py
   HippoSegLib/finetuning/task.py
   HippoSegLib/finetuning/turns.py
+  HippoSegLib/flags.py
   HippoSegLib/geometry/__init__.py
+  HippoSegLib/geometry/native_grid.py
   HippoSegLib/geometry/orientation.py
   HippoSegLib/geometry/pose.py
   HippoSegLib/geometry/roi.py
@@ -57,15 +59,17 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/localization/refinement.py
   HippoSegLib/models/__init__.py
   HippoSegLib/models/devices.py
-  HippoSegLib/models/inference.py
+  HippoSegLib/models/prediction.py
   HippoSegLib/models/store.py
   HippoSegLib/models/unet3d.py
   HippoSegLib/models/user_models.py
+  HippoSegLib/options.py
   HippoSegLib/pipeline.py
   HippoSegLib/preprocessing/__init__.py
   HippoSegLib/preprocessing/chain.py
   HippoSegLib/results/__init__.py
-  HippoSegLib/results/flags.py
+  HippoSegLib/results/assessment.py
+  HippoSegLib/results/plausibility.py
   HippoSegLib/results/provenance.py
   HippoSegLib/results/qc_figure.py
   HippoSegLib/results/quality.py

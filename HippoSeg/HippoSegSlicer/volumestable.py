@@ -89,7 +89,7 @@ def measureAgain(segmentationNode):
     Raises:
         InputError: The node is no result of HippoSeg, or its volume is gone.
     """
-    from HippoSegLib.results.flags import volume_flags
+    from HippoSegLib.results.plausibility import volume_flags
     from HippoSegLib.results.volumes import Measurements
 
     if segmentationNode is None or not segmentationNode.GetAttribute(ROW):

@@ -9,13 +9,14 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import SimpleITK as sitk
 
 from ..errors import Cancelled, HippoSegError, InputError, OutputError
 from ..io.images import image_stem, read_scan, write_image
+from ..options import SegmentOptions
 from ..pipeline import SegmentationResult, segment
 from ..results.volumes import COLUMNS
 
@@ -73,16 +74,14 @@ def output_names(paths: Sequence[Path]) -> list[str]:
 def segment_files(
     paths: Iterable[str | Path],
     output: str | Path,
+    options: SegmentOptions | None = None,
     *,
-    probabilities: bool = False,
-    uncertainty: bool = False,
     picture: bool = True,
     overwrite: bool = False,
-    region: bool = False,
     series: str | int | None = None,
     progress: Callable[[str, str, float], None] | None = None,
     cancel: Callable[[], bool] | None = None,
-    **options,
+    **changes,
 ) -> Iterator[Outcome]:
     """Segment scans one after the other; yields an `Outcome` per scan as it is done.
 
@@ -92,18 +91,19 @@ def segment_files(
     Args:
         paths: Files, or folders with a DICOM series.
         output: Folder for the results; made if it is missing.
-        probabilities: Also write `<scan>_left_probability.nii.gz` and `…_right_…`.
-        uncertainty: Also write `<scan>_left_uncertainty.nii.gz` and `…_right_…`: 0 sure, 1 guessed.
+        options: What is to be done; maps that are asked for are written as
+            `<scan>_left_probability.nii.gz`, `<scan>_left_uncertainty.nii.gz` and `…_right_…`.
         picture: Also write the quality-control picture.
         overwrite: Replace results that exist.
-        region, series: As in `images.read_scan`.
+        series: As in `io.images.read_scan`.
         progress: Called with the scan's name, the stage in words and the fraction done.
-        options: As in `segmentation.segment`.
+        changes: Fields of `SegmentOptions` in place of those of `options`.
 
     Raises:
         InputError: A scan is given twice. OutputError: The folder cannot be used. Cancelled.
         Other errors are in the outcomes.
     """
+    options = replace(options or SegmentOptions(), **changes)
     paths = [Path(p) for p in paths]
     names = output_names(paths)
     output = Path(output)
@@ -111,12 +111,10 @@ def segment_files(
         tell = (
             None if progress is None else (lambda words, fraction, name=name: progress(name, words, fraction))
         )
-        wanted = options | {"probabilities": probabilities, "uncertainty": uncertainty}
         try:
             _refuse_existing(output, name, overwrite)
-            scan = read_scan(path, region, series)
-            result = segment(scan.image, progress=tell, cancel=cancel, **wanted)
-            _add_reading_warnings(result, scan.warnings)
+            scan = read_scan(path, options.region, series)
+            result = segment(scan, options, tell, cancel)
             files = write_result(scan.image, result, output, name, picture=picture, overwrite=overwrite)
             outcome = Outcome(name, result, None, files)
         except Cancelled:
@@ -130,14 +128,6 @@ def segment_files(
             except OutputError as error:
                 outcome.error = outcome.error or error
         yield outcome
-
-
-def _add_reading_warnings(result: SegmentationResult, warnings: Sequence[str]) -> None:
-    from ..results.flags import Flag
-
-    known = {flag.message for flag in result.flags}
-    result.flags[:0] = [Flag("input", text) for text in warnings if text not in known]
-    result.provenance["flags"] = [flag.message for flag in result.flags]
 
 
 def _refuse_existing(output: Path, name: str, overwrite: bool) -> None:

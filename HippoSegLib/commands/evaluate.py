@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from ..errors import SOME_FAILED, InputError
-from .options import ProgressLine, add_input_options, add_model_options, street_options
+from .options import ProgressLine, add_input_options, add_model_options, segment_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    options = street_options(args)
+    options = segment_options(args)
     if args.scans is None and args.results is None:
         raise InputError("There is nothing to evaluate.", "Give --scans, or --results.")
     from ..evaluation import output, plots
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
             region=args.region,
             series=args.series,
             progress=progress if progress.live and not args.quiet else None,
-            **options,
+            options=options,
         ):
             progress.clear()
             results.append(result)

@@ -6,6 +6,7 @@ import argparse
 
 from ..errors import InputError
 from ..labels import SIDES
+from ..options import SegmentOptions
 
 
 def add_input_options(parser: argparse.ArgumentParser) -> None:
@@ -75,8 +76,8 @@ def _lps(ras: list[float]) -> tuple[float, float, float]:
     return (-ras[0], -ras[1], ras[2])
 
 
-def street_options(args: argparse.Namespace) -> dict:
-    """Keyword arguments of `segmentation.segment` from parsed options.
+def segment_options(args: argparse.Namespace) -> SegmentOptions:
+    """What is to be done, from parsed options; those that a command does not have keep their defaults.
 
     Raises:
         InputError: Options that do not fit together or cannot be read.
@@ -93,15 +94,17 @@ def street_options(args: argparse.Namespace) -> dict:
         if box is not None:
             values = _numbers(box, 6, f"--{side}-box")
             boxes[side] = (_lps(values[:3]), _lps(values[3:]))
-    return {
-        "model": args.model,
-        "device": args.device,
-        "threads": args.threads,
-        "region_side": args.side,
-        "points": points or None,
-        "boxes": boxes or None,
-        "preprocessing": preprocessing_changes(args) or None,
-    }
+    outputs = {name: getattr(args, name, False) for name in ("parts", "probabilities", "uncertainty")}
+    return SegmentOptions(
+        model=args.model,
+        device=args.device,
+        threads=args.threads,
+        region_side=args.side,
+        points=points or None,
+        boxes=boxes or None,
+        preprocessing=preprocessing_changes(args) or None,
+        **outputs,
+    )
 
 
 def preprocessing_changes(args: argparse.Namespace) -> dict:

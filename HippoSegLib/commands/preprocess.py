@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from .options import ProgressLine, add_input_options, add_model_options, street_options
+from .options import ProgressLine, add_input_options, add_model_options, segment_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,14 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    options = street_options(args)
+    options = segment_options(args)
     from ..batch.run import write_channels
     from ..io.images import image_stem, read_scan
     from ..pipeline import network_input
 
     progress, name = ProgressLine(sys.stderr), image_stem(args.scan)
     scan = read_scan(args.scan, args.region, args.series)
-    regions = network_input(scan.image, progress=lambda words, f: progress(name, words, f), **options)
+    regions = network_input(scan, options, lambda words, f: progress(name, words, f))
     progress.clear()
     for path in write_channels(regions, args.output, name, overwrite=args.overwrite):
         print(path)

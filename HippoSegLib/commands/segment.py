@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from ..errors import SOME_FAILED
-from .options import ProgressLine, add_input_options, add_model_options, street_options
+from .options import ProgressLine, add_input_options, add_model_options, segment_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    options = street_options(args)
+    options = segment_options(args)
     from ..batch.run import TABLE, segment_files
 
     progress = ProgressLine(sys.stderr)
@@ -45,15 +45,11 @@ def run(args: argparse.Namespace) -> int:
         for outcome in segment_files(
             args.scans,
             args.output,
-            probabilities=args.probabilities,
-            uncertainty=args.uncertainty,
+            options,
             picture=not args.no_picture,
             overwrite=args.overwrite,
-            region=args.region,
             series=args.series,
             progress=None if args.quiet else progress,
-            parts=args.parts,
-            **options,
         ):
             progress.clear()
             outcomes += 1

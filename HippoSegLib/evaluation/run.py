@@ -20,6 +20,7 @@ from ..errors import (
 )
 from ..io.images import read_scan
 from ..labels import other_side
+from ..options import SegmentOptions
 from ..pipeline import segment
 from .cases import Case
 from .grids import masks_of_labels, masks_of_probabilities, refuse_other_world, same_grid
@@ -105,7 +106,7 @@ def evaluate_cases(
     region: bool = False,
     series: str | int | None = None,
     progress: Callable[[str, str, float], None] | None = None,
-    **options,
+    options: SegmentOptions | None = None,
 ) -> Iterator[CaseResult]:
     """Compare each case; yields a `CaseResult` as it is done. A failed case is a row and not the end.
 
@@ -113,9 +114,9 @@ def evaluate_cases(
         cases: From `cases.pair_cases`.
         meaning: Label map of the references, from `check_references`.
         results_meaning: Label map of existing results.
-        region, series: As in `images.read_scan`.
+        region, series: As in `io.images.read_scan`.
         progress: Called with the case's name, the stage in words and the fraction done.
-        options: As in `segmentation.segment`.
+        options: How scans without an existing result are segmented.
 
     Raises:
         ModelError, DeviceError, DependencyError: At the first case, since all would fail. Cancelled.
@@ -164,9 +165,7 @@ def _judge_segmented(case: Case, meaning: LabelMap, region: bool, series, tell, 
     refuse_other_world(scan.image, reference, truth, "scan", case.label.name)
     shared = same_grid(scan.image, reference)
     try:
-        result = segment(
-            scan.image, progress=tell, parts=meaning.has_parts, probabilities=not shared, **options
-        )
+        result = segment(scan, options, tell, parts=meaning.has_parts, probabilities=not shared)
     except NotFoundError as error:
         rows = _rows(case.name, meaning, reference, truth, {}, [str(error)])
         return CaseResult(case.name, rows)
@@ -174,7 +173,7 @@ def _judge_segmented(case: Case, meaning: LabelMap, region: bool, series, tell, 
         found = masks_of_labels(result.labels, label_map("hipposeg"), reference)
     else:
         found = masks_of_probabilities(result.labels, result.probabilities, reference)
-    flags = [*scan.warnings, *(flag.message for flag in result.flags)]
+    flags = [flag.message for flag in result.flags]
     rows = _rows(case.name, meaning, reference, truth, found, list(dict.fromkeys(flags)))
     return CaseResult(case.name, rows, None, result.provenance)
 

@@ -17,8 +17,9 @@ import SimpleITK as sitk
 from ..errors import Cancelled, HippoSegError, InputError
 from ..evaluation.grids import refuse_other_world, same_grid
 from ..evaluation.labelmap import read_labels
-from ..geometry.roi import Region, coverage, cut, region_about
-from ..io.images import canonical_axes, check_image, read_scan
+from ..geometry.orientation import canonical_axes
+from ..geometry.roi import Roi, coverage, crop, roi_about
+from ..io.images import Scan, check_scan, read_scan
 from ..labels import SIDES
 from ..models.store import Model
 from ..pipeline import SegmentationResult, segment
@@ -128,18 +129,17 @@ def prepare(
     return result
 
 
-def _read(source: Source, region: bool) -> tuple[sitk.Image, sitk.Image, list[str]]:
-    """Scan and label of a source, and warnings."""
+def _read(source: Source, region: bool) -> tuple[Scan, sitk.Image]:
+    """Scan and label of a source."""
     if isinstance(source.image, sitk.Image):
-        image, warnings = check_image(source.image, region)
+        scan = check_scan(source.image, region)
     else:
         scan = read_scan(source.image, region)
-        image, warnings = scan.image, list(scan.warnings)
     if isinstance(source.label, sitk.Image):
         label = sitk.Cast(source.label, sitk.sitkInt32)
     else:
         label = read_labels(source.label, region)
-    return image, label, warnings
+    return scan, label
 
 
 def _label_name(source: Source) -> str:
@@ -169,11 +169,12 @@ def fingerprint(image: sitk.Image, label: sitk.Image) -> str:
     return total.hexdigest()
 
 
-def _start(source: Source, image: sitk.Image, label: sitk.Image, warnings: list[str], **more) -> SiteCase:
+def _start(source: Source, scan: Scan, label: sitk.Image, **more) -> SiteCase:
+    image = scan.image
     case = SiteCase(source.name, source.subject, source.role, spacing=tuple(image.GetSpacing()), **more)
     case.sha256 = fingerprint(image, label)
-    for text in warnings:
-        case.add(NOTE, "scan", text)
+    for flag in scan.flags:
+        case.add(NOTE, "scan", flag.message)
     if not same_grid(image, label):
         case.add(NOTE, "grid", "The label is on another grid than the scan; it is resampled.")
     return case
@@ -190,8 +191,9 @@ def _from_crop(source: Source, meaning: Meaning | None, side: str | None) -> lis
             f"The side of the crop {source.name} is not known.",
             "State it with --side, in the file's name (…_left, …_rh), or in a table.",
         )
-    image, label, warnings = _read(source, True)
-    found = _start(source, image, label, warnings, side=side)
+    scan, label = _read(source, True)
+    image = scan.image
+    found = _start(source, scan, label, side=side)
     classes = _meaning(meaning, label, source, True).classes(sitk.GetArrayViewFromImage(label), side)
     if not same_grid(image, label) and image.GetSize() == label.GetSize():
         # Crops often come without a world; voxels of one shape that lie apart are doubtful all the same.
@@ -205,7 +207,7 @@ def _from_crop(source: Source, meaning: Meaning | None, side: str | None) -> lis
         values = values[:, :, ::-1] if side == "right" else values
         grid = region.image(values.copy())
     else:
-        values = cut(head, region)
+        values = crop(head, region)
         box = _box(coverage(head, region))
         values = values[box]
         grid = region.image(np.zeros(region.size[::-1], np.uint8))
@@ -220,14 +222,14 @@ def _is_1_mm(head: sitk.Image) -> bool:
     return bool(np.abs(np.array(head.GetSpacing()) - 1).max() <= 0.01)
 
 
-def _crop_region(head: sitk.Image, side: str) -> Region:
+def _crop_region(head: sitk.Image, side: str) -> Roi:
     """The crop's own grid at 1 mm, its axes in canonical order, a right side mirrored."""
     size = np.maximum(np.round(np.array(head.GetSize()) * np.array(head.GetSpacing())), 1).astype(int)
     if _is_1_mm(head):
         size = np.array(head.GetSize())
     centre = head.TransformContinuousIndexToPhysicalPoint(((np.array(head.GetSize()) - 1) / 2).tolist())
     axes = np.array(head.GetDirection()).reshape(3, 3)
-    return region_about(centre, axes, side, size[::-1], 1.0)
+    return roi_about(centre, axes, side, size[::-1], 1.0)
 
 
 def _box(inside: np.ndarray) -> tuple[slice, ...]:
@@ -238,12 +240,12 @@ def _box(inside: np.ndarray) -> tuple[slice, ...]:
 def _classes_on(classes: np.ndarray, label: sitk.Image, grid: sitk.Image) -> np.ndarray:
     """Classes on another grid: each interpolated linearly, the whole cut at 0.5; uint8 (z, y, x)."""
     shares = np.zeros((3, *grid.GetSize()[::-1]), np.float32)
-    region = Region("", grid.GetSize(), grid.GetSpacing()[0], grid.GetOrigin(), grid.GetDirection())
+    region = Roi("", grid.GetSize(), grid.GetSpacing()[0], grid.GetOrigin(), grid.GetDirection())
     for number in (1, 2, WHOLE_ONLY):
         if (classes == number).any():
             mask = sitk.GetImageFromArray((classes == number).astype(np.float32))
             mask.CopyInformation(label)
-            shares[number - 1] = cut(mask, region)
+            shares[number - 1] = crop(mask, region)
     return np.where(shares.sum(axis=0) > 0.5, shares.argmax(axis=0) + 1, 0).astype(np.uint8)
 
 
@@ -261,13 +263,14 @@ def _case(found: SiteCase, values: np.ndarray, labels: np.ndarray) -> Case | Non
 def _from_head(
     source: Source, meaning: Meaning | None, base: Model, threads: int | None, device: str
 ) -> list[SiteCase]:
-    image, label, warnings = _read(source, False)
+    scan, label = _read(source, False)
+    image = scan.image
     meaning = _meaning(meaning, label, source, False)
     array = sitk.GetArrayViewFromImage(label)
     anywhere = {"label": np.logical_or.reduce([meaning.classes(array, side) > 0 for side in SIDES])}
     refuse_other_world(image, label, anywhere, "scan", _label_name(source))
-    result = segment(image, base, device, threads=threads)
-    found = [_side_of_head(source, image, label, warnings, meaning, result, side) for side in SIDES]
+    result = segment(scan, model=base, device=device, threads=threads)
+    found = [_side_of_head(source, scan, label, meaning, result, side) for side in SIDES]
     there = [one for one in found if one is not None]
     if not there:
         raise InputError(
@@ -281,9 +284,8 @@ def _from_head(
 
 def _side_of_head(
     source: Source,
-    image: sitk.Image,
+    scan: Scan,
     label: sitk.Image,
-    warnings: list[str],
     meaning: Meaning,
     result: SegmentationResult,
     side: str,
@@ -293,31 +295,31 @@ def _side_of_head(
         classes = np.where(_on_side(label, result, side), classes, 0).astype(np.uint8)
     if not classes.any():
         return None
-    found = _start(source, image, label, warnings, side=side)
+    found = _start(source, scan, label, side=side)
     found.name = f"{source.name}_{side}"
     found.volume_mm3 = _volume(classes, label)
-    if side not in result.regions:
+    if side not in result.roi_images:
         found.add(ERROR, "not_found", f"The {side} hippocampus was not found in the scan.")
         return found
-    seen = result.regions[side]
+    seen = result.roi_images[side]
     middle = seen.TransformContinuousIndexToPhysicalPoint(((np.array(seen.GetSize()) - 1) / 2).tolist())
     if (far := _distance(classes, label, middle)) > _FAR_MM:
-        other = [s for s in SIDES if s != side and s in result.regions]
-        centre = _middle(result.regions[other[0]]) if other else None
+        other = [s for s in SIDES if s != side and s in result.roi_images]
+        centre = _middle(result.roi_images[other[0]]) if other else None
         if centre is not None and _distance(classes, label, centre) < _FAR_MM:
             found.add(ERROR, "sides", f"The label for the {side} side lies on the other side: exchanged?")
         else:
             text = f"The label lies {far:.0f} mm from the {side} hippocampus found: of another structure?"
             found.add(ERROR, "elsewhere", text)
         return found
-    region = region_about(
+    region = roi_about(
         middle,
         np.array(seen.GetDirection()).reshape(3, 3) * ([-1, 1, 1] if side == "right" else 1),
         side,
         CUT_SHAPE,
     )
     labels = _classes_on(classes, label, region.image(np.zeros(CUT_SHAPE, np.uint8)))
-    found.case = _case(found, cut(image, region), labels)
+    found.case = _case(found, crop(scan.image, region), labels)
     return found
 
 
@@ -340,7 +342,8 @@ def _on_side(label: sitk.Image, result: SegmentationResult, side: str) -> np.nda
     near = np.zeros(label.GetSize()[::-1], bool)
     index = np.argwhere(sitk.GetArrayViewFromImage(label) > 0)
     points = _world(label, index)
-    distances = {s: np.linalg.norm(points - np.array(_middle(r)), axis=1) for s, r in result.regions.items()}
+    middles = {one: np.array(_middle(roi)) for one, roi in result.roi_images.items()}
+    distances = {one: np.linalg.norm(points - middle, axis=1) for one, middle in middles.items()}
     if side in distances:
         mine = np.logical_and.reduce([distances[side] <= d for d in distances.values()])
         near[tuple(index[mine].T)] = True

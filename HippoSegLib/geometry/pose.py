@@ -24,7 +24,7 @@ WORLD_RAS = np.diag([-1.0, -1.0, 1.0])
 
 
 @dataclass(frozen=True)
-class Frame:
+class HeadPose:
     """A rigid frame of the head.
 
     Attributes:
@@ -35,7 +35,7 @@ class Frame:
     axes: np.ndarray
     origin: np.ndarray
 
-    def to_frame(self, points: np.ndarray) -> np.ndarray:
+    def to_head(self, points: np.ndarray) -> np.ndarray:
         """Map LPS world points (..., 3) mm to frame coordinates (right, anterior, superior) mm."""
         return (np.asarray(points, float) - self.origin) @ self.axes
 
@@ -50,7 +50,7 @@ def _centre_and_long_axis(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return centre, vectors[:, -1]
 
 
-def hippocampal_frame(left: np.ndarray, right: np.ndarray, anterior: np.ndarray) -> Frame:
+def pose_from_hippocampi(left: np.ndarray, right: np.ndarray, anterior: np.ndarray) -> HeadPose:
     """Frame of a head whose two hippocampi are known.
 
     Args:
@@ -68,10 +68,10 @@ def hippocampal_frame(left: np.ndarray, right: np.ndarray, anterior: np.ndarray)
     dip = np.deg2rad(LONG_AXIS_DIP_DEG)
     # The long axis points `dip` below anterior: anterior is the long axis turned back upwards.
     y = np.cos(dip) * long_axis + np.sin(dip) * dorsal
-    return Frame(np.stack([x, y, np.cross(x, y)], axis=1), (left_centre + right_centre) / 2)
+    return HeadPose(np.stack([x, y, np.cross(x, y)], axis=1), (left_centre + right_centre) / 2)
 
 
-def fit_frame(world: np.ndarray, coordinates: np.ndarray, weights: np.ndarray) -> tuple[Frame, float]:
+def fit_pose(world: np.ndarray, coordinates: np.ndarray, weights: np.ndarray) -> tuple[HeadPose, float]:
     """Weighted least-squares rigid frame (with scale) that explains `coordinates` at `world`.
 
     Umeyama's closed form (IEEE TPAMI 1991), reflections excluded.
@@ -93,4 +93,4 @@ def fit_frame(world: np.ndarray, coordinates: np.ndarray, weights: np.ndarray) -
     scale = (s * d).sum() / (w @ (a**2).sum(axis=1))
     residual = b - scale * a @ axes.T
     rms = float(np.sqrt(w @ (residual**2).sum(axis=1)))
-    return Frame(axes, world_mean - scale * axes @ coordinate_mean), rms
+    return HeadPose(axes, world_mean - scale * axes @ coordinate_mean), rms

@@ -15,6 +15,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError
+from ..flags import Flag
 
 _SERIES_UID, _SERIES_NUMBER, _MODALITY = "0020|000e", "0020|0011", "0008|0060"
 _POSITION, _ORIENTATION, _TILT, _FRAMES = "0020|0032", "0020|0037", "0018|1120", "0028|0008"
@@ -41,7 +42,7 @@ class Slice:
     slope: float  # of the rescaling to be applied to the stored integers
 
 
-def read_series(folder: str | Path, series: str | int | None = None) -> tuple[sitk.Image, list[str]]:
+def read_series(folder: str | Path, series: str | int | None = None) -> tuple[sitk.Image, list[Flag]]:
     """Read the DICOM series of a folder (not of its subfolders).
 
     Args:
@@ -49,7 +50,7 @@ def read_series(folder: str | Path, series: str | int | None = None) -> tuple[si
         series: Which series, where there are several: its number as the error message lists it.
 
     Returns:
-        A 3D image (int16, or float32 where the slices carry a rescaling) and warnings in words.
+        A 3D image (int16, or float32 where the slices carry a rescaling) and flags.
 
     Raises:
         InputError: No DICOM image, several series, missing or unevenly spaced slices, tilted gantry,
@@ -80,13 +81,14 @@ def read_series(folder: str | Path, series: str | int | None = None) -> tuple[si
     image.SetSpacing([*image.GetSpacing()[:2], spacing_z])
     image.SetOrigin(chosen[0].position.tolist())
     image.SetDirection(np.stack([rows, columns, np.cross(rows, columns)], axis=1).ravel().tolist())
-    warnings = []
+    flags = []
     if spacing_z > 1.5 * chosen[0].distance > 0:
-        warnings.append(
+        text = (
             f"The DICOM slices lie {spacing_z:.3g} mm apart, but the series states "
             f"{chosen[0].distance:.3g} mm: slices may be missing."
         )
-    return image, warnings
+        flags.append(Flag("slices_missing", text))
+    return image, flags
 
 
 def _scan(folder: Path) -> list[Slice]:

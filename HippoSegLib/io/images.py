@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import os
 import zlib
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError, OutputError
+from ..flags import Flag
 from ..geometry.orientation import canonical_axes
 from .atomic import replacing
 from .dicom import read_series
@@ -25,6 +27,7 @@ __all__ = [
     "Scan",
     "canonical_axes",
     "check_image",
+    "check_scan",
     "geometry_dict",
     "image_stem",
     "read_image",
@@ -40,13 +43,19 @@ SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 _NIFTI_HEADER = 352
 
 
-@dataclass
+@dataclass(frozen=True)
 class Scan:
-    """A scan that passed the checks, what was noticed on the way, and where it came from."""
+    """A scan that passed the checks: what the pipeline takes.
+
+    Attributes:
+        image: 3D scalar image.
+        flags: What was noticed while it was read and checked.
+        region: It is the crop of one hippocampus, and was checked as such.
+    """
 
     image: sitk.Image
-    warnings: list[str] = field(default_factory=list)
-    source: str = ""
+    flags: tuple[Flag, ...] = ()
+    region: bool = False
 
 
 def image_stem(path: str | Path) -> str:
@@ -67,7 +76,7 @@ def read_scan(path: str | Path, region: bool = False, series: str | int | None =
         series: Which DICOM series, where the folder holds several: its number.
 
     Returns:
-        The 3D image (integers as stored, or float32) and warnings in words.
+        The 3D image (integers as stored, or float32) and flags.
 
     Raises:
         InputError: The scan cannot be used, with cause and remedy.
@@ -75,11 +84,11 @@ def read_scan(path: str | Path, region: bool = False, series: str | int | None =
     path = Path(path)
     try:
         if path.is_dir():
-            image, warnings = read_series(path, series)
+            image, flags = read_series(path, series)
         elif not path.exists():
             raise InputError(f"'{path.name}' does not exist.", "Check the path.")
         else:
-            image, warnings = _read_file(path, region)
+            image, flags = _read_file(path, region)
     except PermissionError:
         raise InputError(f"'{path.name}' cannot be opened.", "Check its permissions.") from None
     except OSError as error:
@@ -91,8 +100,22 @@ def read_scan(path: str | Path, region: bool = False, series: str | int | None =
         raise InputError(
             f"'{path.name}' does not fit into memory.", "Close other programs, or crop it."
         ) from None
+    return check_scan(image, region, flags)
+
+
+def check_scan(image: sitk.Image, region: bool = False, flags: Sequence[Flag] = ()) -> Scan:
+    """A scan of an image at hand (from a viewer, or made in Python), checked as :func:`read_scan` checks it.
+
+    Args:
+        image: As in :func:`check_image`.
+        region: The image is the crop of one hippocampus, not a head.
+        flags: What was noticed while it was read.
+
+    Raises:
+        InputError: The scan cannot be used.
+    """
     image, more = check_image(image, region)
-    return Scan(image, warnings + more, str(path))
+    return Scan(image, (*flags, *more), region)
 
 
 def read_image(path: str | Path, region: bool = False, series: str | int | None = None) -> sitk.Image:
@@ -100,7 +123,7 @@ def read_image(path: str | Path, region: bool = False, series: str | int | None 
     return read_scan(path, region, series).image
 
 
-def _read_file(path: Path, region: bool) -> tuple[sitk.Image, list[str]]:
+def _read_file(path: Path, region: bool) -> tuple[sitk.Image, list[Flag]]:
     name = path.name.lower()
     if not name.endswith(SUFFIXES):
         with open(path, "rb") as file:
@@ -117,7 +140,7 @@ def _read_file(path: Path, region: bool) -> tuple[sitk.Image, list[str]]:
     return _read_with_itk(path, region)
 
 
-def _read_with_itk(path: Path, region: bool) -> tuple[sitk.Image, list[str]]:
+def _read_with_itk(path: Path, region: bool) -> tuple[sitk.Image, list[Flag]]:
     """NRRD and MetaImage: what ITK reads, with the checks it leaves out."""
     if path.stat().st_size == 0:
         raise InputError(f"'{path.name}' is empty.", "Copy or export the scan again.")
@@ -133,18 +156,19 @@ def _read_with_itk(path: Path, region: bool) -> tuple[sitk.Image, list[str]]:
         raise damaged from None
     if len([s for s in reader.GetSize() if s > 1]) > 3:
         raise InputError(f"'{path.name}' is 4D: it holds several volumes.", "Give one volume, the T1 image.")
-    fields, warnings = _header_fields(path), []
+    fields, flags = _header_fields(path), []
     if not _states_orientation(fields):
         if not region:
             raise InputError(
                 f"'{path.name}' does not say how the head lies in it: left and right cannot be told.",
                 "Convert the scan again from DICOM, or save it from 3D Slicer.",
             )
-        warnings.append("The file states no orientation: axes are taken as left, posterior, superior.")
+        text = "The file states no orientation: axes are taken as left, posterior, superior."
+        flags.append(Flag("no_orientation", text))
     if fields.get("compresseddata", "").lower() == "true" and not _zlib_sound(path, fields):
         raise damaged
     try:
-        return _without_metadata(reader.Execute()), warnings
+        return _without_metadata(reader.Execute()), flags
     except RuntimeError:
         raise damaged from None
 

@@ -19,6 +19,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError
+from ..flags import Flag
 
 _DTYPES = {
     2: "u1",
@@ -57,7 +58,7 @@ class Header:
     sform: np.ndarray  # (4, 4)
 
 
-def read_nifti(path: str | Path, region: bool = False) -> tuple[sitk.Image, list[str]]:
+def read_nifti(path: str | Path, region: bool = False) -> tuple[sitk.Image, list[Flag]]:
     """Read a NIfTI-1 or NIfTI-2 single file, compressed or not.
 
     Args:
@@ -67,7 +68,7 @@ def read_nifti(path: str | Path, region: bool = False) -> tuple[sitk.Image, list
 
     Returns:
         A 3D image (integer types as stored; float32 where the header scales the values or they are
-        stored as float64) and warnings in words.
+        stored as float64) and flags.
 
     Raises:
         InputError: Damaged, truncated, not 3D, colour or complex, or without a usable orientation.
@@ -78,12 +79,12 @@ def read_nifti(path: str | Path, region: bool = False) -> tuple[sitk.Image, list
     shape = _shape(header, path.name)
     image = sitk.GetImageFromArray(_voxels(data, header, shape, path.name))
     del data
-    affine, spacing, warnings = _orientation(header, path.name, region)
+    affine, spacing, flags = _orientation(header, path.name, region)
     lps = np.diag([-1.0, -1.0, 1.0]) @ affine[:3]
     image.SetSpacing([float(s) for s in spacing])
     image.SetOrigin([float(v) for v in lps[:, 3]])
     image.SetDirection(_rotation(lps[:, :3]).ravel().tolist())
-    return image, warnings
+    return image, flags
 
 
 def parse_header(data: bytes, name: str = "file") -> Header:
@@ -248,8 +249,8 @@ def _skew(affine: np.ndarray) -> float:
     return float(np.abs(rotation @ rotation.T - np.eye(3)).max())
 
 
-def _orientation(header: Header, name: str, region: bool) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """The affine (RAS, mm) that counts, the spacing (mm), and warnings.
+def _orientation(header: Header, name: str, region: bool) -> tuple[np.ndarray, np.ndarray, list[Flag]]:
+    """The affine (RAS, mm) that counts, the spacing (mm), and flags.
 
     As ITK 5.4: the sform where it is orthonormal and either stands alone, is the scanner's (code 1)
     or agrees with the qform; otherwise the qform.
@@ -267,11 +268,8 @@ def _orientation(header: Header, name: str, region: bool) -> tuple[np.ndarray, n
                 "cannot be told.",
                 "Convert the scan again from DICOM, or set its orientation in the header.",
             )
-        return (
-            np.diag([*spacing, 1.0]),
-            spacing,
-            ["The file states no orientation: axes are taken as right, anterior, superior."],
-        )
+        text = "The file states no orientation: axes are taken as right, anterior, superior."
+        return np.diag([*spacing, 1.0]), spacing, [Flag("no_orientation", text)]
     s_sound = has_s and _skew(s) <= (_ORTHONORMAL if has_q else _ORTHONORMAL_ALONE)
     if not has_q and not s_sound:
         raise InputError(
@@ -280,21 +278,22 @@ def _orientation(header: Header, name: str, region: bool) -> tuple[np.ndarray, n
         )
     agree = has_q and has_s and _corner_distance(q, s, header.dim) <= 0.1 * spacing.min()
     use_s = s_sound and (not has_q or header.sform_code == 1 or agree)
-    warnings = []
+    flags = []
     if has_q and has_s and not agree:
-        warnings.append(
+        text = (
             "The file's two orientations (qform and sform) disagree; the "
             f"{'sform' if use_s else 'qform'} is used, as in 3D Slicer."
         )
+        flags.append(Flag("orientations_disagree", text))
     if not use_s:
-        return q, spacing, warnings
+        return q, spacing, flags
     lengths = np.linalg.norm(s[:3, :3], axis=0)
     if (np.abs(lengths - spacing) > 0.01 * spacing).any():
         raise InputError(
             f"'{name}' states two different voxel sizes (pixdim and sform).",
             "Convert the scan again, or correct its header.",
         )
-    return s, spacing, warnings
+    return s, spacing, flags
 
 
 def _corner_distance(a: np.ndarray, b: np.ndarray, dim: tuple[int, ...]) -> float:

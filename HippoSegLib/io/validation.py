@@ -9,6 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError
+from ..flags import Flag
 
 #: Sensible voxel sizes, mm.
 SPACING_RANGE = (0.2, 6.0)
@@ -22,10 +23,10 @@ COARSE_SPACING = 3.0
 LABEL_VALUES, LABEL_EQUAL_NEIGHBOURS = 256, 0.7
 #: Hounsfield units: air is −1000.
 CT_AIR, CT_AIR_PART = -500, 0.05
-CT_WORDS = "The image looks like a CT (air at -1000); HippoSeg is made for T1 MRI."
+CT_FLAG = Flag("contrast", "The image looks like a CT (air at -1000); HippoSeg is made for T1 MRI.")
 
 
-def check_image(image: sitk.Image, region: bool = False) -> tuple[sitk.Image, list[str]]:
+def check_image(image: sitk.Image, region: bool = False) -> tuple[sitk.Image, list[Flag]]:
     """Check an image and return it as a 3D scalar image that the rest can work with.
 
     Args:
@@ -34,7 +35,7 @@ def check_image(image: sitk.Image, region: bool = False) -> tuple[sitk.Image, li
 
     Returns:
         The image (the same object where nothing had to be changed; a last axis of length 1 dropped,
-        64-bit numbers as float32, NaN and infinity outside the head replaced by 0) and warnings in words.
+        64-bit numbers as float32, NaN and infinity outside the head replaced by 0) and flags.
 
     Raises:
         InputError: It cannot be used.
@@ -46,13 +47,13 @@ def check_image(image: sitk.Image, region: bool = False) -> tuple[sitk.Image, li
         raise InputError("The image holds complex numbers.", "Give the magnitude image.")
     if image.GetPixelIDTypeAsString().startswith("label"):
         raise InputError("The image is a label image, not a scan.", "Give the T1 image itself.")
-    warnings = _check_geometry(image, region)
+    flags = _check_geometry(image, region)
     if image.GetPixelID() in (sitk.sitkFloat64, sitk.sitkInt64, sitk.sitkUInt64):
         image = sitk.Cast(image, sitk.sitkFloat32)  # 64 bits are twice the memory for nothing
     array = sitk.GetArrayViewFromImage(image)
     if array.dtype.kind == "f":
         image, array, more = _finite(image, array)
-        warnings += more
+        flags += more
     low, high = array.min(), array.max()
     if low == high:
         raise InputError(
@@ -63,8 +64,8 @@ def check_image(image: sitk.Image, region: bool = False) -> tuple[sitk.Image, li
             "The image is a label image (a segmentation), not a scan.", "Give the T1 image itself."
         )
     if low <= CT_AIR and np.mean(array[::4, ::4, ::4] <= CT_AIR) > CT_AIR_PART:
-        warnings.append(CT_WORDS)
-    return image, warnings
+        flags.append(CT_FLAG)
+    return image, flags
 
 
 def _three_dimensional(image: sitk.Image) -> sitk.Image:
@@ -83,7 +84,7 @@ def _three_dimensional(image: sitk.Image) -> sitk.Image:
     return image
 
 
-def _check_geometry(image: sitk.Image, region: bool) -> list[str]:
+def _check_geometry(image: sitk.Image, region: bool) -> list[Flag]:
     numbers = (*image.GetSpacing(), *image.GetOrigin(), *image.GetDirection())
     if not np.isfinite(numbers).all():
         raise InputError("The image's geometry holds numbers that are not finite.", "Convert the scan again.")
@@ -113,11 +114,11 @@ def _check_geometry(image: sitk.Image, region: bool) -> list[str]:
             remedy = "Give a whole head; if this is the crop of one hippocampus, say so (region and side)"
         raise InputError(f"The image measures {size} mm, which is not the size {what}.", remedy + ".")
     if spacing.max() > COARSE_SPACING + 1e-3:
-        return [f"The voxels are coarse ({text} mm): expect uncertain volumes."]
+        return [Flag("coarse_voxels", f"The voxels are coarse ({text} mm): expect uncertain volumes.")]
     return []
 
 
-def _finite(image: sitk.Image, array: np.ndarray) -> tuple[sitk.Image, np.ndarray, list[str]]:
+def _finite(image: sitk.Image, array: np.ndarray) -> tuple[sitk.Image, np.ndarray, list[Flag]]:
     """Replace NaN and infinity outside the head by 0; refuse them inside."""
     with np.errstate(over="ignore", invalid="ignore"):
         # One pass: a sum is finite only if every term is (float64, so that it cannot overflow).
@@ -132,7 +133,7 @@ def _finite(image: sitk.Image, array: np.ndarray) -> tuple[sitk.Image, np.ndarra
     fixed = sitk.GetImageFromArray(np.where(bad, np.float32(0), array))
     fixed.CopyInformation(image)
     words = f"{int(bad.sum())} voxels outside the head were not numbers (NaN or infinite): replaced by 0."
-    return fixed, sitk.GetArrayViewFromImage(fixed), [words]
+    return fixed, sitk.GetArrayViewFromImage(fixed), [Flag("not_finite", words, severity="info")]
 
 
 def _inside_head(array: np.ndarray, bad: np.ndarray) -> bool:

@@ -1,24 +1,23 @@
-"""Head in, position and pose of both hippocampi out, without registration.
+"""The coarse network: pose of the head, rough position of both hippocampi, intracranial volume.
 
-A small network looks at the whole head at 6.5 mm and answers, per voxel, outside / intracranial /
-left / right hippocampus and the voxel's coordinates in the hippocampal frame (`frame.py`). A rigid
-fit to the coordinates gives the head's pose (registration by regression, Gopinath et al. 2024), the
-classes give the centres and the intracranial volume. Left and right are thus read from anatomy in
-world coordinates.
+A small network sees the whole head at 6.5 mm and predicts, per voxel, outside / intracranial / left / right
+hippocampus and the voxel's coordinates in the head's own axes (`geometry/pose.py`). A rigid fit to the
+coordinates gives the pose (registration by regression, Gopinath et al. 2024), the classes give the centres
+and the intracranial volume. Left and right are thus read from anatomy in world coordinates.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
 from ..errors import NotFoundError
-from ..geometry.pose import WORLD_RAS, Frame, fit_frame
+from ..geometry.pose import WORLD_RAS, HeadPose, fit_pose
 from ..labels import SIDES
-from .refinement import CloseUp
 
 
 @dataclass(frozen=True)
@@ -45,52 +44,52 @@ GRID = CoarseGrid()
 HALF_DISTANCE = 24.5
 #: Soft volume under which the coarse network does not claim to see a hippocampus, mm³.
 MIN_MASS_MM3 = 600.0
-#: Below this much visible intracranial volume, or above this misfit, it is no head we can read.
+#: Below this much visible intracranial volume, or above this residual, it is no head we can read.
 MIN_INTRACRANIAL_MM3 = 150e3
-MAX_MISFIT_MM = 12.0
-#: Where the coarse network sees no hippocampus, the pose must fit so well: in noise, which the closer look
-#: alone may take for one, the misfit is 9 to 10 mm.
-MAX_MISFIT_UNSEEN_MM = 8.0
+MAX_RESIDUAL_MM = 12.0
+#: Where the coarse network sees no hippocampus, the pose must fit so well: in noise, which the refinement
+#: network alone may take for one, the residual is 9 to 10 mm.
+MAX_RESIDUAL_UNSEEN_MM = 8.0
 #: A larger cut surface than this makes the intracranial volume meaningless (a cut neck is smaller).
 MAX_CUT_AREA_MM2 = 1500.0
 
-NONE_FOUND = "No hippocampus was found in this image."
-REMEDY = (
-    "If it is a head, give a point inside each hippocampus (--left-point/--right-point, "
-    "or a click on each in the panel)."
-)
+_REMEDY = "If it is a head, give a point inside each hippocampus."
 
 
-@dataclass
+def no_hippocampus() -> NotFoundError:
+    """The error where neither hippocampus is seen."""
+    return NotFoundError("No hippocampus was found in this image.", _REMEDY, "no_hippocampus")
+
+
+@dataclass(frozen=True)
 class Localization:
-    """Where the hippocampi are.
+    """What the coarse network found.
 
     Attributes:
-        frame: Pose of the head.
+        pose: Pose of the head.
         centres: side -> (3,) LPS mm, for the sides the network sees.
         masses: side -> soft hippocampal volume in the coarse grid, mm³ (a rough volume).
         intracranial_mm3: Intracranial volume within the field of view, mm³.
-        misfit_mm: Root-mean-square residual of the pose fit: low in heads, high elsewhere.
-        intracranial_cut: The field of view cuts through the intracranial space.
+        residual_mm: Root-mean-square residual of the pose fit: low in heads, high elsewhere.
         intracranial: (n, n, n) bool, the intracranial space on the coarse grid.
         intracranial_centre: (3,) LPS mm, its centre.
-        closer: side -> what the closer look found there, where it saw a hippocampus.
+        intracranial_cut: The field of view cuts through the intracranial space.
     """
 
-    frame: Frame
-    centres: dict[str, np.ndarray]
-    masses: dict[str, float]
+    pose: HeadPose
+    centres: Mapping[str, np.ndarray]
+    masses: Mapping[str, float]
     intracranial_mm3: float
-    misfit_mm: float
-    intracranial_cut: bool = False
+    residual_mm: float
     intracranial: np.ndarray | None = None
     intracranial_centre: np.ndarray | None = None
-    closer: dict[str, CloseUp] = field(default_factory=dict)
+    intracranial_cut: bool = False
 
-    def expected_centre(self, side: str) -> np.ndarray:
-        """Where the pose alone puts the hippocampus of `side`, LPS mm."""
-        x = HALF_DISTANCE * (-1 if side == "left" else 1)
-        return self.frame.to_world([x, 0.0, 0.0])
+
+def expected_centre(pose: HeadPose, side: str) -> np.ndarray:
+    """Where the pose alone puts the hippocampus of `side`: (3,) LPS mm."""
+    x = HALF_DISTANCE * (-1 if side == "left" else 1)
+    return pose.to_world(np.array([x, 0.0, 0.0]))
 
 
 def coarse_image(image: sitk.Image, centre: np.ndarray, grid: CoarseGrid = GRID) -> np.ndarray:
@@ -178,57 +177,59 @@ def interpret(output: np.ndarray, centre: np.ndarray, grid: CoarseGrid = GRID) -
         sizes = np.bincount(components.ravel())[1:]
         head = components == 1 + int(np.argmax(sizes))
     if not n or sizes.max() * voxel < MIN_INTRACRANIAL_MM3:
-        raise NotFoundError("No head with a brain was recognised in this image.", REMEDY)
+        raise NotFoundError("No head with a brain was recognised in this image.", _REMEDY, "no_head")
     points = grid.points(centre)
     world, coordinates = points[head], output[4:].reshape(3, *head.shape)[:, head].T * grid.unit_mm
     # The deep brain, near the hippocampi, decides the pose there; the far cortex less.
     weights = np.exp(-((coordinates**2).sum(axis=1)) / (2 * 50.0**2)) + 1e-3
-    frame, _ = fit_frame(world, coordinates, weights)
-    error = np.linalg.norm(frame.to_frame(world) - coordinates, axis=1)
-    frame, misfit = fit_frame(world, coordinates, weights * (error < max(2.5 * np.median(error), 4.0)))
+    pose, _ = fit_pose(world, coordinates, weights)
+    error = np.linalg.norm(pose.to_head(world) - coordinates, axis=1)
+    pose, residual = fit_pose(world, coordinates, weights * (error < max(2.5 * np.median(error), 4.0)))
     near = ndimage.binary_dilation(head, iterations=2)
-    result = Localization(frame, {}, {}, float((intracranial * near).sum() * voxel), misfit)
-    result.intracranial, result.intracranial_centre = head, world.mean(axis=0)
+    centres, masses = {}, {}
     for c, side in enumerate(SIDES, start=2):
         # What the classes see counts where the pose can agree with it.
-        distance2 = ((points - result.expected_centre(side)) ** 2).sum(axis=-1)
+        distance2 = ((points - expected_centre(pose, side)) ** 2).sum(axis=-1)
         weight = p[c] * np.exp(-distance2 / (2 * 15.0**2))
-        mass = float((p[c] * (distance2 < 40.0**2)).sum() * voxel)
-        result.masses[side] = mass
-        if mass >= MIN_MASS_MM3:
+        masses[side] = float((p[c] * (distance2 < 40.0**2)).sum() * voxel)
+        if masses[side] >= MIN_MASS_MM3:
             seen = weight * (p[c] > 0.2)
             total = seen.sum()
             if total > 0:
-                result.centres[side] = (seen[..., None] * points).sum(axis=(0, 1, 2)) / total
-    return result
+                centres[side] = (seen[..., None] * points).sum(axis=(0, 1, 2)) / total
+    volume = float((intracranial * near).sum() * voxel)
+    return Localization(pose, centres, masses, volume, residual, head, world.mean(axis=0))
 
 
-def _best_look(look, start: np.ndarray) -> tuple[Localization, np.ndarray]:
+def _best_start(
+    locate_from: Callable[[np.ndarray], Localization], start: np.ndarray
+) -> tuple[Localization, np.ndarray]:
     """What is found about `start` (LPS mm), or about another centre where that is no head, and that centre.
 
     Raises:
-        NotFoundError: No look shows a brain.
+        NotFoundError: No centre shows a brain.
     """
     best = failure = None
     # A head cut on one side lies off the middle of its field of view; most are cut at the top or the face.
     for step in ([0, 0, 0], [0, 0, 60], [0, 40, 0], [0, 0, -60]):
         centre = start + np.array(step, float)
         try:
-            found = look(centre)
+            found = locate_from(centre)
             for _ in range(2):
-                # A head that a long field of view pushed to the grid's edge is looked at again.
+                # A head that a long field of view pushed to the grid's edge is centred on the grid.
                 if np.abs(found.intracranial_centre - centre).max() < 48:
                     break
                 centre = found.intracranial_centre
-                found = look(centre)
+                found = locate_from(centre)
         except NotFoundError as error:
             failure = error
             continue
-        if best is None or found.misfit_mm < best[0].misfit_mm:
+        if best is None or found.residual_mm < best[0].residual_mm:
             best = found, centre
-        if best[0].misfit_mm <= MAX_MISFIT_MM and best[0].centres:
+        if best[0].residual_mm <= MAX_RESIDUAL_MM and best[0].centres:
             break
     if best is None:
+        assert failure is not None
         raise failure
     return best
 
@@ -237,7 +238,7 @@ def localize(image: sitk.Image, network, grid: CoarseGrid = GRID) -> Localizatio
     """Find the head's pose, and the hippocampi as far as the coarse network sees them (maybe neither).
 
     Args:
-        image: Scalar 3D head, stored in canonical axes (`images.canonical_axes`).
+        image: Scalar 3D head, stored in canonical axes (`geometry.orientation.canonical_axes`).
         network: The localisation `UNet3D`, in evaluation mode, on any device.
         grid: The grid it was trained on.
 
@@ -247,19 +248,16 @@ def localize(image: sitk.Image, network, grid: CoarseGrid = GRID) -> Localizatio
     import torch
 
     small = shrink(image, grid)
-    centre = _field_of_view_centre(small, grid)
     device = next(network.parameters()).device
 
-    def look(centre: np.ndarray) -> Localization:
+    def locate_from(centre: np.ndarray) -> Localization:
         array = coarse_image(small, centre, grid)
         with torch.inference_mode():
             output = network(torch.from_numpy(array).to(device)[None, None])[0].float().cpu().numpy()
         return interpret(output, centre, grid)
 
-    found, centre = _best_look(look, centre)
-    found.intracranial_cut = (
-        _cut_area(small, grid.points(centre), grid.spacing, found.intracranial) > MAX_CUT_AREA_MM2
-    )
-    if found.misfit_mm > MAX_MISFIT_MM:
-        raise NotFoundError(NONE_FOUND, REMEDY)
-    return found
+    found, centre = _best_start(locate_from, _field_of_view_centre(small, grid))
+    if found.residual_mm > MAX_RESIDUAL_MM:
+        raise no_hippocampus()
+    area = _cut_area(small, grid.points(centre), grid.spacing, found.intracranial)
+    return replace(found, intracranial_cut=area > MAX_CUT_AREA_MM2)

@@ -1,28 +1,45 @@
-"""Where the regions go: from the localisation, or from what the user states."""
+"""Where the ROIs go: from both networks of the localiser, or from what the user states."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError, NotFoundError
-from ..geometry.pose import WORLD_RAS, Frame
-from ..geometry.roi import Region, region_about
+from ..flags import Flag
+from ..geometry.pose import WORLD_RAS, HeadPose
 from ..labels import SIDES
 from ..models.store import Model
-from ..results.flags import Flag
 from .coarse import (
     HALF_DISTANCE,
-    MAX_MISFIT_UNSEEN_MM,
-    NONE_FOUND,
-    REMEDY,
+    MAX_RESIDUAL_UNSEEN_MM,
     CoarseGrid,
     Localization,
+    expected_centre,
     localize,
+    no_hippocampus,
 )
-from .refinement import look_closer
+from .refinement import Refinement, refine
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The decision where the ROIs go.
+
+    Attributes:
+        localization: What the coarse network found.
+        centres: side -> (3,) LPS mm, of each side that is to be segmented.
+        refined: side -> what the refinement network found there, where it saw a hippocampus.
+        flags: What a reader should know of it.
+    """
+
+    localization: Localization
+    centres: Mapping[str, np.ndarray]
+    refined: Mapping[str, Refinement]
+    flags: tuple[Flag, ...] = ()
 
 
 def given_centres(points: Mapping | None, boxes: Mapping | None) -> dict[str, np.ndarray]:
@@ -37,72 +54,64 @@ def given_centres(points: Mapping | None, boxes: Mapping | None) -> dict[str, np
     return centres
 
 
+def place(head: sitk.Image, model: Model, given: Mapping[str, np.ndarray]) -> Placement:
+    """Decide which sides are segmented, and about which centres.
+
+    Args:
+        head: Scalar 3D head in canonical axes.
+        model: With a localiser.
+        given: side -> (3,) LPS mm, what the user states (`given_centres`).
+
+    Raises:
+        NotFoundError: No head or neither hippocampus is recognised, and no points are given.
+        InputError: A point lies outside the image, or the two are swapped.
+    """
+    _check_given(head, given)
+    localization, flags = _localize(head, model, given)
+    centres: dict[str, np.ndarray] = {}
+    refined: dict[str, Refinement] = {}
+    for side in SIDES:
+        if side in given:
+            centres[side] = given[side]
+            continue
+        if given and not localization.centres:
+            continue
+        seen = side in localization.centres
+        centre = localization.centres[side] if seen else expected_centre(localization.pose, side)
+        refinement = _refine(head, model, localization, side, centre)
+        if refinement is not None:
+            # Where the coarse network saw nothing, this one may: a hippocampus cut in half, say.
+            refined[side], centre = refinement, refinement.centre
+        elif not seen:
+            if not _inside(head, centre, 4.0):
+                text = f"The {side} hippocampus lies outside the field of view."
+                flags.append(Flag("not_found", text, side))
+                continue
+            text = f"The {side} hippocampus was not recognised; its usual place was searched."
+            flags.append(Flag("unsure", text, side))
+        centres[side] = centre
+    if not given and not localization.centres:
+        if not refined or localization.residual_mm > MAX_RESIDUAL_UNSEEN_MM:
+            raise no_hippocampus()
+        text = "The hippocampi were recognised only from close by: check that the outlines are in place."
+        flags.append(Flag("unsure", text))
+    return Placement(localization, centres, refined, tuple(flags))
+
+
 def _inside(image: sitk.Image, point: np.ndarray, margin_mm: float = 0.0) -> bool:
     index = np.array(image.TransformPhysicalPointToContinuousIndex([float(v) for v in point]))
     margin = margin_mm / np.array(image.GetSpacing())
     return bool(((index >= -0.5 + margin) & (index <= np.array(image.GetSize()) - 0.5 - margin)).all())
 
 
-def locate(
-    head: sitk.Image, model: Model, given: dict[str, np.ndarray], flags: list[Flag]
-) -> tuple[Localization, dict[str, np.ndarray]]:
-    """Pose and, per side to be segmented, the centre in LPS mm; remarks are added to `flags`.
-
-    Raises:
-        NotFoundError: No head or neither hippocampus is recognised, and no points are given.
-        InputError: A point lies outside the image, or the two are swapped.
-    """
+def _check_given(head: sitk.Image, given: Mapping[str, np.ndarray]) -> None:
     for side, point in given.items():
         if not _inside(head, point):
             raise InputError(
                 f"The point given for the {side} hippocampus lies outside the image.", "Give it anew."
             )
-    if "left" in given and "right" in given:
-        _check_given_sides(given)
-    try:
-        card = model.card["localizer"]
-        grid = CoarseGrid(card["grid_size"], card["grid_spacing_mm"], card["coordinate_unit_mm"])
-        found = localize(head, model.localizer, grid)
-    except NotFoundError:
-        if not given:
-            raise
-        # With the user's points the head need not be understood: the scanner's axes are its pose.
-        found = _unknown_pose(given)
-        flags.append(
-            Flag("localization", "The head was not recognised; the points given were used as they are.")
-        )
-    located = {}
-    for side in SIDES:
-        if side in given:
-            located[side] = given[side]
-            continue
-        if given and not found.centres:
-            continue
-        centre = found.centres.get(side)
-        place = found.expected_centre(side) if centre is None else centre
-        if model.refiner is not None:
-            look = (head, place, found.frame.axes, side, model.refiner, model.card["refiner"])
-            closer = look_closer(*look)
-            # Where the first look saw nothing, the closer one may: a hippocampus cut in half, say.
-            if closer is not None and _inside(head, closer.centre):
-                found.closer[side], place = closer, closer.centre
-        if centre is None and side not in found.closer:
-            if not _inside(head, place, 4.0):
-                text = f"The {side} hippocampus lies outside the field of view."
-                flags.append(Flag("not_found", text, side))
-                continue
-            text = f"The {side} hippocampus was not recognised; its usual place was searched."
-            flags.append(Flag("unsure", text, side))
-        located[side] = place
-    if not given and not found.centres:
-        if not found.closer or found.misfit_mm > MAX_MISFIT_UNSEEN_MM:
-            raise NotFoundError(NONE_FOUND, REMEDY)
-        text = "The hippocampi were recognised only from close by: check that the outlines are in place."
-        flags.append(Flag("unsure", text))
-    return found, located
-
-
-def _check_given_sides(given) -> None:
+    if len(given) < 2:
+        return
     # Patients lie in scanners with their left at larger LPS x; only a head turned round would not.
     if np.linalg.norm(given["left"] - given["right"]) < 10:
         raise InputError(
@@ -115,25 +124,32 @@ def _check_given_sides(given) -> None:
         )
 
 
-def _unknown_pose(given) -> Localization:
+def _localize(
+    head: sitk.Image, model: Model, given: Mapping[str, np.ndarray]
+) -> tuple[Localization, list[Flag]]:
+    card = model.card["localizer"]
+    grid = CoarseGrid(card["grid_size"], card["grid_spacing_mm"], card["coordinate_unit_mm"])
+    try:
+        return localize(head, model.localizer, grid), []
+    except NotFoundError:
+        if not given:
+            raise
+        # With the user's points the head need not be understood: the scanner's axes are its pose.
+        text = "The head was not recognised; the points given were used as they are."
+        return _unknown_pose(given), [Flag("localization", text)]
+
+
+def _unknown_pose(given: Mapping[str, np.ndarray]) -> Localization:
     side, point = next(iter(given.items()))
     offset = HALF_DISTANCE * (-1 if side == "left" else 1)
     origin = np.mean(list(given.values()), axis=0) if len(given) == 2 else point - WORLD_RAS[:, 0] * offset
-    return Localization(Frame(WORLD_RAS.copy(), origin), {}, {}, 0.0, float("nan"), intracranial_cut=True)
+    return Localization(HeadPose(WORLD_RAS.copy(), origin), {}, {}, 0.0, float("nan"), intracranial_cut=True)
 
 
-def whole_image_region(head: sitk.Image, side: str, part: Mapping) -> Region:
-    """Region over a whole crop, along the image's own axes, in sizes the network can halve.
-
-    Where the crop has the region's spacing already, voxels fall on voxels and nothing is interpolated.
-    """
-    spacing = part["spacing_mm"]
-    scale = spacing / np.array(head.GetSpacing())
-    extent = np.array(head.GetSize()) / scale
-    divisor = 2 ** (len(part["widths"]) - 1)
-    size = np.maximum(np.ceil(np.round(extent, 3) / divisor) * divisor, np.array(part["region_size"])[::-1])
-    first = -np.floor((size - extent) / 2)
-    last = first + size - 1
-    corners = [head.TransformContinuousIndexToPhysicalPoint((c * scale).tolist()) for c in (first, last)]
-    axes = np.array(head.GetDirection()).reshape(3, 3)
-    return region_about(np.mean(corners, axis=0), axes, side, size[::-1], spacing)
+def _refine(
+    head: sitk.Image, model: Model, localization: Localization, side: str, centre: np.ndarray
+) -> Refinement | None:
+    if model.refiner is None:
+        return None
+    found = refine(head, centre, localization.pose.axes, side, model.refiner, model.card["refiner"])
+    return found if found is not None and _inside(head, found.centre) else None

@@ -1,9 +1,9 @@
-"""A closer look at each hippocampus, to put its region where it belongs.
+"""The refinement network: puts each ROI where its hippocampus is.
 
-The localiser sees the whole head at 6.5 mm, a hippocampus in some twelve voxels. A second, tiny
-network looks at the 7 cm about the place found, at 3 mm, along the head's own axes and mirrored for
-the right side, and answers per voxel whether it is hippocampus. The centre of its answer replaces
-the localiser's; where it sees nothing, the localiser's word stands.
+The coarse network sees the whole head at 6.5 mm, a hippocampus in some twelve voxels. A second, tiny network
+sees the 7 cm about the place found, at 3 mm, along the head's own axes and mirrored for the right side, and
+predicts per voxel whether it is hippocampus. The centre of its mask replaces the coarse one; where it sees
+nothing, the coarse one stands.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
-from ..geometry.roi import cut, region_about
+from ..geometry.roi import crop, roi_about
 
-#: Soft volume under which the closer look does not claim to see a hippocampus, mm³.
+#: Soft volume under which the network does not claim to see a hippocampus, mm³.
 MIN_MASS_MM3 = 600.0
-#: A look whose answer lies this far from its middle is repeated about the answer.
-AGAIN_MM = 5.0
-MAX_LOOKS = 3
-#: Further than this from the localiser's place an answer is another structure, not a correction.
+#: Where the centre lies this far from the middle of its crop, another crop is taken about it.
+REPEAT_MM = 5.0
+MAX_PASSES = 3
+#: Further than this from the coarse centre it is another structure, not a correction.
 MAX_CORRECTION_MM = 30.0
 
 
 @dataclass(frozen=True)
-class CloseUp:
-    """What the closer look found.
+class Refinement:
+    """What the refinement network found.
 
     Attributes:
         centre: (3,) LPS mm.
         mass_mm3: Soft volume of the hippocampus it sees (a rough volume).
-        certainty: Mean probability within the mask it sees, 0.5..1; low where it hesitates.
+        certainty: Mean probability within its mask, 0.5..1.
     """
 
     centre: np.ndarray
@@ -52,15 +52,15 @@ def normalise(image: np.ndarray) -> np.ndarray:
     return np.clip(image / max(float(top), 1e-6), 0, 1.5).astype(np.float32)
 
 
-def look_closer(
+def refine(
     head: sitk.Image, centre: np.ndarray, axes: np.ndarray, side: str, network, card: Mapping
-) -> CloseUp | None:
+) -> Refinement | None:
     """Find the hippocampus of `side` near `centre`.
 
     Args:
         head: Scalar 3D head in canonical axes.
-        centre: (3,) LPS mm, where the localiser puts it.
-        axes: (3, 3) right, anterior, superior of the head, as `Frame.axes`.
+        centre: (3,) LPS mm, where the coarse network puts it.
+        axes: (3, 3) right, anterior, superior of the head, as `HeadPose.axes`.
         network: One-channel, one-class `UNet3D` in evaluation mode.
         card: `region_size` (z, y, x) voxels and `spacing_mm` of its input.
 
@@ -71,10 +71,10 @@ def look_closer(
 
     device = next(network.parameters()).device
     found, middle = None, np.asarray(centre, float)
-    for _ in range(MAX_LOOKS):
-        region = region_about(middle, axes, side, card["region_size"], card["spacing_mm"])
-        array = cut(head, region)
-        # Grey values that begin below 0 are lifted, as for the first look.
+    for _ in range(MAX_PASSES):
+        region = roi_about(middle, axes, side, card["region_size"], card["spacing_mm"])
+        array = crop(head, region)
+        # Grey values that begin below 0 are lifted, as for the coarse network.
         array = normalise(array - min(0.0, float(np.percentile(array, 0.5))))
         with torch.inference_mode():
             logits = network(torch.from_numpy(array).to(device)[None, None])[0, 0]
@@ -88,8 +88,8 @@ def look_closer(
         if np.linalg.norm(answer - centre) > MAX_CORRECTION_MM:
             break
         sure = p[p > 0.5]
-        found = CloseUp(answer, mass, float(sure.mean()) if sure.size else 0.5)
-        if np.linalg.norm(answer - middle) < AGAIN_MM:
+        found = Refinement(answer, mass, float(sure.mean()) if sure.size else 0.5)
+        if np.linalg.norm(answer - middle) < REPEAT_MM:
             break
         middle = answer
     return found

@@ -5,9 +5,17 @@ from __future__ import annotations
 import importlib.metadata
 import math
 import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import SimpleITK as sitk
 
 from .. import __version__
+from ..flags import Flag
 from ..io.images import geometry_dict
+from ..localization.placement import Placement
+from ..models.store import Model
+from .assessment import Assessment
 
 PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "scikit-image", "PyWavelets", "Pillow")
 
@@ -26,31 +34,55 @@ def versions() -> dict[str, str]:
     return found
 
 
-def record(model, settings: dict, image, seconds: dict[str, float], found) -> dict:
-    """The provenance of one segmentation, as plain JSON values.
+@dataclass(frozen=True)
+class Provenance:
+    """How one segmentation came about.
 
-    Args:
-        model: The `checkpoint.Model` used.
+    Attributes:
+        model: The model used.
         settings: Device, threads, preprocessing and what else was chosen.
         image: The input; only its geometry is recorded.
         seconds: Stage in words -> seconds.
-        found: The `localization.Localization`, or None in region mode.
+        placement: What the localiser found, or None for the crop of one hippocampus.
+        assessment: Quality scores and distances.
+        flags: All flags of the result.
     """
-    entry = {
-        "model": {
-            "name": model.name,
-            "sha256": model.sha256,
-            "files": {name: file["sha256"] for name, file in model.card["files"].items()},
-        },
-        "versions": versions(),
-        "settings": settings,
-        "seconds": dict(seconds),
-        "input_geometry": geometry_dict(image),
-    }
-    if found is not None:
-        entry["localization"] = {
-            "misfit_mm": None if math.isnan(found.misfit_mm) else round(found.misfit_mm, 2),
-            "centres_lps_mm": {side: [round(float(v), 2) for v in c] for side, c in found.centres.items()},
-            "axes_right_anterior_superior_lps": found.frame.axes.round(5).tolist(),
+
+    model: Model
+    settings: Mapping
+    image: sitk.Image
+    seconds: Mapping[str, float]
+    placement: Placement | None
+    assessment: Assessment
+    flags: Sequence[Flag]
+
+    def to_dict(self) -> dict:
+        """Plain JSON values."""
+        entry = {
+            "model": {
+                "name": self.model.name,
+                "sha256": self.model.sha256,
+                "files": {name: file["sha256"] for name, file in self.model.card["files"].items()},
+            },
+            "versions": versions(),
+            "settings": dict(self.settings),
+            "seconds": dict(self.seconds),
+            "input_geometry": geometry_dict(self.image),
         }
-    return entry
+        if self.placement is not None:
+            entry["localization"] = self._localization(self.placement)
+        if self.assessment.scores:
+            entry["quality"] = dict(self.assessment.scores)
+        entry["flags"] = [flag.message for flag in self.flags]
+        return entry
+
+    def _localization(self, placement: Placement) -> dict:
+        found = placement.localization
+        entry = {
+            "misfit_mm": None if math.isnan(found.residual_mm) else round(found.residual_mm, 2),
+            "centres_lps_mm": {side: [round(float(v), 2) for v in c] for side, c in found.centres.items()},
+            "axes_right_anterior_superior_lps": found.pose.axes.round(5).tolist(),
+        }
+        if self.assessment.distances:
+            entry["outline_distance_mm"] = dict(self.assessment.distances)
+        return entry

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from ..geometry.pose import WORLD_RAS, Frame, hippocampal_frame
+from ..geometry.pose import WORLD_RAS, HeadPose, pose_from_hippocampi
 from ..localization.refinement import normalise
 from .heads import LEFT, RIGHT, LabelHead, ras_image, world_points
 from .synthesis import Intensities, degrade, grey_values, keep_labels
@@ -30,11 +30,11 @@ SHAPE, SPACING = (24, 28, 24), 3.0
 class RealHead:
     """A real head at 1.5 mm: `channels` (3, z, y, x) float32 holds the image in 0..2, the left and the
     right hippocampus of its weak labels; `index_to_world` the (3, 4) affine from (x, y, z) to LPS mm;
-    `frame` its hippocampal frame."""
+    `pose` its hippocampal frame."""
 
     channels: np.ndarray
     index_to_world: np.ndarray
-    frame: Frame
+    pose: HeadPose
 
 
 def read_real_head(image_path: Path, weak_stem: Path) -> RealHead:
@@ -57,7 +57,7 @@ def read_real_head(image_path: Path, weak_stem: Path) -> RealHead:
     channels = np.stack([sitk.GetArrayFromImage(s) for s in stack])
     channels[0] = np.clip(channels[0] / np.percentile(channels[0][channels[0] > 0], 99), 0, 2)
     points = [world_points(channels[c] > 0.5, affine) for c in (1, 2)]
-    return RealHead(channels.clip(0), affine, hippocampal_frame(*points, anterior=WORLD_RAS[:, 1]))
+    return RealHead(channels.clip(0), affine, pose_from_hippocampi(*points, anterior=WORLD_RAS[:, 1]))
 
 
 def label_centre(head: LabelHead, side: str) -> np.ndarray:
@@ -78,14 +78,14 @@ _GRID = (
 ).astype(np.float32)
 
 
-def _look(rng: np.random.Generator, frame: Frame, centre: np.ndarray, side: str):
+def _look(rng: np.random.Generator, pose: HeadPose, centre: np.ndarray, side: str):
     """LPS mm (3, z, y, x) that the voxels see, and the (3, 3) mm they step: a pose and a place that the
     localiser might have got wrong, a head of another size, bent a little."""
     degrees = np.clip(rng.normal(0, 9, 3), -30, 30)
     turn = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
     size = np.diag(rng.uniform(0.85, 1.15) * rng.uniform(0.93, 1.07, 3))
     mirror = np.diag([-1.0 if side == "right" else 1.0, 1, 1])
-    matrix = frame.axes @ turn @ size @ mirror
+    matrix = pose.axes @ turn @ size @ mirror
     reach = rng.choice([4.0, 8.0, 12.0])
     miss = np.clip(rng.normal(0, reach, 3), -20, 20)
     nodes = torch.from_numpy(rng.normal(0, rng.uniform(0, 2), (1, 3, 5, 6, 5)).astype(np.float32))
@@ -109,7 +109,7 @@ def from_labels(
     head: LabelHead, side: str, centre: np.ndarray, intensities: Intensities, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw a look at a label map: image and fraction of hippocampus, (1, z, y, x) float32 each."""
-    points, matrix = _look(rng, head.frame, centre, side)
+    points, matrix = _look(rng, head.pose, centre, side)
     world_to_index = np.linalg.inv(head.index_to_world[:, :3])
     offset = head.index_to_world[:, 3].astype(np.float32)[:, None, None, None]
     index = np.tensordot(world_to_index, points - offset, axes=1)
@@ -136,7 +136,7 @@ def from_real(
     head: RealHead, side: str, centre: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw a look at a real head with weak labels; shapes as :func:`from_labels`."""
-    points, _ = _look(rng, head.frame, centre, side)
+    points, _ = _look(rng, head.pose, centre, side)
     world_to_index = np.linalg.inv(head.index_to_world[:, :3])
     offset = head.index_to_world[:, 3].astype(np.float32)[:, None, None, None]
     index = np.tensordot(world_to_index, points - offset, axes=1)

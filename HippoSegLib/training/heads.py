@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from ..geometry.pose import WORLD_RAS, Frame, hippocampal_frame
+from ..geometry.pose import WORLD_RAS, HeadPose, pose_from_hippocampi
 from ..localization.coarse import GRID
 
 LEFT, RIGHT = 17, 53
@@ -23,12 +23,12 @@ EXTRACRANIAL_FROM = 502
 @dataclass(frozen=True)
 class LabelHead:
     """A whole-head label map: `labels` (z, y, x) uint8 indices into `ids`; `index_to_world` is the
-    (3, 4) affine from (x, y, z) index to LPS mm; `frame` its hippocampal frame."""
+    (3, 4) affine from (x, y, z) index to LPS mm; `pose` its hippocampal frame."""
 
     labels: np.ndarray
     ids: np.ndarray
     index_to_world: np.ndarray
-    frame: Frame
+    pose: HeadPose
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class WeakHead:
 
     channels: np.ndarray
     index_to_world: np.ndarray
-    frame: Frame
+    pose: HeadPose
 
 
 def ras_image(image: sitk.Image) -> tuple[np.ndarray, np.ndarray]:
@@ -60,7 +60,7 @@ def read_label_head(path: Path, ids: np.ndarray) -> LabelHead:
     array, affine = ras_image(sitk.ReadImage(str(path)))
     index = np.searchsorted(ids, np.round(array).astype(np.int32)).astype(np.uint8)
     sides = [world_points(index == np.searchsorted(ids, side), affine) for side in (LEFT, RIGHT)]
-    return LabelHead(index, ids, affine, hippocampal_frame(*sides, anterior=WORLD_RAS[:, 1]))
+    return LabelHead(index, ids, affine, pose_from_hippocampi(*sides, anterior=WORLD_RAS[:, 1]))
 
 
 def read_weak_head(image_path: Path, weak_stem: Path) -> WeakHead:
@@ -94,4 +94,4 @@ def read_weak_head(image_path: Path, weak_stem: Path) -> WeakHead:
     channels = np.stack([sitk.GetArrayFromImage(s) for s in stack])
     channels[0] = np.clip(channels[0] / np.percentile(channels[0][channels[1] > 0.5], 99.9), 0, 2)
     points = [world_points(channels[c] > 0.5, affine) for c in (2, 3)]
-    return WeakHead(channels.clip(0), affine, hippocampal_frame(*points, anterior=WORLD_RAS[:, 1]))
+    return WeakHead(channels.clip(0), affine, pose_from_hippocampi(*points, anterior=WORLD_RAS[:, 1]))

@@ -16,7 +16,7 @@ import SimpleITK as sitk
 from ..errors import NotFoundError
 from ..io.images import read_image
 from ..labels import SIDES, WHOLE
-from ..models.inference import RECENTRE_MM
+from ..models.prediction import RECENTRE_MM
 from ..models.store import Model
 from ..pipeline import segment
 from ..results.quality import QualityModel
@@ -111,7 +111,7 @@ def changed(image: sitk.Image, change: str, masks, rng: np.random.Generator) -> 
 def run_head(head: str, change: str, image: sitk.Image, masks, model: Model) -> list[HeadTrial]:
     """Both sides of one image by the whole street; `masks`: side -> what they are compared with."""
     try:
-        result = segment(image, model, "cpu", threads=1)
+        result = segment(image, model=model, device="cpu", threads=1)
     except NotFoundError:
         return [HeadTrial(head, change, side, 0.0, None, None, ("not_found",), True) for side in SIDES]
     place = result.provenance["localization"]

@@ -16,14 +16,14 @@ import SimpleITK as sitk
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
+from ..geometry.native_grid import native_labels
 from ..geometry.pose import WORLD_RAS
-from ..geometry.roi import Region, coverage, cut, region_about
+from ..geometry.roi import Roi, coverage, crop, roi_about, whole_image_roi
 from ..labels import WHOLE
-from ..localization.placement import whole_image_region
-from ..models.inference import native_labels, predict, recentred
+from ..models.prediction import Segmenter, predict_rois
 from ..models.store import Model
-from ..preprocessing.chain import Preprocessing, channels, min_max
-from ..results.flags import volume_flags
+from ..preprocessing.chain import Preprocessing, min_max
+from ..results.plausibility import volume_flags
 from ..results.quality_features import block_ranks, side_features
 from ..results.volumes import measure
 from .augmentation import Augmentation, sample
@@ -114,13 +114,16 @@ def trial(
     if in_host:
         region = _misplaced(grid, part, kind, strength, rng)
     else:
-        region = whole_image_region(head, "left", part)
-    region, maps = _segment(head, region, model, again=in_host)
-    labels, _ = native_labels(head, {"left": region}, {"left": maps}, False, False)
+        divisor = 2 ** (len(part["widths"]) - 1)
+        region = whole_image_roi(head, "left", part["spacing_mm"], part["region_size"], divisor)
+    segmenter = Segmenter(model.segmenter, Preprocessing.from_dict(part["preprocessing"]))
+    prediction = predict_rois(head, {"left": region}, segmenter, fixed=() if in_host else ("left",))
+    region, maps = prediction.rois["left"], prediction.maps["left"]
+    labels = native_labels(head, prediction.rois, prediction.maps)
     found = (
         sitk.GetArrayFromImage(sitk.Resample(labels, grid, sitk.Transform(), sitk.sitkNearestNeighbor)) > 0
     )
-    inside, seen = coverage(head, region), cut(head, region)
+    inside, seen = coverage(head, region), crop(head, region)
     features = side_features(seen, maps, inside)
     measured = measure(labels)
     codes = [flag.code for flag in volume_flags(measured)]
@@ -180,7 +183,7 @@ def _cut_through(
     return sitk.RegionOfInterest(head, size[::-1], start[::-1])
 
 
-def _misplaced(grid: sitk.Image, part, kind: str, strength: float, rng: np.random.Generator) -> Region:
+def _misplaced(grid: sitk.Image, part, kind: str, strength: float, rng: np.random.Generator) -> Roi:
     """Where the localiser might have put the region: 2 mm and 5 degrees off, or far worse."""
     middle = [(n - 1) / 2 for n in grid.GetSize()]
     shift, turn = rng.normal(0, 2, 3), rng.normal(size=3)
@@ -192,16 +195,4 @@ def _misplaced(grid: sitk.Image, part, kind: str, strength: float, rng: np.rando
     turn *= np.deg2rad(degrees) / np.linalg.norm(turn)
     centre = np.array(grid.TransformContinuousIndexToPhysicalPoint(middle)) + shift
     axes = WORLD_RAS @ Rotation.from_rotvec(turn).as_matrix()
-    return region_about(centre, axes, "left", part["region_size"], part["spacing_mm"])
-
-
-def _segment(head: sitk.Image, region: Region, model: Model, again: bool) -> tuple[Region, np.ndarray]:
-    """Region and maps as `segmentation.segment` has them: cut anew, once, about what was found."""
-    preprocessing = Preprocessing.from_dict(model.card["segmenter"]["preprocessing"])
-    while True:
-        inputs = {"left": channels(cut(head, region), preprocessing)}
-        maps = predict(model.segmenter, "cpu", inputs)["left"]
-        moved = recentred({"left": region}, {"left": maps}) if again else {}
-        if not moved:
-            return region, maps
-        region, again = moved["left"], False
+    return roi_about(centre, axes, "left", part["region_size"], part["spacing_mm"])

@@ -110,7 +110,7 @@ def _source_points(head: LabelHead | WeakHead, rng, max_degrees, warp_mm):
     # lies off it.
     shift = rng.normal(0, 12, 3) - middle
     # The head's centre lies some 20 mm above and 10 mm before the hippocampi in the frame.
-    centre = head.frame.to_world([0, 5, 20])
+    centre = head.pose.to_world([0, 5, 20])
     matrix = WORLD_RAS @ np.linalg.inv(pose)
     grid = _GRID - shift[:, None, None, None].astype(np.float32)
     points = np.tensordot(matrix, grid + _warp(rng, warp_mm), axes=1) + centre[:, None, None, None]
@@ -197,7 +197,7 @@ def keep_labels(ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _coordinates(head, points: np.ndarray) -> np.ndarray:
     flat = points.reshape(3, -1).T
-    return head.frame.to_frame(flat).T.reshape(points.shape).astype(np.float32)
+    return head.pose.to_head(flat).T.reshape(points.shape).astype(np.float32)
 
 
 def _finish(image, fractions, coordinates, inside, rng, mirror) -> CoarseSample:

@@ -26,10 +26,11 @@ from synthetic_heads import read_label_map, synthesise  # noqa: E402
 
 from HippoSegLib.errors import HippoSegError  # noqa: E402
 from HippoSegLib.geometry.orientation import canonical_axes  # noqa: E402
-from HippoSegLib.geometry.pose import WORLD_RAS, Frame, hippocampal_frame  # noqa: E402
+from HippoSegLib.geometry.pose import WORLD_RAS, HeadPose, pose_from_hippocampi  # noqa: E402
 from HippoSegLib.io.validation import check_image  # noqa: E402
 from HippoSegLib.labels import COLORS, SIDES, WHOLE, other_side  # noqa: E402
-from HippoSegLib.localization.placement import locate  # noqa: E402
+from HippoSegLib.localization.coarse import expected_centre  # noqa: E402
+from HippoSegLib.localization.placement import place  # noqa: E402
 from HippoSegLib.models.store import Model, load_model  # noqa: E402
 from HippoSegLib.pipeline import segment  # noqa: E402
 from HippoSegLib.training.roles import LABEL_MAPS, TEST_LABEL_MAPS  # noqa: E402
@@ -45,9 +46,10 @@ def measure_head(name, image, truth, model: Model, tags: dict, street: bool) -> 
         result.intracranial_true = truth.intracranial_mm3
         result.intracranial_in_view = truth.intracranial_in_view
     try:
-        # As `segmentation.segment` does up to the regions.
+        # As the pipeline does up to the ROIs.
         head = canonical_axes(check_image(image)[0])[0]
-        found, result.centres = locate(head, model, {}, [])
+        placement = place(head, model, {})
+        found, result.centres = placement.localization, placement.centres
     except HippoSegError as error:
         result.refused = str(error)
         for side in result.sides.values():
@@ -57,11 +59,13 @@ def measure_head(name, image, truth, model: Model, tags: dict, street: bool) -> 
     result.intracranial, result.reported = found.intracranial_mm3, not found.intracranial_cut
     for side, centre in result.centres.items():
         row = result.sides[side]
-        row.found = "seen" if side in found.centres or side in found.closer else "by pose"
+        row.found = "seen" if side in found.centres or side in placement.refined else "by pose"
         row.error, row.swapped = _error(centre, truth, side)
         first = found.centres.get(side)
-        row.first_error, _ = _error(found.expected_centre(side) if first is None else first, truth, side)
-    result.turn_error = _degrees_between(found.frame, _true_frame(truth))
+        row.first_error, _ = _error(
+            expected_centre(found.pose, side) if first is None else first, truth, side
+        )
+    result.turn_error = _degrees_between(found.pose, _true_frame(truth))
     if street:
         _measure_street(result, image, truth, model)
     return result
@@ -69,7 +73,7 @@ def measure_head(name, image, truth, model: Model, tags: dict, street: bool) -> 
 
 def _measure_street(result: Result, image, truth, model) -> None:
     try:
-        done = segment(image, model, device="cpu", threads=1)
+        done = segment(image, model=model, device="cpu", threads=1)
     except HippoSegError as error:
         result.refused = str(error)
         for row in result.sides.values():
@@ -81,7 +85,7 @@ def _measure_street(result: Result, image, truth, model) -> None:
         row.street = "found" if side in done.measurements.whole else "missed"
         if row.street == "missed":
             continue
-        region = done.regions[side]
+        region = done.roi_images[side]
         half = [(n - 1) / 2 for n in region.GetSize()]
         centre = np.array(region.TransformContinuousIndexToPhysicalPoint(half))
         row.region_error, row.region_swapped = _error(centre, truth, side)
@@ -92,12 +96,12 @@ def _measure_street(result: Result, image, truth, model) -> None:
         row.covered = float((offset <= reach).all(axis=1).mean())
 
 
-def _true_frame(truth) -> Frame:
+def _true_frame(truth) -> HeadPose:
     """From the true hippocampi; anterior need only be known within 90 degrees."""
-    return hippocampal_frame(truth.points["left"], truth.points["right"], anterior=WORLD_RAS[:, 1])
+    return pose_from_hippocampi(truth.points["left"], truth.points["right"], anterior=WORLD_RAS[:, 1])
 
 
-def _degrees_between(a: Frame, b: Frame) -> float:
+def _degrees_between(a: HeadPose, b: HeadPose) -> float:
     cosine = (np.trace(a.axes.T @ b.axes) - 1) / 2
     return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
 
@@ -152,9 +156,8 @@ def real(data: Path, model: Model, copies: int, street: bool, pictures) -> list[
 
 
 def _without_truth(head, model) -> None:
-    flags = []
-    canonical = canonical_axes(check_image(head.image)[0])[0]
-    centres = locate(canonical, model, {}, flags)[1]
+    placement = place(canonical_axes(check_image(head.image)[0])[0], model, {})
+    centres, flags = placement.centres, placement.flags
     apart = np.linalg.norm(centres["left"] - centres["right"]) if len(centres) == 2 else float("nan")
     remarks = "; ".join(flag.message for flag in flags)
     print(

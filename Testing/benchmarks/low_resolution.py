@@ -64,7 +64,7 @@ def plane_of(image: sitk.Image, axis: int) -> str:
 
 def dice_per_side(image: sitk.Image, labels: sitk.Image, meaning, model, threads: int) -> dict[str, float]:
     """Dice of the whole street's result on the labels' grid; 0 where a side was not found."""
-    result = segment(image, model, "cpu", threads=threads, probabilities=True)
+    result = segment(image, model=model, device="cpu", threads=threads, probabilities=True)
     found = masks_of_probabilities(result.labels, result.probabilities, labels)
     array = sitk.GetArrayViewFromImage(labels)
     return {side: dice(found[side], meaning.mask(array, side)) if side in found else 0.0 for side in SIDES}

@@ -82,7 +82,7 @@ def synthetic_table(data: Path, model: Model, each: int) -> list[str]:
         for number in range(each):
             head = synthesise(source, SEED, number)
             try:
-                flags = segment(head.image, model, "cpu", threads=1).flags
+                flags = segment(head.image, model=model, device="cpu", threads=1).flags
                 raised[head.contrast].append({f.code for f in flags if f.severity == "warning"})
             except NotFoundError:
                 raised[head.contrast].append({"refused"})

@@ -103,7 +103,7 @@ def _like(array: np.ndarray, image: sitk.Image) -> sitk.Image:
 
 def volumes(image: sitk.Image, model, threads: int) -> dict[str, float]:
     """side -> mm³ of the whole street's result."""
-    return segment(image, model, "cpu", threads=threads).measurements.whole
+    return segment(image, model=model, device="cpu", threads=threads).measurements.whole
 
 
 def measure(scans, model, threads: int) -> dict[str, list[tuple[str, str, float]]]:

@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 
 from HippoSegLib import cli
-from HippoSegLib.commands.options import preprocessing_changes, street_options
+from HippoSegLib.commands.options import preprocessing_changes, segment_options
 from HippoSegLib.errors import InputError, ModelError, NotFoundError, OutputError
 
 
@@ -17,9 +17,9 @@ def _parse(*words):
 
 
 def test_points_are_ras_and_become_lps():
-    options = street_options(_parse("--left-point=-25,-20,-15", "--right-box=10,-40,-30,40,0,0"))
-    assert options["points"] == {"left": (25, 20, -15)}
-    assert options["boxes"] == {"right": ((-10, 40, -30), (-40, 0, 0))}
+    options = segment_options(_parse("--left-point=-25,-20,-15", "--right-box=10,-40,-30,40,0,0"))
+    assert options.points == {"left": (25, 20, -15)}
+    assert options.boxes == {"right": ((-10, 40, -30), (-40, 0, 0))}
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_points_are_ras_and_become_lps():
 )
 def test_options_that_do_not_fit_are_one_sentence(words, sentence):
     with pytest.raises(InputError, match=sentence):
-        street_options(_parse(*words))
+        segment_options(_parse(*words))
 
 
 def test_preprocessing_options_become_changes():

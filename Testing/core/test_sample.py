@@ -32,7 +32,7 @@ def test_header(sample_path):
 
 def test_it_passes_the_checks(sample_path):
     scan = read_scan(sample_path)
-    assert scan.warnings == []
+    assert scan.flags == ()
     array = sitk.GetArrayViewFromImage(scan.image)
     volume = (array > 0).sum() / 1e6  # litres: a brain in its skull, no neck
     assert 2.0 < volume < 4.5

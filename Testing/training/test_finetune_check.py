@@ -289,22 +289,22 @@ def head_pair(exchange: bool = False, values=(17, 53)):
     return pair
 
 
-def acted_street(image, model, device, threads=None, **_):
+def acted_segment(scan, model, device, threads=None):
     """Finds the bodies where `head_pair` puts them."""
-    from HippoSegLib.geometry.roi import region_about
+    from HippoSegLib.geometry.roi import roi_about
 
+    image = scan.image
     axes = np.array(image.GetDirection()).reshape(3, 3)
-    regions = {}
+    rois = {}
     for side, x in (("left", 30.5), ("right", 88.5)):
         centre = image.TransformContinuousIndexToPhysicalPoint((x, 39.5, 35.5))
-        region = region_about(centre, axes, side, SHAPE)
-        regions[side] = region.image(np.zeros(SHAPE, np.float32))
-    return SimpleNamespace(regions=regions)
+        rois[side] = roi_about(centre, axes, side, SHAPE).image(np.zeros(SHAPE, np.float32))
+    return SimpleNamespace(roi_images=rois)
 
 
 @pytest.mark.parametrize("text, values", [("freesurfer", (17, 53)), ("whole=1", (1, 1)), (None, (17, 53))])
 def test_heads_are_cut_into_both_sides(base, monkeypatch, text, values):
-    monkeypatch.setattr(prepare_module, "segment", acted_street)
+    monkeypatch.setattr(prepare_module, "segment", acted_segment)
     from HippoSegLib.finetuning.sources import Source
 
     image, label = head_pair(values=values)
@@ -321,7 +321,7 @@ def test_heads_are_cut_into_both_sides(base, monkeypatch, text, values):
 
 
 def test_exchanged_sides_and_shifted_labels_of_heads_are_named(base, monkeypatch):
-    monkeypatch.setattr(prepare_module, "segment", acted_street)
+    monkeypatch.setattr(prepare_module, "segment", acted_segment)
     from HippoSegLib.finetuning.sources import Source
 
     image, label = head_pair(exchange=True)

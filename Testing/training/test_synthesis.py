@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from HippoSegLib.geometry.pose import WORLD_RAS, hippocampal_frame
+from HippoSegLib.geometry.pose import WORLD_RAS, pose_from_hippocampi
 from HippoSegLib.training import closeups, synthesis
 from HippoSegLib.training.heads import LabelHead, world_points
 
@@ -29,7 +29,7 @@ def phantom():
         labels[inside] = label
     affine = np.column_stack([WORLD_RAS * 2.0, WORLD_RAS @ np.full(3, axis[0])])
     sides = [world_points(labels == k, affine) for k in (LEFT, RIGHT)]
-    return LabelHead(labels, IDS, affine, hippocampal_frame(*sides, anterior=WORLD_RAS[:, 1]))
+    return LabelHead(labels, IDS, affine, pose_from_hippocampi(*sides, anterior=WORLD_RAS[:, 1]))
 
 
 @pytest.fixture(scope="module")

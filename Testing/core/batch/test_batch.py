@@ -11,8 +11,8 @@ import SimpleITK as sitk
 
 from HippoSegLib.batch import run as batch
 from HippoSegLib.errors import Cancelled, InputError, NotFoundError, OutputError
+from HippoSegLib.flags import Flag
 from HippoSegLib.pipeline import SegmentationResult
-from HippoSegLib.results.flags import Flag
 from HippoSegLib.results.volumes import measure
 
 
@@ -31,7 +31,8 @@ def street(monkeypatch):
     """Stands in for `segment`: labels two boxes; fails for scans listed in `fails`."""
     fails = {}
 
-    def segment(image, progress=None, cancel=None, probabilities=False, **_options):
+    def segment(scan, options, progress=None, cancel=None):
+        image, probabilities = scan.image, options.probabilities
         error = fails.get(len(calls))
         calls.append(image)
         if error:

@@ -12,8 +12,8 @@ import SimpleITK as sitk
 from HippoSegLib.cli import main
 from HippoSegLib.evaluation import run as evaluation_run
 from HippoSegLib.evaluation.output import FILES
+from HippoSegLib.flags import Flag
 from HippoSegLib.pipeline import SegmentationResult
-from HippoSegLib.results.flags import Flag
 from HippoSegLib.results.volumes import Measurements
 
 #: Two boxes of 4 × 8 × 5 voxels (z, y, x) of 2 × 1 × 1.5 mm: 160 voxels of 3 mm³.
@@ -227,8 +227,9 @@ def stand_in(monkeypatch, masks):
     """Let `segment` return soft boxes on the scan's grid: side -> (z, y, x) probabilities."""
     calls = []
 
-    def segment(image, progress=None, parts=False, probabilities=False, **options):
-        calls.append({"parts": parts, "probabilities": probabilities, **options})
+    def segment(scan, options, progress=None, parts=False, probabilities=False):
+        calls.append({"parts": parts, "probabilities": probabilities, "options": options})
+        image = scan.image
         array = np.zeros(image.GetSize()[::-1], np.uint16)
         maps = {}
         for side, value in (("left", 17), ("right", 53)):
@@ -277,7 +278,7 @@ def test_a_resliced_scan_is_judged_on_the_labels_grid(tmp_path, monkeypatch):
         "--no-pictures", "--threads", 1,
     )  # fmt: skip
     assert code == 0
-    assert calls[0]["probabilities"] and calls[0]["threads"] == 1
+    assert calls[0]["probabilities"] and calls[0]["options"].threads == 1
     index = np.indices((30, 44, 36))[::-1].reshape(3, -1)
     world = np.array(SPACING)[:, None] * index
     there = np.linalg.inv(matrix) @ (world - np.array(coarse.GetOrigin())[:, None])
@@ -311,7 +312,7 @@ def test_on_the_same_grid_labels_are_taken_as_they_are(tmp_path, monkeypatch):
 def test_a_head_in_which_nothing_is_found_counts_as_zero(tmp_path, monkeypatch):
     from HippoSegLib.errors import NotFoundError
 
-    def segment(image, **_options):
+    def segment(*_arguments, **_options):
         raise NotFoundError("No head with a brain was recognised in this image.")
 
     monkeypatch.setattr(evaluation_run, "segment", segment)

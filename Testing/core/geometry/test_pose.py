@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from HippoSegLib.geometry.pose import LONG_AXIS_DIP_DEG, WORLD_RAS, fit_frame, hippocampal_frame
+from HippoSegLib.geometry.pose import LONG_AXIS_DIP_DEG, WORLD_RAS, fit_pose, pose_from_hippocampi
 
 
 def _hippocampi(rotation):
@@ -21,12 +21,12 @@ def _hippocampi(rotation):
 def test_frame_follows_the_head(angles):
     rotation = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
     left, right = _hippocampi(rotation)
-    frame = hippocampal_frame(left, right, anterior=WORLD_RAS[:, 1])
-    error = Rotation.from_matrix(frame.axes @ (rotation @ WORLD_RAS).T).magnitude()
+    pose = pose_from_hippocampi(left, right, anterior=WORLD_RAS[:, 1])
+    error = Rotation.from_matrix(pose.axes @ (rotation @ WORLD_RAS).T).magnitude()
     assert np.rad2deg(error) < 1.5
-    assert frame.origin == pytest.approx([30, -200, 900], abs=0.5)
-    assert frame.to_frame(left.mean(axis=0))[0] == pytest.approx(-25, abs=0.5)
-    assert frame.to_world(frame.to_frame(right)) == pytest.approx(right)
+    assert pose.origin == pytest.approx([30, -200, 900], abs=0.5)
+    assert pose.to_head(left.mean(axis=0))[0] == pytest.approx(-25, abs=0.5)
+    assert pose.to_world(pose.to_head(right)) == pytest.approx(right)
 
 
 def test_fit_recovers_a_pose_from_noisy_scaled_coordinates():
@@ -34,8 +34,8 @@ def test_fit_recovers_a_pose_from_noisy_scaled_coordinates():
     axes = Rotation.from_euler("xyz", [20, -25, 10], degrees=True).as_matrix() @ WORLD_RAS
     coordinates = rng.normal(0, 40, (500, 3))
     world = 1.1 * coordinates @ axes.T + [5, 6, 7] + rng.normal(0, 2, (500, 3))
-    frame, rms = fit_frame(world, coordinates, np.ones(500))
-    assert np.rad2deg(Rotation.from_matrix(frame.axes @ axes.T).magnitude()) < 1
-    assert frame.origin == pytest.approx([5, 6, 7], abs=0.5)
+    pose, rms = fit_pose(world, coordinates, np.ones(500))
+    assert np.rad2deg(Rotation.from_matrix(pose.axes @ axes.T).magnitude()) < 1
+    assert pose.origin == pytest.approx([5, 6, 7], abs=0.5)
     assert rms == pytest.approx(2 * np.sqrt(3), rel=0.1)
-    assert np.linalg.det(frame.axes) == pytest.approx(1)
+    assert np.linalg.det(pose.axes) == pytest.approx(1)

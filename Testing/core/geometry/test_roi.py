@@ -5,8 +5,9 @@ import pytest
 import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
+from HippoSegLib.geometry.native_grid import to_image_grid
 from HippoSegLib.geometry.pose import WORLD_RAS
-from HippoSegLib.geometry.roi import coverage, cut, lay_back, region_about
+from HippoSegLib.geometry.roi import coverage, crop, roi_about
 
 SIZE = (48, 56, 40)
 
@@ -35,7 +36,7 @@ def _geometry(image):
 
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_region_axes_are_anatomical_and_mirrored_for_the_right(side):
-    region = region_about([10.0, 20.0, 30.0], WORLD_RAS, side, SIZE)
+    region = roi_about([10.0, 20.0, 30.0], WORLD_RAS, side, SIZE)
     image = region.image(np.zeros(SIZE, np.float32))
     first, last = (np.array(image.TransformIndexToPhysicalPoint(i)) for i in ((0, 0, 0), (39, 55, 47)))
     # LPS: right is -x, anterior is -y, superior is +z.
@@ -50,13 +51,13 @@ def test_there_and_back_is_the_same_ball(side, spacing):
     direction = Rotation.from_euler("xyz", [12, -7, 20], degrees=True).as_matrix()
     image, centre = _ball(spacing, direction)
     axes = Rotation.from_euler("xyz", [5, 10, -15], degrees=True).as_matrix() @ WORLD_RAS
-    region = region_about(centre, axes, side, SIZE)
-    seen = cut(image, region)
+    region = roi_about(centre, axes, side, SIZE)
+    seen = crop(image, region)
     assert seen.shape == SIZE
     # The ball sits in the middle of the region, whatever the grids.
     middle = np.array([c.mean() for c in np.nonzero(seen > 0.5)])
     assert middle == pytest.approx((np.array(SIZE) - 1) / 2, abs=0.6)
-    where, back = lay_back(seen[None], region, image)
+    where, back = to_image_grid(seen[None], region, image)
     full = np.zeros(image.GetSize()[::-1], bool)
     full[where] = back[0] > 0.5
     truth = sitk.GetArrayFromImage(image) > 0.5
@@ -66,13 +67,13 @@ def test_there_and_back_is_the_same_ball(side, spacing):
 
 def test_coarse_voxels_get_the_average_over_their_extent():
     # A half-filled region: the boundary plane crosses 4 mm voxels a quarter of the way.
-    region = region_about([0.0, 0.0, 0.0], WORLD_RAS, "left", (32, 32, 32))
+    region = roi_about([0.0, 0.0, 0.0], WORLD_RAS, "left", (32, 32, 32))
     step = np.zeros((1, 32, 32, 32), np.float32)
     step[:, 16:] = 1.0  # superior half: z > 0
     image = sitk.Image([4, 4, 4], sitk.sitkFloat32)
     image.SetSpacing([4.0] * 3)
     image.SetOrigin([-6.0, -6.0, -7.0])  # voxel centres at z = -7, -3, 1, 5; the third spans -1..3
-    where, maps = lay_back(step, region, image)
+    where, maps = to_image_grid(step, region, image)
     full = np.zeros((4, 4, 4))
     full[where] = maps[0]
     assert full[:, 1, 1] == pytest.approx([0.0, 0.0, 0.75, 1.0], abs=0.07)
@@ -80,7 +81,7 @@ def test_coarse_voxels_get_the_average_over_their_extent():
 
 def test_coverage_is_where_the_image_has_voxels():
     image = sitk.Image([20, 30, 40], sitk.sitkFloat32)
-    region = region_about([0.0, 15.0, 20.0], WORLD_RAS, "left", (16, 16, 16))
+    region = roi_about([0.0, 15.0, 20.0], WORLD_RAS, "left", (16, 16, 16))
     inside = coverage(image, region)
     for index in [(0, 0, 0), (7, 7, 7), (8, 8, 8), (15, 15, 15), (3, 12, 9)]:
         point = region.point(index)
@@ -91,6 +92,6 @@ def test_coverage_is_where_the_image_has_voxels():
 
 def test_a_region_beside_the_image_is_empty():
     image = sitk.Image([20, 20, 20], sitk.sitkInt16) + 7
-    region = region_about([500.0, 0.0, 0.0], WORLD_RAS, "left", (16, 16, 16))
-    assert not cut(image, region).any()
-    assert lay_back(np.ones((1, 16, 16, 16), np.float32), region, image) is None
+    region = roi_about([500.0, 0.0, 0.0], WORLD_RAS, "left", (16, 16, 16))
+    assert not crop(image, region).any()
+    assert to_image_grid(np.ones((1, 16, 16, 16), np.float32), region, image) is None

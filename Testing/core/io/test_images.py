@@ -51,7 +51,7 @@ def test_formats_come_back_equal(head, tmp_path, suffix):
     path = tmp_path / f"scan{suffix}"
     sitk.WriteImage(head, str(path), suffix == ".mha")
     scan = read_scan(path)
-    assert scan.warnings == []
+    assert scan.flags == ()
     assert scan.image.GetPixelID() == sitk.sitkInt16
     assert same_geometry(scan.image, head)
     assert np.array_equal(sitk.GetArrayViewFromImage(scan.image), sitk.GetArrayViewFromImage(head))

@@ -76,7 +76,7 @@ def refused(words: str, path, **options) -> InputError:
 def test_series_is_sorted_by_position(tmp_path):
     write_series(tmp_path / "s")
     scan = read_scan(tmp_path / "s")
-    assert len(scan.warnings) == 1 and "coarse" in scan.warnings[0]  # 3.5 mm slices
+    assert len(scan.flags) == 1 and "coarse" in scan.flags[0].message  # 3.5 mm slices
     image = scan.image
     # Columns run to posterior, rows to inferior, slices (their normal) from left to right.
     assert image.GetSize() == (44, 48, COUNT)
@@ -156,7 +156,7 @@ def test_rounded_positions_are_no_unevenness(tmp_path):
 
 def test_every_second_slice_missing_is_remarked_on(tmp_path):
     write_series(tmp_path / "s", SpacingBetweenSlices="1.75")
-    assert "slices may be missing" in read_scan(tmp_path / "s").warnings[0]
+    assert "slices may be missing" in read_scan(tmp_path / "s").flags[0].message
 
 
 def test_several_images_at_one_position(tmp_path):
@@ -214,7 +214,7 @@ def test_damaged_slice(tmp_path):
 def test_real_series_against_pydicom(data_dir, tmp_path):
     folder = data_dir / "dicom_head" / "series"
     scan = read_scan(folder)
-    assert scan.warnings == []
+    assert scan.flags == ()
     slices = [pydicom.dcmread(path) for path in sorted(folder.iterdir())]
     row, column = np.reshape([float(v) for v in slices[0].ImageOrientationPatient], (2, 3))
     normal = np.cross(row, column)

@@ -24,9 +24,10 @@ from localisation_table import (
 from synthetic_heads import Truth
 
 from HippoSegLib.errors import NotFoundError
-from HippoSegLib.geometry.pose import WORLD_RAS, Frame
+from HippoSegLib.geometry.pose import WORLD_RAS, HeadPose
 from HippoSegLib.io.images import read_image
 from HippoSegLib.localization.coarse import Localization
+from HippoSegLib.localization.placement import Placement
 
 ALL = [("all", lambda tags: True)]
 
@@ -85,8 +86,8 @@ def test_a_head_is_measured_against_its_truth(sample_path, monkeypatch, swap):
         side: truth.centres[other if swap else side] + [0, 0, 3.0]
         for side, other in (("left", "right"), ("right", "left"))
     }
-    found = Localization(Frame(turned, np.zeros(3)), {"left": centres["left"]}, {}, 0.9e6, 1.0)
-    monkeypatch.setattr(localisation, "locate", lambda *_: (found, centres))
+    found = Localization(HeadPose(turned, np.zeros(3)), {"left": centres["left"]}, {}, 0.9e6, 1.0)
+    monkeypatch.setattr(localisation, "place", lambda *_: Placement(found, centres, {}))
     result = measure_head("x", read_image(sample_path), truth, None, {}, street=False)
     assert [row.swapped for row in result.sides.values()] == [swap, swap]
     assert result.sides["left"].found == "seen" and result.sides["right"].found == "by pose"
@@ -100,7 +101,7 @@ def test_a_refused_head_is_kept_with_its_reason(sample_path, monkeypatch, tmp_pa
     def refuse(*_):
         raise NotFoundError("No head.", "Give points.")
 
-    monkeypatch.setattr(localisation, "locate", refuse)
+    monkeypatch.setattr(localisation, "place", refuse)
     result = measure_head("x", read_image(sample_path), _truth(), SimpleNamespace(), {"k": "v"}, street=True)
     write_cases(tmp_path / "cases.csv", [result])
     with open(tmp_path / "cases.csv", newline="", encoding="utf-8") as file:

@@ -9,8 +9,8 @@ from scipy.spatial.transform import Rotation
 
 from HippoSegLib.errors import NotFoundError
 from HippoSegLib.geometry.pose import WORLD_RAS
-from HippoSegLib.localization.coarse import GRID, coarse_image, interpret, localize, shrink
-from HippoSegLib.localization.placement import locate
+from HippoSegLib.localization.coarse import GRID, coarse_image, expected_centre, interpret, localize, shrink
+from HippoSegLib.localization.placement import place
 
 CENTRE = np.array([12.0, -40.0, 300.0])
 
@@ -40,21 +40,21 @@ def test_pose_and_sides_follow_the_anatomy(angles):
     shift = np.array([8.0, -5.0, 3.0])
     output, axes = _answer(rotation, shift)
     found = interpret(output, CENTRE)
-    assert np.rad2deg(Rotation.from_matrix(found.frame.axes @ axes.T).magnitude()) < 1
+    assert np.rad2deg(Rotation.from_matrix(found.pose.axes @ axes.T).magnitude()) < 1
     for side, sign in (("left", -1), ("right", 1)):
         truth = CENTRE + shift + axes @ [sign * 25, 0, 0]
         assert found.centres[side] == pytest.approx(truth, abs=1.5)
-        assert found.expected_centre(side) == pytest.approx(truth, abs=2.5)
+        assert expected_centre(found.pose, side) == pytest.approx(truth, abs=2.5)
     ellipsoid = 4 / 3 * np.pi * 70 * 85 * 65
     assert found.intracranial_mm3 == pytest.approx(ellipsoid, rel=0.02)
-    assert found.misfit_mm == pytest.approx(2 * np.sqrt(3), rel=0.2)
+    assert found.residual_mm == pytest.approx(2 * np.sqrt(3), rel=0.2)
 
 
 def test_a_side_that_is_not_seen_has_no_centre_but_an_expected_place():
     output, axes = _answer(np.eye(3), np.zeros(3), hippocampi=("right",))
     found = interpret(output, CENTRE)
     assert set(found.centres) == {"right"}
-    assert found.expected_centre("left") == pytest.approx(CENTRE + axes @ [-25, 0, 0], abs=2.5)
+    assert expected_centre(found.pose, "left") == pytest.approx(CENTRE + axes @ [-25, 0, 0], abs=2.5)
 
 
 def test_hardly_any_brain_is_no_head():
@@ -107,8 +107,8 @@ def test_a_head_off_the_middle_of_its_field_of_view_is_looked_for_above_it():
     head, network = _head(), UnderstoodLater()
     found = localize(head, network)
     middle = np.array(head.TransformContinuousIndexToPhysicalPoint([29.5, 34.5, 24.5]))
-    assert network.looks == 2 and found.misfit_mm < 3
-    np.testing.assert_allclose(found.frame.origin - middle, [0, 0, 60], atol=3)
+    assert network.looks == 2 and found.residual_mm < 3
+    np.testing.assert_allclose(found.pose.origin - middle, [0, 0, 60], atol=3)
 
 
 class Answering:
@@ -129,10 +129,10 @@ class Answering:
 
 
 @pytest.mark.parametrize(("seen_closely", "noise"), [(True, 2.0), (False, 2.0), (True, 6.0)])
-def test_what_only_the_closer_look_sees_is_found_and_flagged(seen_closely, noise):
-    """The first look fits the pose, but sees no hippocampus: the closer one decides whether there is any,
-    unless the pose fits badly (a misfit of 6 mm along each axis)."""
-    head, flags = _head(), []
+def test_what_only_the_refinement_sees_is_found_and_flagged(seen_closely, noise):
+    """The coarse network fits the pose, but sees no hippocampus: the refinement network decides whether there
+    is any, unless the pose fits badly (a residual of 6 mm along each axis)."""
+    head = _head()
     close = np.full((1, 24, 28, 24), -9.0)
     if seen_closely:
         close[0, 10:14, 11:17, 10:14] = 9.0
@@ -144,13 +144,14 @@ def test_what_only_the_closer_look_sees_is_found_and_flagged(seen_closely, noise
     model = SimpleNamespace(card=card, localizer=first, refiner=Answering(close))
     if not seen_closely or noise > 5:
         with pytest.raises(NotFoundError, match="No hippocampus was found"):
-            locate(head, model, {}, flags)
+            place(head, model, {})
         return
-    found, centres = locate(head, model, {}, flags)
+    placement = place(head, model, {})
+    found, centres = placement.localization, placement.centres
     np.testing.assert_allclose(centres["left"] - centres["right"], [49, 0, 0], atol=3)  # left: larger LPS x
     middle = (centres["left"] + centres["right"]) / 2
-    np.testing.assert_allclose(middle, found.frame.origin, atol=3)
-    assert not found.centres and [flag.code for flag in flags] == ["unsure"]
+    np.testing.assert_allclose(middle, found.pose.origin, atol=3)
+    assert not found.centres and [flag.code for flag in placement.flags] == ["unsure"]
 
 
 def test_the_coarse_grid_shows_the_head_where_it_is():

@@ -6,9 +6,9 @@ import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
 from HippoSegLib.geometry.pose import WORLD_RAS
-from HippoSegLib.geometry.roi import region_about
-from HippoSegLib.localization.refinement import MAX_CORRECTION_MM, look_closer
-from HippoSegLib.models.inference import recentred
+from HippoSegLib.geometry.roi import roi_about
+from HippoSegLib.localization.refinement import MAX_CORRECTION_MM, refine
+from HippoSegLib.models.prediction import recentred
 
 CARD = {"region_size": [24, 28, 24], "spacing_mm": 3.0}
 
@@ -50,7 +50,7 @@ def test_the_centre_comes_in_world_millimetres(bright_is_hippocampus, side, lift
     truth = np.array([14.0, -9.0, 6.0])
     head = head_with_ball(truth) + lift
     axes = WORLD_RAS @ Rotation.from_euler("xyz", [8, 5, -12], degrees=True).as_matrix()
-    found = look_closer(head, truth + [9, -8, 7], axes, side, bright_is_hippocampus, CARD)
+    found = refine(head, truth + [9, -8, 7], axes, side, bright_is_hippocampus, CARD)
     assert np.linalg.norm(found.centre - truth) < 0.5
     assert found.mass_mm3 == pytest.approx(4 / 3 * np.pi * 10**3, rel=0.2)
     assert 0.9 < found.certainty <= 1
@@ -59,7 +59,7 @@ def test_the_centre_comes_in_world_millimetres(bright_is_hippocampus, side, lift
 def test_an_answer_at_the_rim_is_looked_at_again(bright_is_hippocampus):
     truth = np.array([0.0, 0.0, 0.0])
     # At first the window shows no more than the ball's near part.
-    found = look_closer(
+    found = refine(
         head_with_ball(truth, 12.0),
         np.array([0.0, 0.0, 28.0]),
         WORLD_RAS,
@@ -72,20 +72,18 @@ def test_an_answer_at_the_rim_is_looked_at_again(bright_is_hippocampus):
 
 def test_nothing_seen_is_said(bright_is_hippocampus):
     head = head_with_ball(np.zeros(3), radius=3.0)  # 113 mm³: no hippocampus
-    assert look_closer(head, np.zeros(3), WORLD_RAS, "left", bright_is_hippocampus, CARD) is None
+    assert refine(head, np.zeros(3), WORLD_RAS, "left", bright_is_hippocampus, CARD) is None
 
 
 def test_another_structure_far_away_is_no_correction(bright_is_hippocampus):
     start = np.array([0.0, MAX_CORRECTION_MM + 8, 0.0])
-    found = look_closer(
-        head_with_ball(np.zeros(3), 12.0), start, WORLD_RAS, "left", bright_is_hippocampus, CARD
-    )
+    found = refine(head_with_ball(np.zeros(3), 12.0), start, WORLD_RAS, "left", bright_is_hippocampus, CARD)
     assert found is None
 
 
 @pytest.mark.parametrize("off_mm, seen, moves", [(2, 0, 0), (6, 0, 1), (14, 0, 1), (6, 1, 0)])
 def test_a_region_follows_its_hippocampus_where_the_closer_look_did_not_place_it(off_mm, seen, moves):
-    region = region_about([10.0, 20.0, 30.0], WORLD_RAS, "right", (40, 40, 40), 1.0)
+    region = roi_about([10.0, 20.0, 30.0], WORLD_RAS, "right", (40, 40, 40), 1.0)
     maps = np.zeros((2, 40, 40, 40), np.float32)
     maps[0, 18:22, 18:22, 18 + off_mm : 22 + off_mm] = 1
     moved = recentred({"right": region}, {"right": maps}, ["right"] if seen else ())

@@ -5,7 +5,7 @@ import pytest
 import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
-from HippoSegLib.results.flags import volume_flags
+from HippoSegLib.results.plausibility import volume_flags
 from HippoSegLib.results.volumes import COLUMNS, Measurements, measure
 
 

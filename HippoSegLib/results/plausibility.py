@@ -1,4 +1,4 @@
-"""What a reader of the result should know: warnings in words.
+"""Flags on volumes that are hardly possible.
 
 Limits of plausibility: mean volumes in the harmonised protocol are about 3060 mm³ in healthy elderly
 people and 2300 mm³ in Alzheimer's disease (PubMed 25616957); 1500 and 6000 mm³ leave room for age,
@@ -7,8 +7,7 @@ protocol and disease on both ends.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from ..flags import Flag
 from .volumes import Measurements
 
 PLAUSIBLE_MM3 = (1500.0, 6000.0)
@@ -16,26 +15,9 @@ MAX_ASYMMETRY = 0.30
 PLAUSIBLE_INTRACRANIAL_MM3 = (0.9e6, 2.2e6)
 
 
-@dataclass(frozen=True)
-class Flag:
-    """One remark on a result.
-
-    Attributes:
-        code: Stable short name, for programs.
-        message: One sentence, for people.
-        side: "left", "right", or None for the whole scan.
-        severity: "warning" (do not trust without looking) or "info".
-    """
-
-    code: str
-    message: str
-    side: str | None = None
-    severity: str = "warning"
-
-
 def volume_flags(measurements: Measurements) -> list[Flag]:
     """Remarks on implausible volumes and side ratios."""
-    found = []
+    found: list[Flag] = []
     low, high = PLAUSIBLE_MM3
     for side, volume in measurements.whole.items():
         if not low <= volume <= high:

@@ -1,0 +1,134 @@
+"""How far a result can be trusted: entropy per voxel, a quality score per side, and flags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from ..flags import Flag
+from ..geometry.roi import Roi, coverage, crop
+from ..localization.placement import Placement
+from ..models.prediction import Prediction
+from .quality import QualityModel
+from .quality_features import block_ranks, entropy, likeness, side_features
+
+#: An outline this many voxels from the edge of the image may be cut by it.
+_NEAR_EDGE = 4
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """The judgement of one result.
+
+    Attributes:
+        scores: side -> expected overlap (Dice) with a manual outline, 0..1; empty where the model has none.
+        distances: side -> mm between the outline's centre and the place that the localiser gave.
+        flags: What a reader should know.
+    """
+
+    scores: Mapping[str, float] = field(default_factory=dict)
+    distances: Mapping[str, float] = field(default_factory=dict)
+    flags: tuple[Flag, ...] = ()
+
+
+def uncertainty_image(probability: sitk.Image) -> sitk.Image:
+    """Entropy per voxel in bits, float32 0..1, on the grid of a probability map of the whole hippocampus."""
+    image = sitk.GetImageFromArray(entropy(sitk.GetArrayViewFromImage(probability)))
+    image.CopyInformation(probability)
+    return image
+
+
+def assess(
+    head: sitk.Image,
+    prediction: Prediction,
+    quality: QualityModel | None,
+    placement: Placement | None = None,
+) -> Assessment:
+    """Judge a result by what the pipeline has at hand.
+
+    Args:
+        head: The scan in canonical axes.
+        prediction: Of its ROIs.
+        quality: What the model's card says of it.
+        placement: What the localiser found; None where it was not asked, or the user gave the places.
+    """
+    scores, likenesses = {}, {}
+    flags: list[Flag] = []
+    for side, roi in prediction.rois.items():
+        mask = prediction.maps[side].sum(axis=0) > 0.5
+        if not mask.any():
+            continue  # "not found" is said elsewhere
+        inside = coverage(head, roi)
+        if quality is not None:
+            image = crop(head, roi)
+            likenesses[side] = likeness(block_ranks(image, inside, roi.spacing), quality.pattern)
+            features = side_features(image, prediction.maps[side], inside)
+            # Without a shape to speak of, nothing good is to be expected.
+            score = 0.0 if features is None else quality.score(features | {"likeness": likenesses[side]})
+            scores[side] = round(score, 3)
+        flags += _edge_flags(side, mask, inside)
+    distances = {} if placement is None else outline_distances(placement, prediction)
+    if quality is not None:
+        flags += _score_flags(scores, quality) + _contrast_flags(likenesses, quality)
+        if placement is not None:
+            flags += _place_flags(placement, distances, quality)
+    return Assessment(scores, distances, tuple(flags))
+
+
+def _edge_flags(side: str, mask: np.ndarray, inside: np.ndarray) -> list[Flag]:
+    # The outline keeps a little away from a hard edge: a hippocampus that ends near one may be cut.
+    if inside.all() or not (ndimage.binary_dilation(mask, iterations=_NEAR_EDGE) & ~inside).any():
+        return []
+    return [Flag("cut", f"The {side} hippocampus reaches the edge of the image: it may be cut.", side)]
+
+
+def _score_flags(scores: Mapping[str, float], quality: QualityModel) -> list[Flag]:
+    return [
+        Flag(
+            "quality",
+            f"The {side} outline is uncertain (expected overlap with a manual outline about {score:.2f}): "
+            "check it.",
+            side,
+        )
+        for side, score in scores.items()
+        if not score >= quality.threshold  # also a score that is no number
+    ]
+
+
+def _contrast_flags(likenesses: Mapping[str, float], quality: QualityModel) -> list[Flag]:
+    if not likenesses or np.mean(list(likenesses.values())) >= quality.least_likeness:
+        return []
+    text = "The image does not look like a T1 (another contrast, or strong shading): check the outlines."
+    return [Flag("contrast", text)]
+
+
+def _place_flags(placement: Placement, distances: Mapping[str, float], quality: QualityModel) -> list[Flag]:
+    flags = []
+    if placement.localization.residual_mm > quality.max_misfit_mm:
+        text = "The position of the head was recognised only roughly: check that the outlines are in place."
+        flags.append(Flag("unsure", text))
+    for side, distance in distances.items():
+        if distance > quality.max_distance_mm:
+            text = f"The {side} outline lies {distance:.0f} mm from where it was expected: check it."
+            flags.append(Flag("unsure", text, side))
+    return flags
+
+
+def outline_distances(placement: Placement, prediction: Prediction) -> dict[str, float]:
+    """side -> mm between the outline's centre and the place that the localiser gave."""
+    distances = {}
+    for side, roi in prediction.rois.items():
+        mask = prediction.maps[side].sum(axis=0) > 0.5
+        refinement = placement.refined.get(side)
+        place = placement.localization.centres.get(side) if refinement is None else refinement.centre
+        if place is not None and mask.any():
+            distances[side] = round(float(np.linalg.norm(_centre(mask, roi) - place)), 2)
+    return distances
+
+
+def _centre(mask: np.ndarray, roi: Roi) -> np.ndarray:
+    return roi.point(ndimage.center_of_mass(mask)[::-1])
