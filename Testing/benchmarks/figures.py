@@ -2,13 +2,12 @@
 
     HIPPOSEG_DATA=... python Testing/benchmarks/figures.py [--model NAME] [--folds DIR ...] [--write]
 
-The ten labelled heads, whole street from the file, are measured here, the other tables by the other
+The ten labelled heads, whole pipeline from the file, are measured here, the other tables by the other
 benchmarks, one after the other (about half an hour on one core). What hours of training go before is not
-shipped: the networks of folds 0, 1, … are given by `--folds` (cross-validation, offsets, and the quality
-score, fitted on the first two and judged by the others), finished runs by `--ablation`, `--ablation-long`,
-`--bridges`; tables of what is not given are printed as they were saved. With --write the tables are saved
-where the model's lie (`tables.py`), and its `CARD.md` is put together from them; `--compose` does only that.
-What does not depend on the segmenter, and what compares several, stands in the default model's card alone.
+shipped: the networks of folds 0, 1, … are given by `--folds` (cross-validation, and the quality score, fitted
+on the first two and judged by the others); tables of what is not given are printed as they were saved. With
+--write the tables are saved where the model's lie (`tables.py`), and its `CARD.md` is put together: the two
+tables of accuracy in full, the others by name; `--compose` does only that.
 """
 
 from __future__ import annotations
@@ -33,6 +32,7 @@ from HippoSegLib.evaluation.labelmap import label_map  # noqa: E402
 from HippoSegLib.evaluation.run import check_references, evaluate_cases  # noqa: E402
 from HippoSegLib.evaluation.summary import summarise, summary_text  # noqa: E402
 from HippoSegLib.models.store import CARD, DEFAULT, load_model  # noqa: E402
+from HippoSegLib.options import SegmentOptions  # noqa: E402
 from HippoSegLib.training.roles import LABELLED_HEADS  # noqa: E402
 
 #: The tables of a model in order: files that the benchmarks write with --write.
@@ -46,19 +46,10 @@ OWN = (
     "quality_heads",
 )
 #: Those of all models together, in the default one's card.
-COMMON = (
-    "localisation",
-    "two_models",
-    "ablation",
-    "ablation_long",
-    "full_length",
-    "bridges",
-    "last_epochs",
-    "label_offsets",
-    "site_imitation",
-    "finetune_speed",
-)
+COMMON = ("localisation", "site_imitation", "finetune_speed", "CONCLUSIONS")
 TABLES = OWN + COMMON
+#: Those that stand in the card in full.
+IN_FULL = ("labelled_heads", "cross_validation")
 PROSE = "CARD.md"
 #: How the score is tried on other folds: fewer trials each than it was fitted on.
 JUDGE = ["--judge", "--per-kind", "20"]
@@ -69,8 +60,9 @@ def labelled_heads(model, threads: int) -> tuple[dict, str]:
     folder = Path(os.environ["HIPPOSEG_DATA"]) / LABELLED_HEADS
     cases = pair_cases([str(folder / "*_SS.nii.gz")], [str(folder / "*_glm.nii.gz")], None)[0]
     meaning = check_references(cases, label_map("neuromorphometrics", None), False)
+    options = SegmentOptions(model=model, device="cpu", threads=threads)
     rows = []
-    for result in evaluate_cases(cases, meaning, region=False, model=model, device="cpu", threads=threads):
+    for result in evaluate_cases(cases, meaning, options=options):
         if result.error is not None:
             print(f"{result.case}: {result.error}")
         rows.extend(result.rows)
@@ -92,27 +84,15 @@ def others(args, folder: Path) -> dict[str, list[str]]:
     commands = {
         "cross_validation": [script("cross_validation"), *folds, *model, "--saved", *write],
         "localisation": [script("localisation"), *model, *write, "--street", "60"],
-        "two_models": [script("two_models"), *write],
     }
     for name in ("low_resolution", "repeatability", "quality_heads"):
         commands[name] = [script(name), *model, *write]
-    if folds:
-        commands["label_offsets"] = [script("label_offsets"), *folds, *write]
     quality = ["-m", "HippoSegLib.training.quality", os.environ["HIPPOSEG_DATA"], str(folder)]
     for name, given, also in (("quality", folds[:2], []), ("quality_other_fold", folds[2:], JUDGE)):
         if given:
             place = folder_of(args.model) / f"{name}.md"
             report = ["--report", str(place)] if args.write else []
             commands[name] = [*quality, "--run", *given, *also, *report]
-    if args.ablation:
-        commands["ablation"] = [script("ablation"), "--run", str(args.ablation), "--only-print", *write]
-    if args.ablation_long:
-        arms = ["--arms", "none", "plain, CLAHE + SCE", "--epochs", "16", "--name", "ablation_long"]
-        run = ["--run", str(args.ablation_long), "--only-print"]
-        commands["ablation_long"] = [script("ablation"), *run, *arms, *write]
-    if args.bridges and args.ablation:
-        runs = ["--run", str(args.bridges), "--ablation", str(args.ablation), "--only-print"]
-        commands["bridges"] = [script("bridges"), *runs, *write]
     return commands
 
 
@@ -122,7 +102,7 @@ def script(name: str) -> str:
 
 
 def compose(folder: Path) -> str:
-    """The model's card in prose: what `card.json` says in short, then every saved table."""
+    """The model's card in prose: what `card.json` says in short, accuracy, and where other tables are."""
     card = json.loads((folder / CARD).read_text(encoding="utf-8"))
     lines = [
         f"# Model card: {card['name']}",
@@ -130,7 +110,7 @@ def compose(folder: Path) -> str:
         f"{card['title']}. {card['intended_use']}",
         "",
         f"{card['parameters']} parameters in {sum(f['bytes'] for f in card['files'].values()) / 1e6:.1f} MB, "
-        "localiser and closer look included.",
+        "localiser included.",
         "",
         f"{card['licence']}",
         "",
@@ -148,11 +128,17 @@ def compose(folder: Path) -> str:
         "",
         card["segmenter"]["training"].get("remark", ""),
     ]
-    for name in TABLES if card["name"] == DEFAULT else OWN:
-        path = folder_of(card["name"]) / f"{name}.md"
-        if path.exists():
+    saved = [folder_of(card["name"]) / f"{name}.md" for name in OWN] + [HERE / f"{n}.md" for n in COMMON]
+    saved = [path for path in saved if path.exists()]
+    for path in saved:
+        if path.stem in IN_FULL:
             text = path.read_text(encoding="utf-8").strip()
             lines += ["", re.sub(r"^#", "##", text, flags=re.MULTILINE)]
+    lines += ["", "## Other measurements", ""]
+    for path in saved:
+        if path.stem not in IN_FULL:
+            title = path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
+            lines.append(f"- {title}: `{path.relative_to(ROOT).as_posix()}`")
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -179,7 +165,7 @@ def _times(card: dict) -> list[tuple[str, int]]:
         for stage in card["localizer"].get("stages", [])
     ]
     if "refiner" in card:
-        times.append(("closer look", card["refiner"]["training"]["seconds"]))
+        times.append(("refinement network of the localiser", card["refiner"]["training"]["seconds"]))
     return times
 
 
@@ -188,8 +174,6 @@ def main() -> None:
     parser.add_argument("--model")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--folds", nargs="*", type=Path, help="model folders of folds 0, 1, … in order")
-    for name in ("ablation", "ablation-long", "bridges"):
-        parser.add_argument(f"--{name}", type=Path, help="folder of its finished run")
     parser.add_argument("--heads-only", action="store_true", help="only the labelled heads")
     parser.add_argument("--compose", action="store_true", help="only put CARD.md together")
     parser.add_argument("--write", action="store_true")
