@@ -58,11 +58,15 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/localization/placement.py
   HippoSegLib/localization/refinement.py
   HippoSegLib/models/__init__.py
+  HippoSegLib/models/blas.py
   HippoSegLib/models/devices.py
+  HippoSegLib/models/numpy_engine.py
+  HippoSegLib/models/numpy_layers.py
   HippoSegLib/models/prediction.py
   HippoSegLib/models/store.py
   HippoSegLib/models/unet3d.py
   HippoSegLib/models/user_models.py
+  HippoSegLib/models/weights.py
   HippoSegLib/options.py
   HippoSegLib/pipeline.py
   HippoSegLib/preprocessing/__init__.py

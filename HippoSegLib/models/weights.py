@@ -1,0 +1,87 @@
+"""Files of weights: name -> array. Reading one executes no code, and only the file the card names is read.
+
+`.npz` (numpy's own, without pickled objects) needs nothing but numpy; `.pt`, a PyTorch state dictionary
+as models had it before, needs PyTorch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DependencyError, ModelError
+from ..io.atomic import replacing
+from .devices import import_torch
+
+RESTORE = "Reinstall HippoSeg, or choose another model."
+
+
+def write_weights(path: Path, state: Mapping[str, np.ndarray]) -> None:
+    """Write half-precision weights to a new `.npz` file: the same values give the same bytes.
+
+    Args:
+        path: The file; must not exist.
+        state: Name -> array, as `UNet3D.state_dict()` names them; tensors on the CPU will do.
+
+    Raises:
+        OutputError: The file exists or cannot be written.
+    """
+    halves = {name: np.asarray(value).astype(np.float16) for name, value in state.items()}
+    with replacing(path) as temporary, open(temporary, "xb") as file:
+        np.savez(file, **halves)
+
+
+def read_weights(path: Path, sha256: str | None = None) -> dict[str, np.ndarray]:
+    """Read a model's weights: name -> array, float16 or float32 as they were written.
+
+    Args:
+        path: A `.npz` or `.pt` file in the model's folder.
+        sha256: What the card says of it, hexadecimal; None where nothing is known.
+
+    Raises:
+        ModelError: The file is missing, is not the one with this sum, or cannot be read.
+        DependencyError: It is a `.pt` file and PyTorch is missing.
+    """
+    named = f"weights '{path.name}' of model '{path.parent.name}'"
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ModelError(f"The {named} are missing.", RESTORE) from error
+    except OSError as error:
+        raise ModelError(f"The {named} cannot be read.", RESTORE) from error
+    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+        raise ModelError(
+            f"The {named} are not those its card names (SHA-256): they were altered or damaged.", RESTORE
+        )
+    return _parse_torch(content, named) if path.suffix == ".pt" else _parse_npz(content, named)
+
+
+def _parse_npz(content: bytes, named: str) -> dict[str, np.ndarray]:
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            state = {name: file[name] for name in file.files}
+    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise ModelError(f"The {named} cannot be read.", RESTORE) from error
+    if not all(value.dtype.kind == "f" and np.isfinite(value).all() for value in state.values()):
+        raise ModelError(f"The {named} hold something else than finite numbers.", RESTORE)
+    return state
+
+
+def _parse_torch(content: bytes, named: str) -> dict[str, np.ndarray]:
+    try:
+        torch = import_torch()
+    except DependencyError as error:
+        raise DependencyError(
+            f"The {named} are in PyTorch's own format, and PyTorch is not installed or does not load.",
+            "Install PyTorch, or choose another model.",
+        ) from error
+    try:
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        return {name: value.numpy() for name, value in state.items()}
+    except Exception as error:  # torch raises many kinds for a file that is not what it should be
+        raise ModelError(f"The {named} cannot be read.", RESTORE) from error
