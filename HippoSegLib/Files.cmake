@@ -71,6 +71,11 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/pipeline.py
   HippoSegLib/preprocessing/__init__.py
   HippoSegLib/preprocessing/chain.py
+  HippoSegLib/preprocessing/clahe.py
+  HippoSegLib/preprocessing/min_max.py
+  HippoSegLib/preprocessing/sce_dwt.py
+  HippoSegLib/preprocessing/steps.py
+  HippoSegLib/preprocessing/volume.py
   HippoSegLib/results/__init__.py
   HippoSegLib/results/assessment.py
   HippoSegLib/results/plausibility.py

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from HippoSegLib.preprocessing.chain import Preprocessing, step
+from HippoSegLib.preprocessing.chain import Preprocessing
+from HippoSegLib.preprocessing.steps import step
 
 CLAHE, WAVELET = "clahe_3d", "sce_dwt_3d"
 

@@ -16,7 +16,8 @@ import numpy as np
 from ..errors import TrainingError
 from ..evaluation.metrics import dice
 from ..models.store import Model
-from ..preprocessing.chain import Preprocessing, channels, min_max
+from ..preprocessing.chain import Preprocessing, channels
+from ..preprocessing.min_max import min_max
 from ..training.cases import fit
 from .prepare import DOUBT, ERROR, NOTE, SiteCase
 from .sources import TRAINING, VALIDATION

@@ -1,1 +1,1 @@
-"""The method's steps (min-max, CLAHE, SCE-3DWT) and the chain that a model's card names."""
+"""The method's preprocessing: one file per step, a table of steps, and the chain that a card names."""

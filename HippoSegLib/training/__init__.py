@@ -1,12 +1,11 @@
 """Learning: the segmenter from labelled crops, the localiser from synthesised heads.
 
-:func:`train_3d_unet` is the interface of the method, :func:`fine_tune` goes on from a model with a
-site's own scans. Importing this package imports no torch.
+:func:`train_3d_unet` is the interface of the method. Importing this package imports no torch.
 """
 
 from __future__ import annotations
 
-__all__ = ["fine_tune", "train_3d_unet"]
+__all__ = ["train_3d_unet"]
 
 
 def __getattr__(name: str):
@@ -14,8 +13,4 @@ def __getattr__(name: str):
         from .trainer import train_3d_unet
 
         return train_3d_unet
-    if name == "fine_tune":
-        from ..finetuning.run import fine_tune
-
-        return fine_tune
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from ..preprocessing.chain import min_max
+from ..preprocessing.min_max import min_max
 from .cases import CLASSES, Case
 from .hosts import Host
 

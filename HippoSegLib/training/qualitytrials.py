@@ -22,7 +22,8 @@ from ..geometry.roi import Roi, coverage, crop, roi_about, whole_image_roi
 from ..labels import WHOLE
 from ..models.prediction import Segmenter, predict_rois
 from ..models.store import Model
-from ..preprocessing.chain import Preprocessing, min_max
+from ..preprocessing.chain import Preprocessing
+from ..preprocessing.min_max import min_max
 from ..results.plausibility import volume_flags
 from ..results.quality_features import block_ranks, side_features
 from ..results.volumes import measure

@@ -16,9 +16,9 @@ from sitefixture import QUICK, SHAPE, body, load, make_base, wider, write_case, 
 
 from HippoSegLib.cli import main
 from HippoSegLib.errors import Cancelled, InputError, OutputError, TrainingError
+from HippoSegLib.finetuning import fine_tune
 from HippoSegLib.finetuning.settings import FineTuneSettings, scaled
 from HippoSegLib.models import user_models as usermodels
-from HippoSegLib.training import fine_tune
 from HippoSegLib.training.augmentation import Augmentation, sample
 from HippoSegLib.training.cases import Case, make_case
 from HippoSegLib.training.plot import read_log
@@ -250,7 +250,7 @@ sys.path[:0] = [{tests!r}, {root!r}]
 from sitefixture import load
 import HippoSegLib.finetuning.result as result
 from HippoSegLib.finetuning.settings import FineTuneSettings
-from HippoSegLib.training import fine_tune
+from HippoSegLib.finetuning import fine_tune
 
 site, base, output, words, polls = sys.argv[1:]
 polls = int(polls)

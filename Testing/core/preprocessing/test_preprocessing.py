@@ -10,7 +10,11 @@ import pywt
 from skimage.exposure import equalize_adapthist
 
 from HippoSegLib.errors import InputError
-from HippoSegLib.preprocessing.chain import Preprocessing, channels, clahe_3d, min_max, sce_dwt_3d, step
+from HippoSegLib.preprocessing.chain import Preprocessing, channels
+from HippoSegLib.preprocessing.clahe import clahe_3d
+from HippoSegLib.preprocessing.min_max import min_max
+from HippoSegLib.preprocessing.sce_dwt import sce_dwt_3d
+from HippoSegLib.preprocessing.steps import step
 
 ODD = [(47, 55, 39), (31, 40, 24), (43, 59, 47), (9, 8, 7), (48, 56, 40)]
 
