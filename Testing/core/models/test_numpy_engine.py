@@ -173,9 +173,6 @@ def test_models_that_ship_give_the_same_labels(name, sample_path):
         assert (found.argmax(axis=0) != expected.argmax(axis=0)).sum() <= 1, side
 
 
-    return sitk.GetArrayFromImage(image)
-
-
 def test_localiser_and_refinement_network_that_ship():
     model = load_model()
     for network, shape in ((model.localizer, (40, 40, 40)), (model.refiner, (24, 28, 24))):
