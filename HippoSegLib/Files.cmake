@@ -81,10 +81,12 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/results/plausibility.py
   HippoSegLib/results/provenance.py
   HippoSegLib/results/qc_figure.py
+  HippoSegLib/results/qc_panels.py
   HippoSegLib/results/quality.py
   HippoSegLib/results/quality_features.py
   HippoSegLib/results/text.py
   HippoSegLib/results/volumes.py
+  HippoSegLib/results/wording.py
   HippoSegLib/training/__init__.py
   HippoSegLib/training/assemble.py
   HippoSegLib/training/augmentation.py
