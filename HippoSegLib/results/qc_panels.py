@@ -151,15 +151,15 @@ def draw_panel(
     for letter, (x, y, anchor) in zip(view.plane.letters, places, strict=True):
         text(draw, (x, y), letter, 20 if letter in "RL" else 16, TEXT, anchor, outline=True)
     for position in view.marks:
-        x = PANEL / 2 + position * PANEL / view.field_mm
-        draw.line((x, 0, x, 9), fill=TEXT, width=1)
-        draw.line((x, PANEL - 9, x, PANEL), fill=TEXT, width=1)
+        tick = PANEL / 2 + position * PANEL / view.field_mm
+        draw.line((tick, 0, tick, 9), fill=TEXT, width=1)
+        draw.line((tick, PANEL - 9, tick, PANEL), fill=TEXT, width=1)
     bar_mm = max((b for b in (5, 10, 20, 50) if b <= view.field_mm / 3), default=1)
     length = bar_mm * PANEL / view.field_mm
-    y = PANEL - 12
-    draw.rectangle((9, y - 2, 11 + length, y + 2), fill=(0, 0, 0))
-    draw.rectangle((10, y - 1, 10 + length, y + 1), fill=TEXT)
-    text(draw, (10, y - 5), f"{bar_mm} mm", 13, TEXT, "lb", outline=True)
+    below = PANEL - 12
+    draw.rectangle((9, below - 2, 11 + length, below + 2), fill=(0, 0, 0))
+    draw.rectangle((10, below - 1, 10 + length, below + 1), fill=TEXT)
+    text(draw, (10, below - 5), f"{bar_mm} mm", 13, TEXT, "lb", outline=True)
     return panel
 
 
