@@ -60,6 +60,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/models/__init__.py
   HippoSegLib/models/blas.py
   HippoSegLib/models/devices.py
+  HippoSegLib/models/engines.py
   HippoSegLib/models/numpy_engine.py
   HippoSegLib/models/numpy_layers.py
   HippoSegLib/models/prediction.py
