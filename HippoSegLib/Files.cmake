@@ -34,11 +34,11 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/finetuning/prepare.py
   HippoSegLib/finetuning/result.py
   HippoSegLib/finetuning/run.py
+  HippoSegLib/finetuning/runfolder.py
   HippoSegLib/finetuning/search.py
   HippoSegLib/finetuning/settings.py
   HippoSegLib/finetuning/sheet.py
   HippoSegLib/finetuning/sources.py
-  HippoSegLib/finetuning/task.py
   HippoSegLib/finetuning/turns.py
   HippoSegLib/flags.py
   HippoSegLib/geometry/__init__.py
@@ -51,6 +51,9 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/io/dicom.py
   HippoSegLib/io/images.py
   HippoSegLib/io/nifti.py
+  HippoSegLib/io/owned_folders.py
+  HippoSegLib/io/owner.py
+  HippoSegLib/io/staging.py
   HippoSegLib/io/validation.py
   HippoSegLib/labels.py
   HippoSegLib/localization/__init__.py
@@ -60,7 +63,6 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/models/__init__.py
   HippoSegLib/models/blas.py
   HippoSegLib/models/devices.py
-  HippoSegLib/models/engines.py
   HippoSegLib/models/numpy_engine.py
   HippoSegLib/models/numpy_layers.py
   HippoSegLib/models/prediction.py
@@ -82,12 +84,10 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/results/plausibility.py
   HippoSegLib/results/provenance.py
   HippoSegLib/results/qc_figure.py
-  HippoSegLib/results/qc_panels.py
   HippoSegLib/results/quality.py
   HippoSegLib/results/quality_features.py
   HippoSegLib/results/text.py
   HippoSegLib/results/volumes.py
-  HippoSegLib/results/wording.py
   HippoSegLib/training/__init__.py
   HippoSegLib/training/assemble.py
   HippoSegLib/training/augmentation.py
@@ -119,6 +119,8 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/training/trainer.py
   HippoSegLib/worker/__init__.py
   HippoSegLib/worker/__main__.py
+  HippoSegLib/worker/exchange.py
+  HippoSegLib/worker/finetunetask.py
   HippoSegLib/worker/process.py
   HippoSegLib/worker/tasks.py
   )

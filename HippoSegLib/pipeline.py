@@ -21,7 +21,6 @@ from .geometry.roi import Roi, crop, roi_about, whole_image_roi
 from .io.images import Scan, check_scan
 from .localization.placement import Placement, given_centres, place
 from .models import devices
-from .models.engines import TorchNetwork
 from .models.prediction import Prediction, Segmenter, predict_rois
 from .models.store import Model, load_model
 from .options import SegmentOptions
@@ -93,7 +92,6 @@ class _Machinery:
     model: Model
     segmenter: Segmenter
     quality: QualityModel | None
-    device: str
     device_reason: str
     threads: int
     flags: tuple[Flag, ...]
@@ -226,10 +224,9 @@ def _prepare(run: _Run, options: SegmentOptions) -> _Machinery:
                 f"The model wants {len(trained.channels)} channels, but is given {len(used.channels)}.",
                 "Change steps and parameters, not the number of channels.",
             )
-        segmenter = Segmenter(TorchNetwork(model.segmenter), used)
+        segmenter = Segmenter(model.segmenter, used, device)
         quality = QualityModel.from_card(model.card)
-        flags = _preprocessing_flags(used, trained)
-        return _Machinery(model, segmenter, quality, device, reason, threads, flags)
+        return _Machinery(model, segmenter, quality, reason, threads, _preprocessing_flags(used, trained))
 
 
 def _preprocessing_flags(used: Preprocessing, trained: Preprocessing) -> tuple[Flag, ...]:
@@ -322,7 +319,7 @@ def _provenance(
     flags: tuple[Flag, ...],
 ) -> Provenance:
     settings = {
-        "device": machinery.device,
+        "device": machinery.segmenter.device,
         "device_reason": machinery.device_reason,
         "threads": machinery.threads,
         "preprocessing": machinery.segmenter.preprocessing.to_dict(),

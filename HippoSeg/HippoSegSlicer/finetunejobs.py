@@ -11,6 +11,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from HippoSegLib.errors import InputError
+from HippoSegLib.worker.exchange import exchange_path
 
 from .inputvolume import checkVolume, geometry, voxels
 from .jobs import Job
@@ -58,7 +59,7 @@ class FineTuneJob(Job):
     """Check cases, or fine-tune on them: `value` is the worker's answer.
 
     The cases are copied when the worker is asked: what becomes of the scene afterwards does not matter.
-    The answer is that of :func:`HippoSegLib.finetuning.task.finetune_task`, with ``pictures`` as paths.
+    The answer is that of :func:`HippoSegLib.worker.finetunetask.finetune_task`, with ``pictures`` as paths.
 
     Args:
         folder: Of the site's files; "" takes the cases of the scene.
@@ -109,8 +110,9 @@ class FineTuneJob(Job):
     def accept(self, result: Mapping, folder: str) -> None:
         pictures = []
         for name in result["pictures"]:
+            source = exchange_path(folder, name)
             pictures.append(os.path.join(slicer.app.temporaryPath, f"HippoSeg-{name}"))
-            shutil.move(os.path.join(folder, name), pictures[-1])
+            shutil.move(source, pictures[-1])
         self.value = {**result, "pictures": pictures}
 
     @property

@@ -15,6 +15,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from HippoSegLib.errors import HippoSegError, NotFoundError
+from HippoSegLib.worker.exchange import exchange_path
 
 from . import scene
 from .inputvolume import checkVolume, geometry, voxels
@@ -202,5 +203,5 @@ class PictureJob(Job):
 
     def accept(self, result: Mapping, folder: str) -> None:
         self.value = os.path.join(slicer.app.temporaryPath, "HippoSeg-picture.png")
-        shutil.move(os.path.join(folder, result["picture"]), self.value)
-        os.remove(os.path.join(folder, "labels.npy"))
+        shutil.move(exchange_path(folder, result["picture"]), self.value)
+        os.remove(exchange_path(folder, "labels.npy"))

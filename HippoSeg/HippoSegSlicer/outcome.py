@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+
+from HippoSegLib.worker.exchange import take_array
 
 
 @dataclass
@@ -50,7 +51,7 @@ class Outcome:
 def readOutcome(result: Mapping, folder: str) -> Outcome:
     """Read the result of the task ``segment`` from the exchange folder."""
     return Outcome(
-        labels=_take(result["labels"], folder),
+        labels=take_array(folder, result["labels"]["array"]),
         index=tuple(result["labels"]["index"]),
         row=dict(result["row"]),
         flags=list(result["flags"]),
@@ -61,16 +62,9 @@ def readOutcome(result: Mapping, folder: str) -> Outcome:
 def readChannels(result: Mapping, folder: str) -> dict[tuple[str, int], Image]:
     """Read the result of the task ``preview``: (side, channel number) -> what the network sees."""
     return {
-        (side, number): Image(_take(one, folder), one["spacing"], one["origin"], one["direction"])
+        (side, number): Image(
+            take_array(folder, one["array"]), one["spacing"], one["origin"], one["direction"]
+        )
         for side, channels in result["channels"].items()
         for number, one in enumerate(channels)
     }
-
-
-def _take(description: Mapping, folder: str) -> np.ndarray:
-    """Read an array of the exchange folder and remove its file."""
-    path = os.path.join(folder, description["array"])
-    with open(path, "rb") as file:
-        array = np.load(file, allow_pickle=False)
-    os.remove(path)
-    return array

@@ -138,8 +138,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_only(args: argparse.Namespace, options: dict, show) -> int:
-    from ..finetuning.run import look_at, write_check
+    from ..finetuning.run import look_at
+    from ..finetuning.runfolder import refuse_other_check, write_check
 
+    refuse_other_check(args.output)
     unused = ("leave_out", "anyway")
     cases, doubts = look_at(
         args.site,
@@ -149,7 +151,6 @@ def _check_only(args: argparse.Namespace, options: dict, show) -> int:
         **{name: value for name, value in options.items() if name not in unused},
     )
     show(cases, doubts)
-    args.output.mkdir(parents=True, exist_ok=True)
     for path in write_check(args.output, cases):
         print(path)
     return 0 if all(case.usable for case in cases) else InputError.exit_code

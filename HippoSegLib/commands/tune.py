@@ -29,13 +29,14 @@ def run(args: argparse.Namespace) -> int:
     """Search, and write the best settings, a table and pictures."""
     from ..finetuning.check import check, refuse, table_text
     from ..finetuning.prepare import prepare
-    from ..finetuning.search import BEST, import_optuna, search
+    from ..finetuning.search import BEST, import_optuna, refuse_other_folder, search
     from ..finetuning.settings import FineTuneSettings
     from ..finetuning.sources import find_sources
     from ..models import devices
     from ..models.store import load_model
 
     import_optuna()
+    refuse_other_folder(args.output)
     options = site_options(args)
     torch = devices.import_torch()
     torch.set_num_threads(args.threads or devices.default_threads())

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import OutputError
-from ..io.atomic import replacing
+from ..io.staging import staging_folder
 from ..models.store import Model
 from ..results.provenance import versions
 from . import plots
@@ -38,9 +38,16 @@ def check_output(folder: Path, overwrite: bool) -> None:
     """Refuse, before any work is done, a folder that cannot take the results.
 
     Raises:
-        OutputError: It is not a folder, cannot be written, or has results while `overwrite` is False.
+        OutputError: It is not a folder, cannot be written, has results while `overwrite` is False, or has
+            files of the same names that are not of an evaluation.
     """
     there = [name for name in FILES if (folder / name).exists()]
+    if there and not _is_record(folder / RECORD):
+        raise OutputError(
+            f"The output folder has a file of the name '{there[0]}' that is not of an evaluation.",
+            "Choose another folder.",
+            "not_ours",
+        )
     if there and not overwrite:
         raise OutputError(
             f"The output folder has results of an evaluation ({there[0]}).",
@@ -54,6 +61,15 @@ def check_output(folder: Path, overwrite: bool) -> None:
             f"The output folder '{folder.name}' cannot be written.",
             "Choose another folder, or change its permissions.",
         )
+
+
+def _is_record(path: Path) -> bool:
+    """Whether a file is the record of an evaluation, of this version or an earlier one."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return {"model", "versions", "settings", "definitions", "cases", "summary"} <= set(values)
+    except (OSError, ValueError, TypeError, RecursionError):
+        return False
 
 
 def trained_on(names: Sequence[str], card: Mapping) -> list[str]:
@@ -139,16 +155,19 @@ def write_evaluation(
     if pictures and summary and any(entry["dice"]["n"] for entry in summary.values()):
         content |= dict(zip(PICTURES, (plots.bland_altman(rows), plots.boxplots(rows)), strict=True))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in PICTURES:
-            if name not in content:
-                (folder / name).unlink(missing_ok=True)
+        with staging_folder(folder, "evaluation") as staging:
+            for name, data in content.items():
+                (staging / name).write_bytes(data)
+            check_output(folder, overwrite)  # something may have come meanwhile
+            # The record is first: where it stands, the others are known to be ours.
+            for name in sorted(content, key=lambda name: name != RECORD):
+                os.replace(staging / name, folder / name)
+            for name in PICTURES:
+                if name not in content:  # of the evaluation that is replaced
+                    (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(
             f"The output folder '{folder.name}' cannot be written ({error.strerror}).",
             "Choose another folder, or change its permissions.",
         ) from None
-    for name, data in content.items():
-        with replacing(folder / name, overwrite) as temporary:
-            temporary.write_bytes(data)
     return [folder / name for name in content]

@@ -6,11 +6,11 @@ import csv
 import io
 import math
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import DependencyError, OutputError
+from ..io.staging import staging_folder
 from ..models.store import LOCALIZER, REFINER, Model, save_model
 from ..results.provenance import versions
 from .check import table_rows
@@ -43,31 +43,22 @@ def write_model(
     card = new_card(outcome, base, settings, cases, prepared, trained, doubts)
     by_name = {case.name: case.sha256 for case in cases}
     try:
-        staging = folder.parent / f".{folder.name}.part"
-        shutil.rmtree(staging, ignore_errors=True)  # of a run that was killed here
-        staging.mkdir(parents=True)
-    except OSError as error:
-        raise OutputError(
-            f"The model folder '{folder.name}' cannot be written.", "Choose another place."
-        ) from error
-    try:
-        weights = staging / "weights.pt"
-        torch.save({name: value.half() for name, value in trained.weights.items()}, weights)
-        others = [base.file(name) for name in (LOCALIZER, REFINER)]
-        made = save_model(staging / folder.name, card, weights, *others)
-        (made / SCORES).write_text(scores_csv(trained.before, trained.after, by_name), encoding="utf-8")
-        for name, picture in _pictures(trained).items():
-            (made / name).write_bytes(picture)
-        if folder.exists():
-            raise OutputError(f"Model folder '{folder.name}' exists.", "Give another name.")
-        os.replace(made, folder)
+        with staging_folder(folder.parent, "model") as staging:
+            weights = staging / "weights.pt"
+            torch.save({name: value.half() for name, value in trained.weights.items()}, weights)
+            others = [base.file(name) for name in (LOCALIZER, REFINER)]
+            made = save_model(staging / folder.name, card, weights, *others)
+            (made / SCORES).write_text(scores_csv(trained.before, trained.after, by_name), encoding="utf-8")
+            for name, picture in _pictures(trained).items():
+                (made / name).write_bytes(picture)
+            if folder.exists():
+                raise OutputError(f"Model folder '{folder.name}' exists.", "Give another name.")
+            os.replace(made, folder)
     except OSError as error:
         raise OutputError(
             f"The model folder '{folder.name}' cannot be written.",
             "Free some space, or choose another place.",
         ) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _pictures(trained: Trained) -> dict[str, bytes]:

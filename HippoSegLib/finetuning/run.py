@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import OutputError
-from ..io.atomic import replacing
+from ..io.owned_folders import refuse_foreign
+from ..io.staging import sweep
 from ..models import devices
 from ..models.store import Model, load_model
 from ..training.cases import Case, load_cases
-from .check import check, refuse, table_csv
+from .check import check, refuse
 from .judge import SiteEvaluator, compare_models
 from .prepare import SiteCase, prepare
+from .runfolder import RUN, run_folder, write_check
 from .settings import FineTuneSettings
-from .sheet import sheets
 from .sources import VALIDATION, Source, find_sources
 
 
@@ -87,8 +87,9 @@ def fine_tune(
         make_default: Let the panel offer the model first, if it is better and lies in the user's folder.
         device, threads: As in `segmentation.segment`.
         micro_batch: Samples in memory at a time.
-        run_dir: Where the state is kept until the model is written (default: beside `output`). The
-            same call continues a run that was cancelled or killed.
+        run_dir: Where the state is kept until the model is written (default: beside `output`): a new or
+            an empty folder, or that of a run that was cancelled or killed, which the same call continues.
+            At the end, the files of the run in it are removed.
         checked: Called with the cases and the site's doubts after the check.
         progress: Called with words (remaining time included) and the fraction done.
         epoch_done: Called with the training's name and its history after each epoch.
@@ -104,36 +105,39 @@ def fine_tune(
         raise OutputError(
             f"Model folder '{output.name}' exists.", "Give another name: a model is never overwritten."
         )
+    run_dir = Path(run_dir) if run_dir is not None else output.parent / f"{output.name}.run"
+    refuse_foreign(run_dir, RUN)
+    sweep(output.parent)
     torch = devices.import_torch()
     torch.set_num_threads(threads or devices.default_threads())
     name, _ = devices.resolve(device)
     base = base if isinstance(base, Model) else load_model(base, name)
-    run_dir = Path(run_dir) if run_dir is not None else output.parent / f"{output.name}.run"
     sources = find_all(site, validation, scans, labels, table)
     options = {"region": region, "side": side, "threads": threads, "device": name}
     prepared = prepare(sources, base, label_map, **options, progress=progress, cancel=cancel)
     doubts = check(prepared, base, name)
     if checked is not None:
         checked(prepared, doubts)
-    _keep_check(run_dir, prepared)
-    cases = refuse(prepared, doubts, leave_out, anyway)
-    before_all = _originals(original)
 
     from ..training.distributed import Team
     from .plan import Plan
 
-    plan = Plan(base, settings, cases, run_dir, name, micro_batch, resume, progress, epoch_done, cancel)
-    trained = plan.run()
-    comparison = compare_models(trained.before, trained.after, trained.doubts)
-    outcome = Outcome(output, comparison, False, trained.before, trained.after, trained.epochs)
-    if before_all:
-        outcome.original = _lost(base, trained.weights, before_all, name)
-    if Team().rank == 0:
-        from .result import write_model
+    first = Team().rank == 0
+    with run_folder(run_dir, first):
+        write_check(run_dir, prepared)
+        cases = refuse(prepared, doubts, leave_out, anyway)
+        before_all = _originals(original)
+        plan = Plan(base, settings, cases, run_dir, name, micro_batch, resume, progress, epoch_done, cancel)
+        trained = plan.run()
+        comparison = compare_models(trained.before, trained.after, trained.doubts)
+        outcome = Outcome(output, comparison, False, trained.before, trained.after, trained.epochs)
+        if before_all:
+            outcome.original = _lost(base, trained.weights, before_all, name)
+        if first:
+            from .result import write_model
 
-        write_model(outcome, base, settings, cases, prepared, trained, doubts)
-        outcome.is_default = _default(outcome, make_default)
-        shutil.rmtree(run_dir, ignore_errors=True)
+            write_model(outcome, base, settings, cases, prepared, trained, doubts)
+            outcome.is_default = _default(outcome, make_default)
     return outcome
 
 
@@ -172,29 +176,6 @@ def find_all(site, validation=None, scans=None, labels=None, table=None) -> list
     if isinstance(validation, str | Path):
         return found + find_sources(validation, scans, labels, table, VALIDATION)
     return found + list(validation)
-
-
-def _keep_check(run_dir: Path, cases: Sequence[SiteCase]) -> None:
-    """Write the check's table and pictures into the run folder."""
-    try:
-        run_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"The run folder '{run_dir.name}' cannot be made.", "Choose a folder you may write to."
-        ) from error
-    write_check(run_dir, cases)
-
-
-def write_check(folder: Path, cases: Sequence[SiteCase]) -> list[Path]:
-    """Write ``site_check.csv`` and ``site_check_N.png`` into a folder; returns their paths."""
-    written = [folder / "site_check.csv"]
-    with replacing(written[0], overwrite=True) as temporary:
-        temporary.write_text(table_csv(cases), encoding="utf-8")
-    for number, sheet in enumerate(sheets(cases), start=1):
-        written.append(folder / f"site_check_{number}.png")
-        with replacing(written[-1], overwrite=True) as temporary:
-            sheet.save(temporary, "PNG")
-    return written
 
 
 def _originals(original) -> list[Case]:

@@ -17,6 +17,7 @@ import numpy as np
 from ..errors import Cancelled, DependencyError, InputError, TrainingError
 from ..evaluation.plots import new_figure, png, require_matplotlib
 from ..io.atomic import replacing
+from ..io.owned_folders import claim, refuse_foreign
 from ..models.store import Model
 from .curves import DPI
 from .plan import Plan
@@ -26,6 +27,9 @@ from .turns import Turn
 
 STUDY, LOCK = "study.db", "study.lock"
 BEST, TRIALS, HISTORY, IMPORTANCE = "settings.json", "trials.csv", "history.png", "importance.png"
+
+#: Of its folder, in the marker and in messages.
+KIND = "search folder"
 
 
 def import_optuna():
@@ -97,12 +101,13 @@ def search(
 
     Raises:
         DependencyError: No Optuna. InputError: The folder holds the search of another site or base model.
-        TrainingError: No trial came to an end. Cancelled. OutputError.
+        TrainingError: No trial came to an end. Cancelled.
+        OutputError: The folder holds something else than a search, or cannot be written.
     """
     optuna = import_optuna()
     require_matplotlib()
     start = start or FineTuneSettings()
-    folder.mkdir(parents=True, exist_ok=True)
+    claim(folder, KIND, _is_search)
     turn = Turn(folder / LOCK)
     turn.take(cancel)
     try:
@@ -154,6 +159,16 @@ def search(
     _write(optuna, study, folder, start)
     best = study.best_trial
     return {"value": best.value, "settings": _settings(best, start), "trials": done()}
+
+
+def refuse_other_folder(folder: Path) -> None:
+    """Raise OutputError where a folder holds something else than a search."""
+    refuse_foreign(folder, KIND, _is_search)
+
+
+def _is_search(folder: Path) -> bool:
+    """Whether a folder without a marker is a search of an earlier version."""
+    return (folder / LOCK).is_file()
 
 
 @contextmanager

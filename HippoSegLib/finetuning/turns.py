@@ -27,23 +27,36 @@ class Turn:
         Raises:
             Cancelled: `cancel` said so meanwhile. OutputError: The file cannot be made.
         """
-        while self._held is None:
+        while True:
             if cancel is not None and cancel():
                 raise Cancelled()
-            connection = None
-            try:
-                connection = sqlite3.connect(self._path, timeout=0, isolation_level=None)
-                connection.execute("BEGIN EXCLUSIVE")
-                self._held = connection
-            except sqlite3.OperationalError as error:
-                if connection is not None:
-                    connection.close()
-                if "locked" not in str(error):
-                    raise OutputError(
-                        f"'{self._path.name}' cannot be written.",
-                        "Check the folder's permissions and free space.",
-                    ) from error
-                time.sleep(0.1)
+            if self.take_if_free():
+                return
+            time.sleep(0.1)
+
+    def take_if_free(self) -> bool:
+        """Hold it, unless another process does; returns whether it is held.
+
+        Raises:
+            OutputError: The file cannot be made.
+        """
+        if self._held is not None:
+            return True
+        connection = None
+        try:
+            connection = sqlite3.connect(self._path, timeout=0, isolation_level=None)
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if connection is not None:
+                connection.close()
+            if "locked" in str(error):
+                return False
+            raise OutputError(
+                f"'{self._path.name}' cannot be written.",
+                "Check the folder's permissions and free space.",
+            ) from error
+        self._held = connection
+        return True
 
     def give(self) -> None:
         """Let the next one; nothing where it is not held."""

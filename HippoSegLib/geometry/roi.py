@@ -49,8 +49,7 @@ def roi_about(centre, axes: np.ndarray, side: str, size_zyx, spacing: float = 1.
     direction = np.array(axes, float)
     if side == "right":
         direction[:, 0] *= -1
-    depth, height, width = (int(n) for n in size_zyx)
-    size = (width, height, depth)
+    size = tuple(int(n) for n in reversed(tuple(size_zyx)))
     origin = np.asarray(centre, float) - direction @ ((np.array(size) - 1) / 2 * spacing)
     return Roi(side, size, float(spacing), tuple(origin.tolist()), tuple(direction.ravel().tolist()))
 

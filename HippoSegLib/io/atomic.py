@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import OutputError
+from .staging import staging_folder
 
 
 @contextmanager
@@ -15,7 +16,7 @@ def replacing(path: str | Path, overwrite: bool = False, suffix: str | None = No
     """Yield a temporary name beside ``path`` to write to; rename it to ``path`` when all went well.
 
     Args:
-        path: Where the result is to be.
+        path: Where the result is to be; its folder must be there.
         overwrite: Replace an existing file.
         suffix: Of the temporary name, for writers that choose the format by it; ``path``'s own
             last suffix unless told.
@@ -25,19 +26,24 @@ def replacing(path: str | Path, overwrite: bool = False, suffix: str | None = No
             ITK, ``RuntimeError`` the writing raised); the temporary file is removed.
     """
     path = Path(path)
-    if path.exists() and not overwrite:
-        raise OutputError(
-            f"'{path.name}' exists already.", "Choose another output folder, or allow overwriting."
-        )
-    temporary = path.parent / f".hipposeg-{uuid.uuid4().hex}{path.suffix if suffix is None else suffix}"
+    _refuse_existing(path, overwrite)
     try:
-        yield temporary
-        temporary.replace(path)
+        if not path.parent.is_dir():
+            raise NotADirectoryError
+        with staging_folder(path.parent) as folder:
+            temporary = folder / f"file{path.suffix if suffix is None else suffix}"
+            yield temporary
+            _refuse_existing(path, overwrite)  # it may have come meanwhile
+            os.replace(temporary, path)
     except (OSError, RuntimeError):
         raise OutputError(
             f"'{path.name}' cannot be written.",
             "Check that the folder exists, is writable and has space left.",
         ) from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+
+
+def _refuse_existing(path: Path, overwrite: bool) -> None:
+    if path.exists() and not overwrite:
+        raise OutputError(
+            f"'{path.name}' exists already.", "Choose another output folder, or allow overwriting."
+        )

@@ -12,7 +12,6 @@ from ..errors import InputError, NotFoundError
 from ..flags import Flag
 from ..geometry.pose import WORLD_RAS, HeadPose
 from ..labels import SIDES
-from ..models.engines import TorchNetwork
 from ..models.store import Model
 from .coarse import (
     HALF_DISTANCE,
@@ -131,7 +130,7 @@ def _localize(
     card = model.card["localizer"]
     grid = CoarseGrid(card["grid_size"], card["grid_spacing_mm"], card["coordinate_unit_mm"])
     try:
-        return localize(head, TorchNetwork(model.localizer), grid), []
+        return localize(head, model.localizer, grid), []
     except NotFoundError:
         if not given:
             raise
@@ -152,6 +151,5 @@ def _refine(
 ) -> Refinement | None:
     if model.refiner is None:
         return None
-    network = TorchNetwork(model.refiner)
-    found = refine(head, centre, localization.pose.axes, side, network, model.card["refiner"])
+    found = refine(head, centre, localization.pose.axes, side, model.refiner, model.card["refiner"])
     return found if found is not None and _inside(head, found.centre) else None

@@ -13,12 +13,12 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from ..errors import ModelError, OutputError
+from ..io.staging import staging_folder
 
 FORMAT_VERSION = 1
 BUNDLED = Path(__file__).resolve().parents[2] / "Resources" / "Models"
@@ -52,8 +52,31 @@ class Model:
 
 
 def bundled_models() -> list[str]:
-    """Names of the models that came with HippoSeg."""
-    return sorted(p.parent.name for p in BUNDLED.glob(f"*/{CARD}"))
+    """Names of the models that came with HippoSeg, as far as they are there as a whole."""
+    return [folder.name for folder in whole_models(BUNDLED)]
+
+
+def whole_models(parent: Path) -> list[Path]:
+    """The model folders in a folder, by name; temporary ones and those with parts missing are left out.
+
+    A part is missing where its size is not the card's, as after a copy that was broken off: only loading
+    the model reads it all.
+    """
+    return sorted(card.parent for card in parent.glob(f"*/{CARD}") if _is_whole(card.parent))
+
+
+def _is_whole(folder: Path) -> bool:
+    if folder.name.startswith("."):
+        return False
+    try:
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        for name, file in card["files"].items():
+            size = _weight_file(folder, card, name).stat().st_size
+            if size != file.get("bytes", size):
+                return False
+        return True
+    except (ModelError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return False
 
 
 def model_folder(model: str | Path | None) -> Path:
@@ -199,9 +222,9 @@ def save_model(
     sources = {SEGMENTER: segmenter, LOCALIZER: localizer, REFINER: refiner}
     sources = {name: source for name, source in sources.items() if source is not None}
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
+        with staging_folder(folder.parent, "model") as staging:
+            temporary = staging / folder.name
+            temporary.mkdir()
             files = {}
             for name, source in sources.items():
                 files[name] = {"sha256": file_sha256(source), "bytes": source.stat().st_size}
@@ -213,11 +236,7 @@ def save_model(
             (temporary / CARD).write_text(
                 json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
             )
-            temporary.chmod(0o755)
             os.replace(temporary, folder)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
     except OSError as error:
         raise OutputError(
             f"The model folder '{folder.name}' cannot be written.",

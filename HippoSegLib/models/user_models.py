@@ -15,22 +15,19 @@ def user_models_folder() -> Path:
 
 
 def user_models() -> list[Path]:
-    """The model folders in it, by name; empty where there is none."""
-    from .store import CARD
+    """The model folders in it that are there as a whole, by name; empty where there is none."""
+    from .store import whole_models
 
-    return sorted(card.parent for card in user_models_folder().glob(f"*/{CARD}"))
+    return whole_models(user_models_folder())
 
 
 def default_model() -> Path | None:
     """The user's own model that is offered first, or None where it is the one that came with HippoSeg."""
-    from .store import CARD
-
     try:
         name = (user_models_folder() / _DEFAULT).read_text(encoding="utf-8").strip()
     except OSError:
         return None
-    folder = user_models_folder() / name
-    return folder if name and folder.parent == user_models_folder() and (folder / CARD).is_file() else None
+    return next((folder for folder in user_models() if folder.name == name), None)
 
 
 def make_default(model: Path | None) -> None:

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from .distributed import Team, start
     from .export import export_run, refuse_existing
     from .hosts import load_hosts
-    from .runstate import RunFolder, read_run
+    from .runstate import RunFolder, read_run, refuse_other_folder
     from .trainer import train_3d_unet
 
     if args.threads:
@@ -54,12 +54,13 @@ def run(args: argparse.Namespace) -> int:
     if not 0 <= args.fold < args.folds:
         raise TrainingError(f"There is no fold {args.fold} of {args.folds}.", "Count folds from 0.")
     refuse_existing(args.output, args.overwrite)
+    run_dir = args.run or args.output / "run"
+    refuse_other_folder(run_dir)
     device = start(args.device)
     first = Team().rank == 0
     every = data.load_cases(args.data)
     held = data.split_by_subject([case.subject for case in every], args.folds, args.seed)[args.fold]
     train = [case for i, case in enumerate(every) if i not in set(held)]
-    run_dir = args.run or args.output / "run"
     if first:
         RunFolder(run_dir).write_command(_command(args))
         print(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from ..io.atomic import replacing
 from ..preprocessing.chain import Preprocessing, channels
 from .cases import WHOLE_ONLY, Case, fit
 
@@ -98,12 +98,16 @@ def summary(rows: Sequence[dict]) -> dict[str, dict[str, float]]:
 
 
 def write_rows(rows: Sequence[dict], path: str | Path) -> None:
-    """Write rows of one form as CSV, through a temporary file."""
-    path = Path(path)
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
+    """Write rows of one form as CSV; a file of ours in this place is replaced as a whole.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    with (
+        replacing(path, overwrite=True) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         for row in rows:
             writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
-    os.replace(temporary, path)

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from ..errors import OutputError
+from ..io.staging import staging_folder
 from ..labels import NETWORK_CLASSES
 from ..models.unet3d import UNet3D, count_parameters
 from ..preprocessing.chain import Preprocessing
@@ -30,9 +31,31 @@ WEIGHTS, CARD, SCORES = "segmenter.pt", "card.json", "held_out.csv"
 
 
 def refuse_existing(folder: Path, overwrite: bool) -> None:
-    """Raise OutputError where the folder holds a model that may not be replaced."""
-    if not overwrite and (folder / WEIGHTS).exists():
-        raise OutputError(f"{folder} already holds a model.", "Choose another folder, or use --overwrite.")
+    """Refuse a folder with files that would be replaced and may not be.
+
+    Raises:
+        OutputError: It holds a model while `overwrite` is False, or files of the same names that are
+            not of a model.
+    """
+    there = [name for name in (WEIGHTS, CARD, SCORES) if (folder / name).exists()]
+    if there and not _is_exported(folder / CARD):
+        raise OutputError(
+            f"'{folder.name}' has a file of the name '{there[0]}' that is not of a model.",
+            "Choose another folder.",
+            "not_ours",
+        )
+    if (folder / WEIGHTS).exists() and not overwrite:
+        raise OutputError(
+            f"'{folder.name}' already holds a model.", "Choose another folder, or use --overwrite."
+        )
+
+
+def _is_exported(card: Path) -> bool:
+    try:
+        values = json.loads(card.read_text(encoding="utf-8"))
+        return {"classes", "preprocessing", "training"} <= set(values)
+    except (OSError, ValueError, TypeError, RecursionError):
+        return False
 
 
 def export_run(
@@ -88,17 +111,23 @@ def export_run(
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        rows = []
         if evaluate_on:
             rows = Evaluator(evaluate_on, tuple(settings["region_shape"]), preprocessing)(model)
             card["metrics"] = {"held_out_dice": summary(rows), "cases": len(rows)}
-            write_rows(rows, folder / SCORES)
-        temporary = folder / (WEIGHTS + ".part")
-        torch.save(weights, temporary)
-        card["sha256"] = {WEIGHTS: hashlib.sha256(temporary.read_bytes()).hexdigest()}
-        card_part = folder / (CARD + ".part")
-        card_part.write_text(json.dumps(card, indent=1), encoding="utf-8")
-        os.replace(temporary, folder / WEIGHTS)
-        os.replace(card_part, folder / CARD)
+        with staging_folder(folder, "model") as staging:
+            if rows:
+                write_rows(rows, staging / SCORES)
+            torch.save(weights, staging / WEIGHTS)
+            card["sha256"] = {WEIGHTS: hashlib.sha256((staging / WEIGHTS).read_bytes()).hexdigest()}
+            (staging / CARD).write_text(json.dumps(card, indent=1), encoding="utf-8")
+            # The card is first: its SHA-256 tells that weights beside it are not yet these, and where it
+            # stands, what stands beside it is known to be ours.
+            for name in (CARD, SCORES, WEIGHTS):
+                if (staging / name).exists():
+                    os.replace(staging / name, folder / name)
+                else:
+                    (folder / name).unlink(missing_ok=True)  # of the model that is replaced
     except (OSError, RuntimeError) as error:
         raise OutputError(
             f"The model folder {folder} cannot be written.", "Choose another folder."

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import InputError, OutputError
+from ..errors import InputError
+from ..io.atomic import replacing
 from .evaluation import STRUCTURES
 from .runstate import LOG
+
+#: In the run folder, drawn anew each time.
+PICTURE = "log.png"
 
 
 def read_log(path: str | Path) -> list[dict]:
@@ -36,7 +39,7 @@ def plot_log(run: str | Path, target: str | Path) -> None:
 
     Raises:
         InputError: The run has no log.
-        OutputError: The picture cannot be written.
+        OutputError: The picture cannot be written, or is there already and not in the run folder.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -63,13 +66,9 @@ def plot_log(run: str | Path, target: str | Path) -> None:
     right.set(xlabel="epoch", ylabel="Dice", title="Validation (averaged weights)")
     right.legend(loc="lower right")
     right.grid(alpha=0.3)
-    target = Path(target)
-    temporary = target.with_name(target.name + ".part")
-    try:
+    own = Path(target) == Path(run) / PICTURE
+    with replacing(target, overwrite=own) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
-        os.replace(temporary, target)
-    except OSError as error:
-        raise OutputError(f"The picture {target.name} cannot be written.", "Choose another place.") from error
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -78,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("run", type=Path, help="run folder")
     parser.add_argument("-o", "--output", type=Path, help="picture (default: RUN/log.png)")
     args = parser.parse_args(argv)
-    target = args.output or args.run / "log.png"
+    target = args.output or args.run / PICTURE
     plot_log(args.run, target)
     print(target)
     return 0

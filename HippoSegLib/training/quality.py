@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,8 @@ from pathlib import Path
 import SimpleITK as sitk
 import torch
 
-from ..errors import ModelError, TrainingError
+from ..errors import ModelError, OutputError, TrainingError
+from ..io.atomic import replacing
 from ..models.store import CARD, SEGMENTER, Model, load_model
 from ..models.unet3d import UNet3D
 from ..results.quality import QualityModel
@@ -91,9 +91,8 @@ def collect(
             if len(made) % per_kind == 0:
                 print(f"{len(made)} trials, the last kind: {one.kind}", flush=True)
     if path is not None:
-        temporary = path.with_name(path.name + ".part")
-        temporary.write_text("".join(one.to_json() + "\n" for one in made), encoding="utf-8")
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            temporary.write_text("".join(one.to_json() + "\n" for one in made), encoding="utf-8")
     return made
 
 
@@ -122,7 +121,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--no-heads", action="store_true", help="leave the real heads out")
     parser.add_argument("--write", action="store_true", help="write the score into the model's card")
     parser.add_argument("--report", type=Path, help="write what is printed to this file too")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file of --report")
     args = parser.parse_args(arguments)
+    if args.report and args.report.exists() and not args.overwrite:
+        raise OutputError(f"'{args.report.name}' exists already.", "Give another name, or --overwrite.")
     torch.set_num_threads(1)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     base = load_model(args.model)
@@ -168,16 +170,16 @@ def tell(text: str, report: Path | None) -> None:
     """Print, and write to a file where one is named."""
     print(text)
     if report:
-        report.write_text(text, encoding="utf-8")
+        with replacing(report, overwrite=True) as temporary:  # that it may be replaced was seen at the start
+            temporary.write_text(text, encoding="utf-8")
 
 
 def write_part(folder: Path, part: dict) -> None:
     """Put the quality part into the card of a model folder."""
     path = folder / CARD
     card = json.loads(path.read_text(encoding="utf-8")) | {"quality": part}
-    temporary = path.with_name(CARD + ".part")
-    temporary.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    with replacing(path, overwrite=True) as temporary:
+        temporary.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

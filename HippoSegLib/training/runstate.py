@@ -3,37 +3,39 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..errors import OutputError, TrainingError
+from ..io.atomic import replacing
+from ..io.owned_folders import MARKER, claim, refuse_foreign
 from .evaluation import write_rows
 
 STATE, SETTINGS, LOG, COMMAND = "state.pt", "settings.json", "log.csv", "command.txt"
+
+#: Of the folder, in its marker and in messages.
+KIND = "training run"
+
+#: Every file that is written into it.
+FILES = (STATE, SETTINGS, LOG, COMMAND, MARKER)
 
 
 class RunFolder:
     """Reads and writes one run folder; every file appears whole or not at all.
 
     Args:
-        path: Folder, made if it is not there; ``None`` keeps nothing.
+        path: A new or an empty folder, or that of a run; ``None`` keeps nothing.
 
     Raises:
-        OutputError: The folder cannot be made.
+        OutputError: The folder cannot be made, or holds something else than a run.
     """
 
     def __init__(self, path: str | Path | None):
         self.path = None if path is None else Path(path)
         if self.path is not None:
-            try:
-                self.path.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise OutputError(
-                    f"The run folder {path} cannot be made.", "Choose a folder you may write to."
-                ) from error
+            claim(self.path, KIND, _is_run)
 
     def load(self, settings: dict, resume: bool) -> dict[str, Any] | None:
         """Return the saved state, or ``None`` where the run starts anew.
@@ -46,19 +48,20 @@ class RunFolder:
             return None
         if not resume:
             raise TrainingError(
-                f"{self.path} already holds a training run.", "Choose another folder, or let it resume."
+                f"'{self.path.name}' already holds a training run.",
+                "Choose another folder, or let it resume.",
             )
         try:
             state = torch.load(self.path / STATE, map_location="cpu", weights_only=True)
             saved = json.loads((self.path / SETTINGS).read_text(encoding="utf-8"))
         except Exception as error:
             raise TrainingError(
-                f"The run in {self.path} cannot be read.", "Choose another folder."
+                f"The run in '{self.path.name}' cannot be read.", "Choose another folder."
             ) from error
         differing = [key for key in settings if saved.get(key) != json.loads(json.dumps(settings[key]))]
         if differing:
             raise TrainingError(
-                f"{self.path} holds a run with other settings ({', '.join(sorted(differing))}).",
+                f"'{self.path.name}' holds a run with other settings ({', '.join(sorted(differing))}).",
                 "Choose another folder, or repeat the run's settings to resume it.",
             )
         return state
@@ -66,14 +69,14 @@ class RunFolder:
     def write_settings(self, settings: dict) -> None:
         """Write ``settings.json``."""
         if self.path is not None:
-            temporary = self.path / (SETTINGS + ".part")
-            temporary.write_text(json.dumps(settings, indent=1), encoding="utf-8")
-            os.replace(temporary, self.path / SETTINGS)
+            with replacing(self.path / SETTINGS, overwrite=True) as temporary:
+                temporary.write_text(json.dumps(settings, indent=1), encoding="utf-8")
 
     def write_command(self, command: str) -> None:
         """Write the command that makes this run, for the card."""
         if self.path is not None:
-            (self.path / COMMAND).write_text(command + "\n", encoding="utf-8")
+            with replacing(self.path / COMMAND, overwrite=True) as temporary:
+                temporary.write_text(command + "\n", encoding="utf-8")
 
     def save(self, state: dict[str, Any]) -> None:
         """Write the state, and its history as the log.
@@ -86,11 +89,26 @@ class RunFolder:
         try:
             if state["history"]:
                 write_rows(state["history"], self.path / LOG)
-            temporary = self.path / (STATE + ".part")
-            torch.save(state, temporary)
-            os.replace(temporary, self.path / STATE)
-        except (OSError, RuntimeError) as error:
-            raise OutputError(f"The run folder {self.path} cannot be written.", "Free some space.") from error
+            with replacing(self.path / STATE, overwrite=True) as temporary:
+                torch.save(state, temporary)
+        except OutputError as error:
+            raise OutputError(
+                f"The run folder '{self.path.name}' cannot be written.", "Free some space."
+            ) from error
+
+
+def refuse_other_folder(path: str | Path) -> None:
+    """Raise OutputError where a folder holds something else than a run; nothing is made."""
+    refuse_foreign(path, KIND, _is_run)
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether a folder without a marker is a run of an earlier version."""
+    try:
+        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        return {"num_epochs", "preprocessing", "region_shape"} <= set(settings)
+    except (OSError, ValueError, TypeError, RecursionError):
+        return False
 
 
 def read_run(path: str | Path) -> tuple[dict, dict]:

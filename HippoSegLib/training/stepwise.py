@@ -16,6 +16,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..io.atomic import replacing
+from ..io.owned_folders import claim
 
 EMA = 0.998
 _GRADIENT_NORM = 5.0
@@ -64,8 +65,12 @@ def train_in_steps(
         loss_of: The loss of a step's batch, from the network and the number of the step.
         evaluate: Figures of the averaged network; True where it is the final one.
         card: Part of the card from the last row of the log.
+
+    Raises:
+        OutputError: The folder holds something else than a run, or cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    written = ("state.pt", "log.csv", f"{name}.pt", f"{name}.json")
+    claim(folder, f"{name} training run", lambda it: all((it / name).is_file() for name in written))
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(EMA))
     optimizer = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=1e-3)
     parts = {"network": network, "average": average, "optimizer": optimizer}

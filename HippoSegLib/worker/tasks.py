@@ -1,67 +1,22 @@
 """What the panel's worker can do: segment, list devices, draw the quality-control picture.
 
-Images are exchanged as ``.npy`` files (arrays (z, y, x), the fastest to write and read) beside a
-geometry of plain numbers: ``{"array": file name, "spacing": [x, y, z] mm, "origin": [x, y, z] mm LPS,
-"direction": 9 numbers, row-major}``. File names are relative to the folder both processes know and
-never contain the name of a volume or patient.
+How images travel says :mod:`.exchange`. A request's ``run`` is how the names of the files that are
+written begin.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from ..dependencies import require_packages
-from ..errors import HippoSegError, InputError
-
-
-def write_array(array: np.ndarray, folder: str, name: str) -> str:
-    """Write an array (z, y, x) as ``name`` in ``folder``; returns the name."""
-    with open(os.path.join(folder, name), "wb") as file:
-        np.save(file, array, allow_pickle=False)
-    return name
-
-
-def read_array(folder: str, name: str) -> np.ndarray:
-    """Read an array written by :func:`write_array`."""
-    with open(os.path.join(folder, name), "rb") as file:
-        return np.load(file, allow_pickle=False)
-
-
-def to_image(description: Mapping[str, Any], folder: str):
-    """Return the SimpleITK image of a description (see the module's docstring)."""
-    import SimpleITK as sitk
-
-    array = read_array(folder, description["array"])
-    if array.dtype == bool:
-        array = array.astype(np.uint8)
-    try:
-        image = sitk.GetImageFromArray(array)
-        image.SetSpacing(description["spacing"])
-        image.SetOrigin(description["origin"])
-        image.SetDirection(description["direction"])
-    except RuntimeError as error:
-        raise InputError(
-            "The volume's geometry is not valid.", "Check its spacing and axes in Volumes."
-        ) from error
-    return image
-
-
-def from_image(image, folder: str, name: str) -> dict[str, Any]:
-    """Write a SimpleITK image to ``folder`` and return its description."""
-    import SimpleITK as sitk
-
-    return {
-        "array": write_array(sitk.GetArrayViewFromImage(image), folder, name),
-        "spacing": image.GetSpacing(),
-        "origin": image.GetOrigin(),
-        "direction": image.GetDirection(),
-    }
+from ..errors import HippoSegError
+from .exchange import exchange_path, from_image, to_image, write_array
+from .finetunetask import finetune_task
 
 
 def crop_labels(labels: np.ndarray) -> tuple[np.ndarray, list[int]]:
@@ -121,9 +76,10 @@ def segment_task(
     if segment is None:
         _load_libraries(progress)
         from ..pipeline import segment
+    run = request.get("run", "result")
+    exchange_path(folder, f"{run}-labels.npy")
     image = to_image(request["image"], folder)
     result = segment(image, progress=progress, cancel=cancel, **request.get("options", {}))
-    run = request.get("run", "result")
     array, index = crop_labels(sitk.GetArrayViewFromImage(result.labels))
     return {
         "labels": {"array": write_array(array, folder, f"{run}-labels.npy"), "index": index},
@@ -147,9 +103,10 @@ def preview_task(request: dict, folder: str, progress, cancel) -> dict:
     _load_libraries(progress)
     from ..pipeline import network_input
 
+    run = request.get("run", "preview")
+    exchange_path(folder, f"{run}-left-0.npy")
     image = to_image(request["image"], folder)
     seen = network_input(image, progress=progress, cancel=cancel, **request.get("options", {}))
-    run = request.get("run", "preview")
     return {
         "channels": {
             side: [from_image(one, folder, f"{run}-{side}-{n}.npy") for n, one in enumerate(channels)]
@@ -183,30 +140,24 @@ def devices_task(request: dict, folder: str, progress, cancel) -> dict:
 
 
 def picture_task(request: dict, folder: str, progress, cancel) -> dict:
-    """Draw the quality-control figure: ``picture`` is the PNG's name in the folder.
+    """Draw the quality-control picture: ``picture`` is the PNG's name in the folder.
 
-    The request holds ``image`` and ``labels`` (descriptions) and, as
-    :class:`HippoSegLib.results.qc_figure.FigureFacts` has them, ``title``, ``flags``, ``model``, ``date`` and
-    ``region_side``; of the measurements ``volumes`` and ``quality`` (side -> value) and ``intracranial``.
+    The request holds ``image`` and ``labels`` (descriptions), ``title``, ``volumes``, ``flags`` and
+    ``region_side`` as :func:`HippoSegLib.results.qc_figure.qc_picture` takes them.
     """
-    from ..results.qc_figure import FigureFacts, qc_figure
-    from ..results.volumes import Measurements
+    from ..results.qc_figure import qc_picture
 
     name = f"{request.get('run', 'picture')}.png"
-    volumes, quality = (
-        {side: value for side, value in (request.get(key) or {}).items() if value is not None}
-        for key in ("volumes", "quality")
-    )
-    facts = FigureFacts(
+    qc_picture(
+        to_image(request["image"], folder),
+        to_image(request["labels"], folder),
+        exchange_path(folder, name),
         title=request.get("title", ""),
-        measurements=Measurements(volumes, intracranial=request.get("intracranial"), quality=quality),
+        volumes=request.get("volumes"),
         flags=request.get("flags", ()),
-        model=request.get("model", ""),
-        date=request.get("date", ""),
         region_side=request.get("region_side"),
+        overwrite=True,
     )
-    path = os.path.join(folder, name)
-    qc_figure(to_image(request["image"], folder), to_image(request["labels"], folder), path, facts, True)
     return {"picture": name}
 
 
@@ -230,13 +181,6 @@ def files_task(request: dict, folder: str, progress, cancel) -> dict:
         rows.append(row)
         progress(f"{row['scan']}: {row['status']}", len(rows) / len(paths))
     return {"rows": rows}
-
-
-def finetune_task(request: dict, folder: str, progress, cancel) -> dict:
-    """See :func:`HippoSegLib.finetuning.task.finetune_task`."""
-    from ..finetuning.task import finetune_task
-
-    return finetune_task(request, folder, progress, cancel)
 
 
 def _load_libraries(progress: Callable[[str, float], None]) -> None:

@@ -91,7 +91,7 @@ def others(args, folder: Path) -> dict[str, list[str]]:
     for name, given, also in (("quality", folds[:2], []), ("quality_other_fold", folds[2:], JUDGE)):
         if given:
             place = folder_of(args.model) / f"{name}.md"
-            report = ["--report", str(place)] if args.write else []
+            report = ["--report", str(place), "--overwrite"] if args.write else []
             commands[name] = [*quality, "--run", *given, *also, *report]
     return commands
 

@@ -156,7 +156,7 @@ def fake_devices(request, folder, progress, cancel):
 
 def fake_preview(request, folder, progress, cancel):
     """Two channels per side: a corner of the input, and its half."""
-    from HippoSegLib.worker.tasks import from_image, to_image
+    from HippoSegLib.worker.exchange import from_image, to_image
 
     image = to_image(request["image"], folder)[:4, :5, :6]
     return {

@@ -142,6 +142,19 @@ def test_results_are_not_replaced_unasked_and_none_is_left_from_before(folders, 
     assert float(table(out)[0]["dice"]) == 0
 
 
+@pytest.mark.parametrize("name", ["cases.csv", "summary.csv", "evaluation.json", "boxplots.png"])
+def test_a_users_file_of_the_same_name_is_neither_replaced_nor_removed(folders, tmp_path, capsys, name):
+    truth, found = folders
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text('{"cases": "mine"}')
+    options = ("--results", found / "*_hippocampus.nii.gz", "--labels", truth / "*_man.nii.gz", "-o", out)
+    words = ("--label-map", "neuromorphometrics", "--overwrite", "--no-pictures")
+    assert evaluate(*options, *words) == 6
+    assert f"'{name}' that is not of an evaluation" in capsys.readouterr().err
+    assert {p.name: p.read_text() for p in out.iterdir()} == {name: '{"cases": "mine"}'}
+
+
 def test_nothing_is_written_where_every_case_fails(folders, tmp_path, capsys):
     truth, found = folders
     for path in found.iterdir():

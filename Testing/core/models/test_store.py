@@ -64,6 +64,48 @@ def test_altered_weights_are_refused_by_name(model_folder):
         load_model(model_folder)
 
 
+def test_a_half_written_model_is_offered_nowhere(model_folder, tmp_path, monkeypatch):
+    """As a broken copy leaves it, or a killed program of an earlier version that had not yet renamed it."""
+    import shutil
+
+    from HippoSegLib.models import store, user_models
+
+    monkeypatch.setenv("HIPPOSEG_MODELS", str(tmp_path))
+    monkeypatch.setattr(store, "BUNDLED", tmp_path)
+    copies = {name: tmp_path / name for name in (".mine.x1y2", "short", "empty", "bare", "torn", "odd")}
+    for copy in copies.values():
+        shutil.copytree(model_folder, copy)
+    whole = (model_folder / SEGMENTER).read_bytes()
+    (copies["short"] / SEGMENTER).write_bytes(whole[: len(whole) // 2])
+    (copies["empty"] / SEGMENTER).write_bytes(b"")
+    (copies["bare"] / SEGMENTER).unlink()
+    (copies["torn"] / CARD).write_bytes((model_folder / CARD).read_bytes()[:200])
+    (copies["odd"] / CARD).write_text('{"files": ["segmenter.pt"]}')
+    assert user_models.user_models() == [model_folder] and bundled_models() == ["mine"]
+    for name in ("short", ".mine.x1y2", "mine"):
+        user_models.make_default(tmp_path / name)
+        assert user_models.default_model() == (model_folder if name == "mine" else None)
+
+
+def test_a_model_whose_writing_is_killed_is_not_there_and_its_files_are_swept(model_folder, tmp_path):
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom HippoSegLib.models import store\n"
+        "store.os.replace = lambda *_: os._exit(9)\n"  # all is written, and has not its name yet
+        "store.save_model(Path(sys.argv[1]), {}, Path(sys.argv[2]))"
+    )
+    root = Path(__file__).resolve().parents[3]
+    folder = tmp_path / "models"
+    command = [sys.executable, "-c", code, str(folder / "half"), str(tmp_path / "weights.pt")]
+    assert subprocess.run(command, cwd=root).returncode == 9
+    assert len(list(folder.rglob(CARD))) == 1 and not (folder / "half").exists()
+    save_model(folder / "whole", {"segmenter": {}}, tmp_path / "weights.pt")
+    assert [path.name for path in folder.iterdir()] == ["whole"]
+
+
 @pytest.fixture
 def sharing(model_folder, tmp_path):
     """A model beside `mine` that has its segmenter's weights, and others of its own."""

@@ -1,4 +1,4 @@
-"""What the panel's worker does for fine-tuning; see `workertasks` for how images travel."""
+"""What the panel's worker does for fine-tuning; see `exchange` for how images travel."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ..errors import InputError
+from .exchange import exchange_path, to_image
 
 
 def finetune_task(
@@ -29,16 +30,16 @@ def finetune_task(
         fine-tuning, ``model``, ``better``, ``is_default`` and ``words``.
 
     Raises:
-        See `run.fine_tune`.
+        See :func:`HippoSegLib.finetuning.run.fine_tune`.
     """
     from ..dependencies import require_packages
 
     progress("Loading libraries", 0.0)
     require_packages()
-    from .check import table_lines
-    from .run import fine_tune, look_at
-    from .settings import FineTuneSettings
-    from .sheet import sheets
+    from ..finetuning.check import table_lines
+    from ..finetuning.run import fine_tune, look_at
+    from ..finetuning.settings import FineTuneSettings
+    from ..finetuning.sheet import sheets
 
     answer: dict = {"table": "", "unusable": 0, "doubts": [], "pictures": []}
 
@@ -79,15 +80,14 @@ def finetune_task(
 
 def _sources(cases, folder: str) -> list:
     """Sources of images in the exchange folder, whose files are removed once read."""
-    from ..worker.tasks import to_image
-    from .sources import Source
+    from ..finetuning.sources import Source
 
     found = []
     for case in cases:
         images = {}
         for what in ("image", "label"):
             images[what] = to_image(case[what], folder)
-            os.remove(os.path.join(folder, case[what]["array"]))
+            os.remove(exchange_path(folder, case[what]["array"]))
         found.append(
             Source(case["name"], case["subject"], images["image"], images["label"], case.get("side"))
         )
