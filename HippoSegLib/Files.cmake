@@ -63,6 +63,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/models/__init__.py
   HippoSegLib/models/blas.py
   HippoSegLib/models/devices.py
+  HippoSegLib/models/engines.py
   HippoSegLib/models/numpy_engine.py
   HippoSegLib/models/numpy_layers.py
   HippoSegLib/models/prediction.py
@@ -84,10 +85,12 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/results/plausibility.py
   HippoSegLib/results/provenance.py
   HippoSegLib/results/qc_figure.py
+  HippoSegLib/results/qc_panels.py
   HippoSegLib/results/quality.py
   HippoSegLib/results/quality_features.py
   HippoSegLib/results/text.py
   HippoSegLib/results/volumes.py
+  HippoSegLib/results/wording.py
   HippoSegLib/training/__init__.py
   HippoSegLib/training/assemble.py
   HippoSegLib/training/augmentation.py

@@ -1,8 +1,7 @@
 """HippoSeg: left and right hippocampus from a T1 MRI of the head.
 
-The public entries are :func:`segment`, :func:`read_scan`, :func:`fine_tune` and :func:`train_3d_unet`.
-Importing this package imports neither torch, scikit-image nor PyWavelets: they are imported where they are
-used.
+Public are :func:`segment`, :func:`read_scan`, :func:`fine_tune` and :func:`train_3d_unet`. Importing this
+package imports neither torch, scikit-image nor PyWavelets: they are imported where they are used.
 """
 
 from __future__ import annotations

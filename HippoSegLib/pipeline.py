@@ -21,6 +21,7 @@ from .geometry.roi import Roi, crop, roi_about, whole_image_roi
 from .io.images import Scan, check_scan
 from .localization.placement import Placement, given_centres, place
 from .models import devices
+from .models.engines import TorchNetwork
 from .models.prediction import Prediction, Segmenter, predict_rois
 from .models.store import Model, load_model
 from .options import SegmentOptions
@@ -92,6 +93,7 @@ class _Machinery:
     model: Model
     segmenter: Segmenter
     quality: QualityModel | None
+    device: str
     device_reason: str
     threads: int
     flags: tuple[Flag, ...]
@@ -224,9 +226,10 @@ def _prepare(run: _Run, options: SegmentOptions) -> _Machinery:
                 f"The model wants {len(trained.channels)} channels, but is given {len(used.channels)}.",
                 "Change steps and parameters, not the number of channels.",
             )
-        segmenter = Segmenter(model.segmenter, used, device)
+        segmenter = Segmenter(TorchNetwork(model.segmenter), used)
         quality = QualityModel.from_card(model.card)
-        return _Machinery(model, segmenter, quality, reason, threads, _preprocessing_flags(used, trained))
+        flags = _preprocessing_flags(used, trained)
+        return _Machinery(model, segmenter, quality, device, reason, threads, flags)
 
 
 def _preprocessing_flags(used: Preprocessing, trained: Preprocessing) -> tuple[Flag, ...]:
@@ -319,7 +322,7 @@ def _provenance(
     flags: tuple[Flag, ...],
 ) -> Provenance:
     settings = {
-        "device": machinery.segmenter.device,
+        "device": machinery.device,
         "device_reason": machinery.device_reason,
         "threads": machinery.threads,
         "preprocessing": machinery.segmenter.preprocessing.to_dict(),

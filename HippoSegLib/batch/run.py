@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import SimpleITK as sitk
 
@@ -19,6 +21,9 @@ from ..io.images import image_stem, read_scan, write_image
 from ..options import SegmentOptions
 from ..pipeline import SegmentationResult, segment
 from ..results.volumes import COLUMNS
+
+if TYPE_CHECKING:
+    from ..results.qc_figure import FigureFacts
 
 TABLE = "hippocampus.csv"
 FIELDS = ("scan", "status", *COLUMNS, "flags", "model")
@@ -161,17 +166,10 @@ def write_result(
         text = json.dumps(result.provenance, indent=2, ensure_ascii=False)
         (staging / f"{name}_hippocampus.json").write_text(text + "\n", encoding="utf-8")
         if picture:
-            from ..results.qc_figure import qc_picture
+            from ..results.qc_figure import qc_figure
 
-            qc_picture(
-                image,
-                result.labels,
-                staging / f"{name}_hippocampus.png",
-                name,
-                volumes=result.measurements.whole,
-                flags=[flag.message for flag in result.flags],
-                region_side=result.provenance.get("settings", {}).get("region_side"),
-            )
+            facts = figure_facts(result, name)
+            qc_figure(image, result.labels, staging / f"{name}_hippocampus.png", facts)
         for what, volumes in (("probability", result.probabilities), ("uncertainty", result.uncertainty)):
             for side, volume in (volumes or {}).items():
                 write_image(volume, staging / f"{name}_{side}_{what}.nii.gz")
@@ -181,6 +179,21 @@ def write_result(
             os.replace(path, output / path.name)
             files.append(output / path.name)
     return tuple(files)
+
+
+def figure_facts(result: SegmentationResult, title: str) -> FigureFacts:
+    """What stands in words on the quality-control figure of a result."""
+    from ..results.qc_figure import FigureFacts
+
+    version = result.provenance.get("versions", {}).get("HippoSeg", "")
+    return FigureFacts(
+        title=title,
+        measurements=result.measurements,
+        flags=[flag.message for flag in result.flags],
+        model=f"{result.provenance['model']['name']} {version}".strip(),
+        date=datetime.date.today().isoformat(),
+        region_side=result.provenance.get("settings", {}).get("region_side"),
+    )
 
 
 def write_channels(

@@ -24,7 +24,7 @@ _NAMED = 3
 
 
 @dataclass(frozen=True)
-class Case:
+class EvaluationCase:
     """One scan (or an existing result in its place) and the labels it is judged by."""
 
     name: str
@@ -45,7 +45,7 @@ class _Given:
 
 def pair_cases(
     scans: Sequence[str] | None, labels: Sequence[str], results: Sequence[str] | None = None
-) -> tuple[list[Case], int]:
+) -> tuple[list[EvaluationCase], int]:
     """Pair the files that the options name.
 
     Args:
@@ -66,7 +66,7 @@ def pair_cases(
             raise InputError("There is nothing to evaluate.", "Give --scans, or --results.")
         first = _only_results(found)
         names = output_names([p.parent / _without_ending(image_stem(p)) for p in first.paths])
-        results_of = first.paths
+        results_of: list[Path] | None = first.paths
     else:
         first = _given(scans, "scan")
         names = output_names(first.paths)
@@ -75,7 +75,7 @@ def pair_cases(
     if len(set(labels_of)) < len(labels_of):
         raise InputError("A label was given twice.", "Name each label once.")
     cases = [
-        Case(
+        EvaluationCase(
             name,
             labels_of[i],
             None if scans is None else first.paths[i],

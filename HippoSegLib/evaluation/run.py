@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
@@ -22,7 +21,7 @@ from ..io.images import read_scan
 from ..labels import other_side
 from ..options import SegmentOptions
 from ..pipeline import segment
-from .cases import Case
+from .cases import EvaluationCase
 from .grids import masks_of_labels, masks_of_probabilities, refuse_other_world, same_grid
 from .labelmap import LabelMap, in_words, label_map, read_labels, values_in
 from .metrics import compare, dice
@@ -64,10 +63,10 @@ class CaseResult:
     case: str
     rows: tuple[Row, ...]
     error: HippoSegError | None = None
-    provenance: dict | None = None
+    provenance: Mapping | None = None
 
 
-def check_references(cases: Sequence[Case], meaning: LabelMap, region: bool = False) -> LabelMap:
+def check_references(cases: Sequence[EvaluationCase], meaning: LabelMap, region: bool = False) -> LabelMap:
     """Look through all references before anything is segmented.
 
     Returns:
@@ -99,7 +98,7 @@ def check_references(cases: Sequence[Case], meaning: LabelMap, region: bool = Fa
 
 
 def evaluate_cases(
-    cases: Sequence[Case],
+    cases: Sequence[EvaluationCase],
     meaning: LabelMap,
     *,
     results_meaning: LabelMap | None = None,
@@ -144,7 +143,9 @@ def evaluate_cases(
         yield result
 
 
-def _reference(case: Case, meaning: LabelMap, region: bool) -> tuple[sitk.Image, dict[str, np.ndarray]]:
+def _reference(
+    case: EvaluationCase, meaning: LabelMap, region: bool
+) -> tuple[sitk.Image, dict[str, np.ndarray]]:
     """The label image and the masks of the structures that it has."""
     image = read_labels(case.label, region)
     array = sitk.GetArrayViewFromImage(image)
@@ -159,8 +160,11 @@ def _reference(case: Case, meaning: LabelMap, region: bool) -> tuple[sitk.Image,
     return image, masks
 
 
-def _judge_segmented(case: Case, meaning: LabelMap, region: bool, series, tell, options) -> CaseResult:
+def _judge_segmented(
+    case: EvaluationCase, meaning: LabelMap, region: bool, series, tell, options
+) -> CaseResult:
     reference, truth = _reference(case, meaning, region)
+    assert case.scan is not None
     scan = read_scan(case.scan, region, series)
     refuse_other_world(scan.image, reference, truth, "scan", case.label.name)
     shared = same_grid(scan.image, reference)
@@ -172,15 +176,18 @@ def _judge_segmented(case: Case, meaning: LabelMap, region: bool, series, tell, 
     if shared:
         found = masks_of_labels(result.labels, label_map("hipposeg"), reference)
     else:
-        found = masks_of_probabilities(result.labels, result.probabilities, reference)
+        found = masks_of_probabilities(result.labels, result.probabilities or {}, reference)
     flags = [flag.message for flag in result.flags]
     rows = _rows(case.name, meaning, reference, truth, found, list(dict.fromkeys(flags)))
     return CaseResult(case.name, rows, None, result.provenance)
 
 
-def _judge_existing(case: Case, meaning: LabelMap, results_meaning: LabelMap, region: bool) -> CaseResult:
+def _judge_existing(
+    case: EvaluationCase, meaning: LabelMap, results_meaning: LabelMap, region: bool
+) -> CaseResult:
     reference, truth = _reference(case, meaning, region)
-    labels = read_labels(Path(case.result), region)
+    assert case.result is not None
+    labels = read_labels(case.result, region)
     refuse_other_world(labels, reference, truth, "result", case.label.name)
     there = values_in(labels)
     if there and not results_meaning.present(there):
@@ -224,7 +231,8 @@ def _without_parts(name: str, found: Mapping[str, np.ndarray]) -> bool:
     """Whether `name` is a part of a side that was found as a whole only."""
     side, *part = name.split("-")
     masks = [mask for key, mask in found.items() if key.startswith(f"{side}-")]
-    return bool(part) and side in found and found[side].any() and not any(mask.any() for mask in masks)
+    whole = found.get(side)
+    return bool(part) and whole is not None and bool(whole.any()) and not any(m.any() for m in masks)
 
 
 def _lies_on_other_side(name: str, mask: np.ndarray, truth: Mapping[str, np.ndarray], own: float) -> bool:

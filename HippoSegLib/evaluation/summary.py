@@ -52,24 +52,33 @@ def summarise(rows: Sequence[Row]) -> dict[str, dict]:
         mine = [row for row in rows if row.structure in members]
         counted = [row for row in mine if row.state in COUNTED]
         values = {m: np.array([row.values[m] for row in counted], float) for m in METRICS}
-        result[name] = {metric: describe(v) for metric, v in values.items()}
-        bias = result[name]["bias_mm3"]
-        spread = 1.96 * bias["sd"] if bias["n"] > 2 else None
-        result[name] |= {
+        statistics = {metric: describe(v) for metric, v in values.items()}
+        low, high = limits_of_agreement(values["bias_mm3"])
+        result[name] = {
+            **statistics,
             "missing": sum(row.state == MISSING for row in mine),
             "exchanged": sum(row.state == EXCHANGED for row in mine),
             "not_labelled": sum(row.state == UNLABELLED for row in mine),
             "volume_correlation": correlation(values["volume_mm3"], values["reference_mm3"]),
-            "limit_of_agreement_lower_mm3": None if spread is None else bias["mean"] - spread,
-            "limit_of_agreement_upper_mm3": None if spread is None else bias["mean"] + spread,
+            "limit_of_agreement_lower_mm3": low,
+            "limit_of_agreement_upper_mm3": high,
         }
     return result
+
+
+def limits_of_agreement(difference: np.ndarray) -> tuple[float | None, float | None]:
+    """Mean difference ± 1.96 sd (Bland and Altman 1986); None for fewer than three values."""
+    difference = difference[~np.isnan(difference)]
+    if len(difference) < 3:
+        return None, None
+    spread = 1.96 * float(difference.std(ddof=1))
+    return float(difference.mean()) - spread, float(difference.mean()) + spread
 
 
 def _groups(rows: Sequence[Row]) -> dict[str, tuple[str, ...]]:
     """Name in the summary -> structures that it pools."""
     there = list(dict.fromkeys(row.structure for row in rows if row.structure))
-    groups = {name: (name,) for name in there}
+    groups: dict[str, tuple[str, ...]] = {name: (name,) for name in there}
     for ending in ("", *(f"-{part}" for part in PARTS)):
         pair = tuple(side + ending for side in SIDES)
         if set(pair) <= set(there):

@@ -51,7 +51,7 @@ def canonical_axes(image: sitk.Image) -> tuple[sitk.Image, Callable[[sitk.Image]
     return turned, restore
 
 
-def _turn(direction: np.ndarray) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
+def _turn(direction: np.ndarray) -> tuple[tuple[int, ...], tuple[bool, ...]]:
     """For each turned axis x, y, z: which stored axis it is, and whether it is flipped."""
     ras = np.diag([-1.0, -1.0, 1.0]) @ direction
 

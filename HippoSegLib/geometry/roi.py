@@ -49,7 +49,8 @@ def roi_about(centre, axes: np.ndarray, side: str, size_zyx, spacing: float = 1.
     direction = np.array(axes, float)
     if side == "right":
         direction[:, 0] *= -1
-    size = tuple(int(n) for n in reversed(tuple(size_zyx)))
+    depth, height, width = (int(n) for n in size_zyx)
+    size = (width, height, depth)
     origin = np.asarray(centre, float) - direction @ ((np.array(size) - 1) / 2 * spacing)
     return Roi(side, size, float(spacing), tuple(origin.tolist()), tuple(direction.ravel().tolist()))
 

@@ -18,6 +18,7 @@ from scipy import ndimage
 from ..errors import NotFoundError
 from ..geometry.pose import WORLD_RAS, HeadPose, fit_pose
 from ..labels import SIDES
+from ..models.engines import Network
 
 
 @dataclass(frozen=True)
@@ -234,27 +235,21 @@ def _best_start(
     return best
 
 
-def localize(image: sitk.Image, network, grid: CoarseGrid = GRID) -> Localization:
+def localize(image: sitk.Image, network: Network, grid: CoarseGrid = GRID) -> Localization:
     """Find the head's pose, and the hippocampi as far as the coarse network sees them (maybe neither).
 
     Args:
         image: Scalar 3D head, stored in canonical axes (`geometry.orientation.canonical_axes`).
-        network: The localisation `UNet3D`, in evaluation mode, on any device.
+        network: The localisation network.
         grid: The grid it was trained on.
 
     Raises:
         NotFoundError: The image shows no head that the network can read.
     """
-    import torch
-
     small = shrink(image, grid)
-    device = next(network.parameters()).device
 
     def locate_from(centre: np.ndarray) -> Localization:
-        array = coarse_image(small, centre, grid)
-        with torch.inference_mode():
-            output = network(torch.from_numpy(array).to(device)[None, None])[0].float().cpu().numpy()
-        return interpret(output, centre, grid)
+        return interpret(network(coarse_image(small, centre, grid)[None]), centre, grid)
 
     found, centre = _best_start(locate_from, _field_of_view_centre(small, grid))
     if found.residual_mm > MAX_RESIDUAL_MM:

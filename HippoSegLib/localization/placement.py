@@ -12,6 +12,7 @@ from ..errors import InputError, NotFoundError
 from ..flags import Flag
 from ..geometry.pose import WORLD_RAS, HeadPose
 from ..labels import SIDES
+from ..models.engines import TorchNetwork
 from ..models.store import Model
 from .coarse import (
     HALF_DISTANCE,
@@ -130,7 +131,7 @@ def _localize(
     card = model.card["localizer"]
     grid = CoarseGrid(card["grid_size"], card["grid_spacing_mm"], card["coordinate_unit_mm"])
     try:
-        return localize(head, model.localizer, grid), []
+        return localize(head, TorchNetwork(model.localizer), grid), []
     except NotFoundError:
         if not given:
             raise
@@ -151,5 +152,6 @@ def _refine(
 ) -> Refinement | None:
     if model.refiner is None:
         return None
-    found = refine(head, centre, localization.pose.axes, side, model.refiner, model.card["refiner"])
+    network = TorchNetwork(model.refiner)
+    found = refine(head, centre, localization.pose.axes, side, network, model.card["refiner"])
     return found if found is not None and _inside(head, found.centre) else None

@@ -15,6 +15,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..geometry.roi import crop, roi_about
+from ..models.engines import Network, sigmoid
 
 #: Soft volume under which the network does not claim to see a hippocampus, mm³.
 MIN_MASS_MM3 = 600.0
@@ -53,7 +54,7 @@ def normalise(image: np.ndarray) -> np.ndarray:
 
 
 def refine(
-    head: sitk.Image, centre: np.ndarray, axes: np.ndarray, side: str, network, card: Mapping
+    head: sitk.Image, centre: np.ndarray, axes: np.ndarray, side: str, network: Network, card: Mapping
 ) -> Refinement | None:
     """Find the hippocampus of `side` near `centre`.
 
@@ -61,24 +62,19 @@ def refine(
         head: Scalar 3D head in canonical axes.
         centre: (3,) LPS mm, where the coarse network puts it.
         axes: (3, 3) right, anterior, superior of the head, as `HeadPose.axes`.
-        network: One-channel, one-class `UNet3D` in evaluation mode.
+        network: One channel, one class.
         card: `region_size` (z, y, x) voxels and `spacing_mm` of its input.
 
     Returns:
         The finding, or None where nothing like a hippocampus is seen.
     """
-    import torch
-
-    device = next(network.parameters()).device
     found, middle = None, np.asarray(centre, float)
     for _ in range(MAX_PASSES):
         region = roi_about(middle, axes, side, card["region_size"], card["spacing_mm"])
         array = crop(head, region)
         # Grey values that begin below 0 are lifted, as for the coarse network.
         array = normalise(array - min(0.0, float(np.percentile(array, 0.5))))
-        with torch.inference_mode():
-            logits = network(torch.from_numpy(array).to(device)[None, None])[0, 0]
-            p = logits.float().sigmoid().cpu().numpy()
+        p = sigmoid(network(array[None])[0])
         mass = float(p.sum()) * region.spacing**3
         seen = p * (p > 0.2)
         if mass < MIN_MASS_MM3 or not seen.any():

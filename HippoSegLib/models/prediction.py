@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from ..geometry.roi import Roi, crop
 from ..preprocessing.chain import Preprocessing, channels
+from .engines import Network, softmax
 
 #: A ROI whose hippocampus lies further than this from its middle is cropped again about it, once.
 RECENTRE_MM = 3.0
@@ -22,11 +23,10 @@ Stage = Callable[[str, float], AbstractContextManager]
 
 @dataclass(frozen=True)
 class Segmenter:
-    """A network with what its input must be: `preprocessing` of the crop, and the `device` it lies on."""
+    """A network with what its input must be: the `preprocessing` of the crop."""
 
-    network: object
+    network: Network
     preprocessing: Preprocessing
-    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def predict_rois(
         with stage("Preparing the regions", 0.4 + 0.25 * attempt):
             new = {side: channels(crop(head, roi), segmenter.preprocessing) for side, roi in pending.items()}
         with stage("Segmenting", 0.5 + 0.25 * attempt):
-            maps |= predict(segmenter.network, segmenter.device, new)
+            maps |= predict(segmenter.network, new)
         inputs |= new
         placed |= pending
         pending = recentred(pending, maps, fixed)
@@ -80,17 +80,10 @@ def predict_rois(
     return Prediction(placed, inputs, maps)
 
 
-def predict(network, device: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def predict(network: Network, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Class probabilities (2, z, y, x) float32 (anterior, posterior) per side, its largest component only."""
-    import torch
-
-    results = {}
-    with torch.inference_mode():
-        # One side after the other: no slower on a CPU than both at once, and 50 MB less.
-        for side, array in inputs.items():
-            x = torch.from_numpy(array[None]).to(device)
-            results[side] = largest_component(network(x).float().softmax(1)[0, 1:].cpu().numpy())
-    return results
+    # One side after the other: no slower on a CPU than both at once, and 50 MB less.
+    return {side: largest_component(softmax(network(array))[1:]) for side, array in inputs.items()}
 
 
 def largest_component(p: np.ndarray) -> np.ndarray:

@@ -65,7 +65,7 @@ class Measurements:
 
     def as_row(self) -> dict[str, float | None]:
         """The values of `COLUMNS`; None where unknown."""
-        row = dict.fromkeys(COLUMNS)
+        row: dict[str, float | None] = dict.fromkeys(COLUMNS)
         for side, volume in self.whole.items():
             row[f"{side}_mm3"] = volume
             for part, part_volume in self.parts.get(side, {}).items():
@@ -78,9 +78,9 @@ class Measurements:
         }
         if self.intracranial:
             for name in ("left", "right", "total"):
-                volume = row[f"{name}_mm3"]
-                if volume is not None:
-                    row[f"{name}_per_mille_of_intracranial"] = 1000 * volume / self.intracranial
+                absolute = row[f"{name}_mm3"]
+                if absolute is not None:
+                    row[f"{name}_per_mille_of_intracranial"] = 1000 * absolute / self.intracranial
         return row
 
 

@@ -20,6 +20,7 @@ from ..geometry.native_grid import native_labels
 from ..geometry.pose import WORLD_RAS
 from ..geometry.roi import Roi, coverage, crop, roi_about, whole_image_roi
 from ..labels import WHOLE
+from ..models.engines import TorchNetwork
 from ..models.prediction import Segmenter, predict_rois
 from ..models.store import Model
 from ..preprocessing.chain import Preprocessing
@@ -117,7 +118,7 @@ def trial(
     else:
         divisor = 2 ** (len(part["widths"]) - 1)
         region = whole_image_roi(head, "left", part["spacing_mm"], part["region_size"], divisor)
-    segmenter = Segmenter(model.segmenter, Preprocessing.from_dict(part["preprocessing"]))
+    segmenter = Segmenter(TorchNetwork(model.segmenter), Preprocessing.from_dict(part["preprocessing"]))
     prediction = predict_rois(head, {"left": region}, segmenter, fixed=() if in_host else ("left",))
     region, maps = prediction.rois["left"], prediction.maps["left"]
     labels = native_labels(head, prediction.rois, prediction.maps)

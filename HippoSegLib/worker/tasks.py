@@ -140,24 +140,30 @@ def devices_task(request: dict, folder: str, progress, cancel) -> dict:
 
 
 def picture_task(request: dict, folder: str, progress, cancel) -> dict:
-    """Draw the quality-control picture: ``picture`` is the PNG's name in the folder.
+    """Draw the quality-control figure: ``picture`` is the PNG's name in the folder.
 
-    The request holds ``image`` and ``labels`` (descriptions), ``title``, ``volumes``, ``flags`` and
-    ``region_side`` as :func:`HippoSegLib.results.qc_figure.qc_picture` takes them.
+    The request holds ``image`` and ``labels`` (descriptions) and, as
+    :class:`HippoSegLib.results.qc_figure.FigureFacts` has them, ``title``, ``flags``, ``model``, ``date`` and
+    ``region_side``; of the measurements ``volumes`` and ``quality`` (side -> value) and ``intracranial``.
     """
-    from ..results.qc_figure import qc_picture
+    from ..results.qc_figure import FigureFacts, qc_figure
+    from ..results.volumes import Measurements
 
     name = f"{request.get('run', 'picture')}.png"
-    qc_picture(
-        to_image(request["image"], folder),
-        to_image(request["labels"], folder),
-        exchange_path(folder, name),
-        title=request.get("title", ""),
-        volumes=request.get("volumes"),
-        flags=request.get("flags", ()),
-        region_side=request.get("region_side"),
-        overwrite=True,
+    volumes, quality = (
+        {side: value for side, value in (request.get(key) or {}).items() if value is not None}
+        for key in ("volumes", "quality")
     )
+    facts = FigureFacts(
+        title=request.get("title", ""),
+        measurements=Measurements(volumes, intracranial=request.get("intracranial"), quality=quality),
+        flags=request.get("flags", ()),
+        model=request.get("model", ""),
+        date=request.get("date", ""),
+        region_side=request.get("region_side"),
+    )
+    path = exchange_path(folder, name)
+    qc_figure(to_image(request["image"], folder), to_image(request["labels"], folder), path, facts, True)
     return {"picture": name}
 
 

@@ -151,7 +151,7 @@ def test_a_failure_while_writing_leaves_nothing_behind(tmp_path, street, monkeyp
     def full_disk(*_args, **_kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("HippoSegLib.results.qc_figure.qc_picture", full_disk)
+    monkeypatch.setattr("HippoSegLib.results.qc_figure.qc_figure", full_disk)
     (outcome,) = batch.segment_files([_scan(tmp_path / "a.nii.gz")], tmp_path / "out")
     assert isinstance(outcome.error, OutputError) and "No space left" in str(outcome.error)
     assert _names(tmp_path / "out") == set()
