@@ -16,7 +16,7 @@ import SimpleITK as sitk
 from .errors import Cancelled, DeviceError, InputError
 from .flags import Flag, Status, status_of
 from .geometry.native_grid import native_labels, native_probabilities
-from .geometry.orientation import canonical_axes
+from .geometry.orientation import StoredAxes, canonical_axes
 from .geometry.roi import Roi, crop, roi_about, whole_image_roi
 from .io.images import Scan, check_scan
 from .localization.placement import Placement, given_centres, place
@@ -104,7 +104,7 @@ class _Located:
     """The head in canonical axes with its ROIs; `placement` is None for the crop of one hippocampus."""
 
     head: sitk.Image
-    restore: Callable[[sitk.Image], sitk.Image]
+    restore: StoredAxes
     rois: Mapping[str, Roi]
     placement: Placement | None
 
@@ -280,7 +280,7 @@ def _predict(run: _Run, located: _Located, segmenter: Segmenter) -> Prediction:
 def _to_scan_grid(located: _Located, prediction: Prediction, options: SegmentOptions):
     """Label map, and probability and uncertainty maps where they are asked for, as the scan is stored."""
     head, rois, maps = located.head, prediction.rois, prediction.maps
-    labels = located.restore(native_labels(head, rois, maps, options.parts))
+    labels = native_labels(head, rois, maps, options.parts, located.restore)
     if not (options.probabilities or options.uncertainty):
         return labels, None, None
     probabilities = {

@@ -12,21 +12,31 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..labels import PART, WHOLE
+from .orientation import StoredAxes
 from .roi import Roi, index_box
 
 
 def native_labels(
-    head: sitk.Image, rois: Mapping[str, Roi], maps: Mapping[str, np.ndarray], parts: bool = False
+    head: sitk.Image,
+    rois: Mapping[str, Roi],
+    maps: Mapping[str, np.ndarray],
+    parts: bool = False,
+    stored: StoredAxes | None = None,
 ) -> sitk.Image:
-    """The label map on the head's grid, uint16; the more probable side wins a voxel.
+    """The label map on the head's grid, or on the one it was stored on, uint16; the more probable side wins
+    a voxel.
 
     Args:
         head: Gives the grid.
         rois: side -> ROI.
         maps: side -> (2, z, y, x) float32, probabilities of anterior and posterior on the ROI's grid.
         parts: Label anterior and posterior apart (`labels.PART`), else the whole (`labels.WHOLE`).
+        stored: The way back from the head's grid; the label map is then as the scan was stored.
     """
-    labels = np.zeros(head.GetSize()[::-1], np.uint16)
+    # Written through a view of turned axes, the label map is never held twice.
+    grid = stored.image if stored else head
+    array = np.zeros(grid.GetSize()[::-1], np.uint16)
+    labels = stored.turned(array) if stored else array
     brought = _brought_back(head, rois, maps)
     for side, (where, (anterior, posterior)) in brought.items():
         whole = anterior + posterior
@@ -38,8 +48,8 @@ def native_labels(
         if parts:
             value = np.where(anterior >= posterior, PART[side]["anterior"], PART[side]["posterior"])
         labels[where] = np.where(mask, value, labels[where])
-    image = sitk.GetImageFromArray(labels)
-    image.CopyInformation(head)
+    image = sitk.GetImageFromArray(array)
+    image.CopyInformation(grid)
     return image
 
 

@@ -3,13 +3,52 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
 
 
-def canonical_axes(image: sitk.Image) -> tuple[sitk.Image, Callable[[sitk.Image], sitk.Image]]:
+@dataclass(frozen=True)
+class StoredAxes:
+    """The grid that an image was stored on, beside the one its axes were turned to; called, it restores.
+
+    Attributes:
+        image: The image as it was stored; only its geometry is used.
+        order: For each turned axis x, y, z: which stored axis it is.
+        flips: For each turned axis: whether it runs against the stored one.
+    """
+
+    image: sitk.Image
+    order: tuple[int, ...]
+    flips: tuple[bool, ...]
+
+    def turned(self, array: np.ndarray) -> np.ndarray:
+        """View (z, y, x) on the turned grid of an array on the stored one."""
+        view = array.transpose(_array_order(self.order))
+        return view[tuple(slice(None, None, -1 if flip else 1) for flip in self.flips[::-1])]
+
+    def as_stored(self, array: np.ndarray) -> sitk.Image:
+        """Image of an array (z, y, x) on the stored grid.
+
+        Raises:
+            ValueError: It has another size.
+        """
+        if array.shape != self.image.GetSize()[::-1]:
+            raise ValueError("the array is not on the grid of the stored image")
+        image = sitk.GetImageFromArray(array)
+        image.CopyInformation(self.image)
+        return image
+
+    def __call__(self, image: sitk.Image) -> sitk.Image:
+        """Bring an image on the turned grid back to the stored one, exactly."""
+        back = tuple(self.order.index(axis) for axis in range(3))
+        view = sitk.GetArrayViewFromImage(image)
+        view = view[tuple(slice(None, None, -1 if flip else 1) for flip in self.flips[::-1])]
+        return self.as_stored(_contiguous(view.transpose(_array_order(back))))
+
+
+def canonical_axes(image: sitk.Image) -> tuple[sitk.Image, StoredAxes]:
     """Turn the stored axes, without interpolation, so that they run to Right, Anterior, Superior.
 
     The permutation and flips that bring the array axes x, y, z closest to those directions (best
@@ -20,26 +59,14 @@ def canonical_axes(image: sitk.Image) -> tuple[sitk.Image, Callable[[sitk.Image]
         image: 3D image, any pixel type, any orientation.
 
     Returns:
-        The turned image (the same world geometry; the same object where nothing is to be done) and
-        ``restore(image)``, which brings an image on the turned grid back to the stored one exactly.
+        The turned image (the same world geometry; the same object where nothing is to be done), and the
+        way back: called with an image on the turned grid, it gives the one on the stored grid.
     """
     order, flips = _turn(np.reshape(image.GetDirection(), (3, 3)))
+    stored = StoredAxes(image, order, flips)
     if order == (0, 1, 2) and not any(flips):
-        return image, lambda other: other
-
-    def restore(other: sitk.Image) -> sitk.Image:
-        back = tuple(order.index(axis) for axis in range(3))
-        view = sitk.GetArrayViewFromImage(other)
-        view = view[tuple(slice(None, None, -1 if flip else 1) for flip in flips[::-1])]
-        restored = sitk.GetImageFromArray(_contiguous(view.transpose(_array_order(back))))
-        if restored.GetSize() != image.GetSize():
-            raise ValueError("restore() needs an image on the turned grid")
-        restored.CopyInformation(image)
-        return restored
-
-    view = sitk.GetArrayViewFromImage(image).transpose(_array_order(order))
-    view = view[tuple(slice(None, None, -1 if flip else 1) for flip in flips[::-1])]
-    turned = sitk.GetImageFromArray(_contiguous(view))
+        return image, stored
+    turned = sitk.GetImageFromArray(_contiguous(stored.turned(sitk.GetArrayViewFromImage(image))))
     size, spacing = image.GetSize(), image.GetSpacing()
     direction = np.reshape(image.GetDirection(), (3, 3))[:, order] * np.where(flips, -1.0, 1.0)
     corner = [0] * 3
@@ -48,7 +75,7 @@ def canonical_axes(image: sitk.Image) -> tuple[sitk.Image, Callable[[sitk.Image]
     turned.SetSpacing([spacing[axis] for axis in order])
     turned.SetDirection(direction.ravel().tolist())
     turned.SetOrigin(image.TransformIndexToPhysicalPoint(corner))
-    return turned, restore
+    return turned, stored
 
 
 def _turn(direction: np.ndarray) -> tuple[tuple[int, ...], tuple[bool, ...]]:
