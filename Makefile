@@ -24,7 +24,7 @@ test: $(VENV)/.test
 	$(BIN)/python -m pytest
 
 bench: $(VENV)/.test
-	$(BIN)/python Testing/benchmarks/street.py
+	$(BIN)/python Testing/benchmarks/pipeline_speed.py
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check --fix .
