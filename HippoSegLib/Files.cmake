@@ -49,12 +49,25 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/io/__init__.py
   HippoSegLib/io/atomic.py
   HippoSegLib/io/dicom.py
+  HippoSegLib/io/files.py
+  HippoSegLib/io/freesurfer.py
   HippoSegLib/io/images.py
+  HippoSegLib/io/kinds.py
+  HippoSegLib/io/metaimage.py
+  HippoSegLib/io/names.py
+  HippoSegLib/io/nibabel_headers.py
   HippoSegLib/io/nifti.py
+  HippoSegLib/io/nifti_header.py
+  HippoSegLib/io/nrrd.py
   HippoSegLib/io/owned_folders.py
   HippoSegLib/io/owner.py
+  HippoSegLib/io/pairs.py
   HippoSegLib/io/staging.py
+  HippoSegLib/io/stream.py
+  HippoSegLib/io/textheader.py
   HippoSegLib/io/validation.py
+  HippoSegLib/io/voxels.py
+  HippoSegLib/io/writing.py
   HippoSegLib/labels.py
   HippoSegLib/localization/__init__.py
   HippoSegLib/localization/coarse.py

@@ -10,8 +10,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError
-from ..io.images import SUFFIXES
-from ..io.nifti import read_nifti
+from ..io.files import read_file
+from ..io.names import shown, suffix_of
 from ..labels import PART, PARTS, SIDES, WHOLE
 
 #: Structures that can be compared, in the order of the tables.
@@ -171,12 +171,8 @@ def read_labels(path: str | Path, region: bool = False) -> sitk.Image:
         image = _read(path, region)
     except InputError as error:
         # The cause holds; a remedy that asks for a T1 image does not.
-        raise InputError(error.cause, _LABELS_WANTED if "T1" in error.remedy else error.remedy) from None
-    except OSError as error:
-        reason = error.strerror or "input/output error"
-        raise InputError(
-            f"'{path.name}' cannot be read ({reason}).", "Check the path and the drive."
-        ) from None
+        remedy = _LABELS_WANTED if "T1" in error.remedy else error.remedy
+        raise InputError(error.cause, remedy, error.code) from None
     array = sitk.GetArrayViewFromImage(image)
     if array.dtype.kind == "f":
         rounded = np.round(array)
@@ -192,25 +188,6 @@ def read_labels(path: str | Path, region: bool = False) -> sitk.Image:
 
 
 def _read(path: Path, region: bool) -> sitk.Image:
-    name = path.name.lower()
-    if not path.is_file() or not name.endswith(SUFFIXES):
-        what = "is not of a kind that is read here" if path.exists() else "does not exist"
-        raise InputError(f"'{path.name}' {what}.", _LABELS_WANTED)
-    if name.endswith((".nii", ".nii.gz")):
-        return read_nifti(path, region)[0]
-    try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError:
-        raise InputError(
-            f"'{path.name}' cannot be read: it is damaged or truncated.", "Copy or export it again."
-        ) from None
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise InputError(
-            f"'{path.name}' is not one 3D label image (it has several layers or frames).", _LABELS_WANTED
-        )
-    direction = np.reshape(image.GetDirection(), (3, 3))
-    if np.abs(direction.T @ direction - np.eye(3)).max() > 1e-3:
-        raise InputError(
-            f"'{path.name}' has axes that are not at right angles.", "Resample it onto the scan's grid."
-        )
-    return image
+    if path.exists() and not suffix_of(path):
+        raise InputError(f"'{shown(path)}' is not of a kind that is read here.", _LABELS_WANTED)
+    return read_file(path, region)[0]

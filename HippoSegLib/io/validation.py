@@ -15,6 +15,10 @@ from ..flags import Flag
 SPACING_RANGE = (0.2, 6.0)
 #: Sensible field of view per axis, mm: of a head (a slab included), of the crop of one hippocampus.
 HEAD_EXTENT, REGION_EXTENT = (40.0, 650.0), (15.0, 150.0)
+#: An image that is thinner than a head, but measures so much along its other axes, is a slab, mm.
+SLAB_EXTENT = 100.0
+#: Farthest place of the first voxel, mm; a header that states more is damaged.
+MAX_ORIGIN = 1e5
 #: Least number of voxels per axis of a 3D image.
 MIN_VOXELS = 8
 #: Spacing above which volumes are uncertain, mm.
@@ -42,11 +46,13 @@ def check_image(image: sitk.Image, region: bool = False) -> tuple[sitk.Image, li
     """
     image = _three_dimensional(image)
     if image.GetNumberOfComponentsPerPixel() != 1:
-        raise InputError("The image holds colours or vectors.", "Give a grey-value T1 image.")
+        raise InputError("The image holds colours or vectors.", "Give a grey-value T1 image.", "not_grey")
     if "complex" in image.GetPixelIDTypeAsString():
-        raise InputError("The image holds complex numbers.", "Give the magnitude image.")
+        raise InputError("The image holds complex numbers.", "Give the magnitude image.", "not_grey")
     if image.GetPixelIDTypeAsString().startswith("label"):
-        raise InputError("The image is a label image, not a scan.", "Give the T1 image itself.")
+        raise InputError(
+            "The image is a label image, not a scan.", "Give the T1 image itself.", "label_image"
+        )
     flags = _check_geometry(image, region)
     if image.GetPixelID() in (sitk.sitkFloat64, sitk.sitkInt64, sitk.sitkUInt64):
         image = sitk.Cast(image, sitk.sitkFloat32)  # 64 bits are twice the memory for nothing
@@ -57,11 +63,15 @@ def check_image(image: sitk.Image, region: bool = False) -> tuple[sitk.Image, li
     low, high = array.min(), array.max()
     if low == high:
         raise InputError(
-            "The image is constant: every voxel has the same value.", "Give a T1 image of the head."
+            "The image is constant: every voxel has the same value.",
+            "Give a T1 image of the head.",
+            "constant",
         )
     if is_label_image(array):
         raise InputError(
-            "The image is a label image (a segmentation), not a scan.", "Give the T1 image itself."
+            "The image is a label image (a segmentation), not a scan.",
+            "Give the T1 image itself.",
+            "label_image",
         )
     if low <= CT_AIR and np.mean(array[::4, ::4, ::4] <= CT_AIR) > CT_AIR_PART:
         flags.append(CT_FLAG)
@@ -73,13 +83,16 @@ def _three_dimensional(image: sitk.Image) -> sitk.Image:
     if len(size) == 4 and size[3] == 1:
         image = sitk.Extract(image, size[:3] + [0], [0] * 4)
     elif len(size) > 3:
-        raise InputError(f"The image is {len(size)}D.", "Give one volume, the T1 image.")
+        raise InputError(f"The image is {len(size)}D.", "Give one volume, the T1 image.", "several_volumes")
     if image.GetDimension() < 3 or min(image.GetSize()) == 1:
-        raise InputError("The image is 2D: a single slice.", "Give a 3D T1 image of the head.")
+        raise InputError(
+            "The image is 2D: a single slice.", "Give a 3D T1 image of the head.", "two_dimensional"
+        )
     if min(image.GetSize()) < MIN_VOXELS:
         raise InputError(
             f"The image has only {min(image.GetSize())} slices along one axis.",
             "Give a 3D T1 image of the whole head.",
+            "few_slices",
         )
     return image
 
@@ -87,12 +100,22 @@ def _three_dimensional(image: sitk.Image) -> sitk.Image:
 def _check_geometry(image: sitk.Image, region: bool) -> list[Flag]:
     numbers = (*image.GetSpacing(), *image.GetOrigin(), *image.GetDirection())
     if not np.isfinite(numbers).all():
-        raise InputError("The image's geometry holds numbers that are not finite.", "Convert the scan again.")
+        raise InputError(
+            "The image's geometry holds numbers that are not finite.", "Convert the scan again.", "geometry"
+        )
+    if np.abs(image.GetOrigin()).max() > MAX_ORIGIN:
+        raise InputError(
+            f"The image lies {np.abs(image.GetOrigin()).max():.3g} mm away from the origin: its header is "
+            "damaged.",
+            "Convert the scan again.",
+            "geometry",
+        )
     direction = np.reshape(image.GetDirection(), (3, 3))
     if np.abs(direction.T @ direction - np.eye(3)).max() > 1e-3:
         raise InputError(
             "The image's axes are not at right angles.",
             "Resample it onto a rectangular grid first, or give the scan before registration.",
+            "not_rectangular",
         )
     spacing = np.array(image.GetSpacing())
     extent = spacing * image.GetSize()
@@ -102,17 +125,26 @@ def _check_geometry(image: sitk.Image, region: bool) -> list[Flag]:
             f"The voxel size, {text} mm, is not that of a usable head scan "
             f"({SPACING_RANGE[0]:g} to {SPACING_RANGE[1]:g} mm).",
             "Check the voxel size in the header (the unit is mm), or give another scan.",
+            "voxel_size",
         )
     least, most = REGION_EXTENT if region else HEAD_EXTENT
     if extent.min() < least or extent.max() > most:
         size = " × ".join(f"{e:.3g}" for e in extent)
+        if not region and extent.max() <= most and sorted(extent)[1] >= SLAB_EXTENT:
+            raise InputError(
+                f"The image is a slab of {size} mm: it does not hold the whole head.",
+                "Give a T1 scan of the whole head.",
+                "slab",
+            )
         what = "of one hippocampus" if region else "of a head"
         remedy = "Check the voxel size in the header (the unit is mm)"
         if region and extent.max() > most:
             remedy = "Give the crop of one hippocampus, or segment it as a whole head"
         elif not region and extent.min() >= REGION_EXTENT[0] and extent.max() <= REGION_EXTENT[1]:
             remedy = "Give a whole head; if this is the crop of one hippocampus, say so (region and side)"
-        raise InputError(f"The image measures {size} mm, which is not the size {what}.", remedy + ".")
+        raise InputError(
+            f"The image measures {size} mm, which is not the size {what}.", remedy + ".", "extent"
+        )
     if spacing.max() > COARSE_SPACING + 1e-3:
         return [Flag("coarse_voxels", f"The voxels are coarse ({text} mm): expect uncertain volumes.")]
     return []
@@ -129,6 +161,7 @@ def _finite(image: sitk.Image, array: np.ndarray) -> tuple[sitk.Image, np.ndarra
         raise InputError(
             "The image has voxels inside the head that are not numbers (NaN or infinite).",
             "Export the scan again without a mask or division that creates them.",
+            "not_finite",
         )
     fixed = sitk.GetImageFromArray(np.where(bad, np.float32(0), array))
     fixed.CopyInformation(image)

@@ -189,10 +189,10 @@ def test_what_is_no_label_image_is_refused(tmp_path):
         write(tmp_path / "p.nii.gz", probabilities): "not whole numbers",
         write(tmp_path / "nan.nrrd", np.full((4, 4, 4), np.nan, np.float32)): "not whole numbers",
         write(tmp_path / "four.nii.gz", np.zeros((3, 4, 4, 4), np.uint8)): "4D",
-        write(tmp_path / "four.nrrd", np.zeros((3, 4, 4, 4), np.uint8)): "several layers",
+        write(tmp_path / "four.nrrd", np.zeros((3, 4, 4, 4), np.uint8)): "several volumes or layers",
         tmp_path / "absent.nii.gz": "does not exist",
         tmp_path / "text.txt": "not of a kind",
-        tmp_path / "cut.nrrd": "damaged or truncated",
+        tmp_path / "cut.nrrd": "no space",
     }
     (tmp_path / "text.txt").write_text("1")
     (tmp_path / "cut.nrrd").write_bytes(b"NRRD0004\ntype: short\ndimension: 3\nsizes: 4 4 4\n")

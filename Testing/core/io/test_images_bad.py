@@ -47,8 +47,10 @@ def test_missing(tmp_path):
 
 
 def test_kinds_that_are_not_read(tmp_path, nifti):
-    for name in ("scan.jpg", "scan.img", "scan", "scan.mgz"):
+    for name in ("scan.jpg", "scan.gz", "scan"):
         shutil.copy(nifti, tmp_path / name)
+        refused("holds NIfTI, but its name", tmp_path / name)
+        (tmp_path / name).write_bytes(b"something else")
         refused("not of a kind", tmp_path / name)
 
 
@@ -90,7 +92,7 @@ def test_flipped_byte_in_compressed_content(head, tmp_path, suffix):
 def test_mhd_without_its_data_file(head, tmp_path):
     sitk.WriteImage(head, str(tmp_path / "scan.mhd"))
     (tmp_path / "scan.raw").unlink()
-    refused("its data file is missing", tmp_path / "scan.mhd")
+    refused("data file 'scan.raw' is missing", tmp_path / "scan.mhd")
 
 
 def test_gzip_in_several_members_is_read(nifti, head):
@@ -108,10 +110,10 @@ def test_gzip_in_several_members_is_read(nifti, head):
     ],
 )
 def test_what_the_system_refuses(nifti, monkeypatch, error, words):
-    def failing(path):
+    def failing(file, size):
         raise error
 
-    monkeypatch.setattr("pathlib.Path.read_bytes", failing)
+    monkeypatch.setattr("HippoSegLib.io.stream.ByteStream._piece", failing)
     refused(words, nifti)
 
 
@@ -272,7 +274,7 @@ def test_zero_spacing(nifti):
         content = bytearray(gzip.decompress(nifti.read_bytes()))
         content[80:84] = struct.pack("<f", value)
         nifti.with_name("zero.nii").write_bytes(content)
-        refused("voxel size of zero", nifti.with_name("zero.nii"))
+        refused("does not state its voxel size .pixdim is", nifti.with_name("zero.nii"))
 
 
 def test_a_region_is_no_head_and_a_head_no_region(region, head):

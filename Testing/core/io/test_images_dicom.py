@@ -115,7 +115,7 @@ def test_empty_folder_and_single_file(tmp_path):
     write_series(tmp_path / "s", volume()[:1])
     refused("single slice", tmp_path / "s")
     only = next((tmp_path / "s").iterdir())
-    refused("one DICOM slice", only)
+    refused("one DICOM file", only)
 
 
 def test_several_series_are_named_and_can_be_chosen(tmp_path):
