@@ -250,7 +250,7 @@ def test_not_a_number_in_a_region(region):
         ((0.05, 1, 1), "voxel size"),
         ((1, 1, 12), "voxel size"),
         ((0.3, 0.3, 0.3), "measures"),
-        ((2.8, 2.6, 0.4), "measures"),
+        ((2.8, 2.6, 0.4), "is a slab of 157 × 166 × 20.8 mm"),
     ],
 )
 def test_absurd_sizes(head, tmp_path, spacing, words):
