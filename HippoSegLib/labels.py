@@ -21,6 +21,8 @@ PART = {
 
 #: Classes of the segmentation network: index in its output -> part.
 NETWORK_CLASSES = ("background", "anterior", "posterior")
+#: The same of a network that also knows the hippocampus beyond the border that MSD's protocol draws.
+OUTLINE_CLASSES = (*NETWORK_CLASSES, "beyond_msd")
 
 #: Okabe-Ito colours (distinguishable with every common colour-vision deficiency), RGB in 0..1.
 COLORS = {

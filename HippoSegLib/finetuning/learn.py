@@ -11,9 +11,10 @@ import torch
 
 from ..models.store import Model
 from ..models.unet3d import UNet3D
+from ..training.batches import CropSampler
 from ..training.cases import CLASSES, Case
 from ..training.distributed import Team
-from ..training.loop import Loop
+from ..training.loop import Compute, Loop
 from ..training.runstate import RunFolder
 from ..training.settings import Settings
 from ..training.trainer import native_bfloat16
@@ -102,8 +103,13 @@ def learn(
     torch.manual_seed(settings.seed)
     model = UNet3D(len(settings.preprocessing.channels), CLASSES, settings.widths, settings.dropout)
     model.load_state_dict({k: v.detach().float().cpu() for k, v in base.segmenter.state_dict().items()})
-    loop = Loop(model, train, [], (), settings, where, native_bfloat16(where), micro_batch)
-    loop.evaluator = SiteEvaluator(held, settings.region_shape, settings.preprocessing)
+    loop = Loop(
+        model,
+        CropSampler(train, settings),
+        SiteEvaluator(held, settings.region_shape, settings.preprocessing),
+        settings,
+        Compute(where, native_bfloat16(where), micro_batch),
+    )
     units = len(train) + 0.35 * len(held)
 
     def tell(text: str, _fraction: float) -> None:

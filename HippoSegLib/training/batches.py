@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -33,6 +33,52 @@ def make_sample(
     rng = np.random.default_rng((settings.seed, epoch, position))
     image, label = sample(case, settings.region_shape, rng, settings.augmentation, hosts)
     return channels(image, settings.preprocessing), label.astype(np.int64)
+
+
+class Sampler(Protocol):
+    """What an epoch consists of. A sample must depend on the epoch and its position alone, so that a
+    resumed training sees what an uninterrupted one would have seen."""
+
+    def __len__(self) -> int:
+        """Return the number of samples of an epoch."""
+
+    def __call__(self, epoch: int, position: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return channels float32 (c, z, y, x) and target int64 (z, y, x); called from another thread."""
+
+
+class CropSampler:
+    """Each case once an epoch, augmented.
+
+    Args:
+        cases: Labelled crops.
+        settings: Seed, region, augmentation and preprocessing among them.
+        hosts: Surroundings the crops are set into.
+        encode: Makes the target of a case and its augmented label uint8 (z, y, x); default: the label.
+    """
+
+    def __init__(
+        self,
+        cases: Sequence[Case],
+        settings: Settings,
+        hosts: Sequence[Host] = (),
+        encode: Callable[[Case, np.ndarray], np.ndarray] | None = None,
+    ):
+        self.cases, self.settings, self.hosts, self.encode = cases, settings, hosts, encode
+        self._order: tuple[int, list[int]] = (-1, [])
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def order(self, epoch: int) -> list[int]:
+        """Return the cases' numbers in the order in which an epoch sees them."""
+        return epoch_order(len(self.cases), self.settings.seed, epoch)
+
+    def __call__(self, epoch: int, position: int) -> tuple[np.ndarray, np.ndarray]:
+        if self._order[0] != epoch:
+            self._order = epoch, self.order(epoch)
+        case = self.cases[self._order[1][position]]
+        inputs, label = make_sample(case, position, epoch, self.settings, self.hosts)
+        return inputs, label if self.encode is None else self.encode(case, label)
 
 
 def ahead(make: Callable[[int], T], count: int, depth: int = 8) -> Iterator[T]:

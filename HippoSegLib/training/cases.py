@@ -11,12 +11,15 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError, TrainingError
+from .protocols import MSD, LabelProtocol
 
 #: Label values of the data and classes of the network: background, anterior, posterior.
 CLASSES = 3
 
 #: Label of a voxel known to be hippocampus, of a part that is not known: no class of the network.
 WHOLE_ONLY = 3
+#: Label of a voxel known to be hippocampus that MSD's protocol leaves out.
+BEYOND_ONLY = 4
 
 
 @dataclass(frozen=True)
@@ -29,13 +32,15 @@ class Case:
         image: float32 (z, y, x) at 1 mm, x to the right, y anterior, z superior, shifted so that its
             minimum is 0, the value crops are padded with.
         label: uint8, same shape: 0 background, 1 anterior, 2 posterior; in fine-tuning also
-            ``WHOLE_ONLY``.
+            ``WHOLE_ONLY``, and where two protocols are learned ``BEYOND_ONLY``.
+        protocol: What the label's values say; only a network that knows several protocols needs it.
     """
 
     name: str
     subject: str
     image: np.ndarray
     label: np.ndarray
+    protocol: LabelProtocol = MSD
 
 
 def make_case(

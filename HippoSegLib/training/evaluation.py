@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..io.atomic import replacing
+from ..labels import OUTLINE_CLASSES
 from ..preprocessing.chain import Preprocessing, channels
 from .cases import WHOLE_ONLY, Case, fit
 
@@ -29,7 +30,7 @@ def dice_of_parts(found: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
     Where the truth has voxels of unknown part (``WHOLE_ONLY``), the parts' Dice is NaN.
     """
-    if (truth == WHOLE_ONLY).any():
+    if (truth >= WHOLE_ONLY).any():
         return {"whole": dice(found > 0, truth > 0), "anterior": math.nan, "posterior": math.nan}
     pairs = ((found > 0, truth > 0), (found == 1, truth == 1), (found == 2, truth == 2))
     return {name: dice(a, b) for name, (a, b) in zip(STRUCTURES, pairs, strict=True)}
@@ -41,7 +42,7 @@ def predict(
     device: str | torch.device = "cpu",
     mixed_precision: bool = False,
 ) -> np.ndarray:
-    """Return class probabilities float32 (3, z, y, x) of channels float32 (c, z, y, x)."""
+    """Return class probabilities float32 (classes, z, y, x) of channels float32 (c, z, y, x)."""
     device = torch.device(device)
     training = model.training
     model.eval()
@@ -72,7 +73,11 @@ class Evaluator:
         """Return a row per case: ``case``, ``subject`` and Dice of each of ``STRUCTURES``."""
         rows = []
         for case, inputs in zip(self.cases, self.inputs, strict=True):
-            found = fit(predict(model, inputs, device, mixed_precision).argmax(axis=0), case.label.shape)
+            probabilities = predict(model, inputs, device, mixed_precision)
+            # A network that knows several protocols is read by that of the case.
+            several = len(probabilities) == len(OUTLINE_CLASSES)
+            found = case.protocol.read(probabilities) if several else probabilities.argmax(axis=0)
+            found = fit(found, case.label.shape)
             rows.append({"case": case.name, "subject": case.subject, **dice_of_parts(found, case.label)})
         return rows
 

@@ -18,10 +18,10 @@ import torch
 
 from ..errors import OutputError
 from ..io.staging import staging_folder
-from ..labels import NETWORK_CLASSES
+from ..labels import OUTLINE_CLASSES
 from ..models.unet3d import UNet3D, count_parameters
 from ..preprocessing.chain import Preprocessing
-from .cases import CLASSES, Case, load_cases
+from .cases import Case, load_cases
 from .evaluation import Evaluator, summary, write_rows
 from .runstate import read_command, read_run
 
@@ -89,10 +89,11 @@ def export_run(
     refuse_existing(folder, overwrite)
     weights = {name: value.half() for name, value in state["ema"].items()}
     preprocessing = Preprocessing.from_dict(settings["preprocessing"])
-    model = UNet3D(len(preprocessing.channels), CLASSES, settings["widths"], settings["dropout"]).eval()
+    classes = OUTLINE_CLASSES[: len(weights["head.bias"])]
+    model = UNet3D(len(preprocessing.channels), len(classes), settings["widths"], settings["dropout"]).eval()
     model.load_state_dict({name: value.float() for name, value in weights.items()})
     card = {
-        "classes": list(NETWORK_CLASSES),
+        "classes": list(classes),
         "widths": settings["widths"],
         "parameters": count_parameters(model),
         "region_size": settings["region_shape"],  # (z, y, x) voxels, geometry of a left hippocampus

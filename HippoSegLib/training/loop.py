@@ -5,17 +5,16 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 
 from ..errors import Cancelled, TrainingError
 from ..models.unet3d import UNet3D
-from .batches import ahead, epoch_order, make_sample
-from .cases import CLASSES, Case
+from .batches import Sampler, ahead
 from .distributed import Team
 from .evaluation import STRUCTURES, Evaluator, means
-from .hosts import Host
 from .losses import dice_and_cross_entropy
 from .runstate import RunFolder
 from .settings import Settings
@@ -31,33 +30,45 @@ class _Diverged(Exception):
     """The loss became infinite, or rose well above its start."""
 
 
+@dataclass(frozen=True)
+class Compute:
+    """Where and how a network computes.
+
+    Attributes:
+        device: Where.
+        mixed_precision: Whether the network computes in bfloat16.
+        micro_batch: Samples in memory at a time; changes nothing but rounding and what dropout draws.
+    """
+
+    device: torch.device
+    mixed_precision: bool = False
+    micro_batch: int = 2
+
+
 class Loop:
     """One run as state that can be saved, and the loop that advances it.
 
     Args:
         model: Network with its starting weights.
-        train, held: Training and validation cases.
-        hosts: Surroundings the crops are set into.
+        sampler: What an epoch consists of.
+        evaluator: Scores the averaged network; one without cases is not asked.
         settings: What makes the run what it is.
-        device: Where to compute.
-        mixed_precision: Whether the network computes in bfloat16.
-        micro_batch: Samples in memory at a time; changes nothing but rounding and what dropout draws.
+        compute: Where and how.
+        loss: Of logits (n, classes, z, y, x) and target (n, z, y, x), averaged over samples.
     """
 
     def __init__(
         self,
         model: UNet3D,
-        train: Sequence[Case],
-        held: Sequence[Case],
-        hosts: Sequence[Host],
+        sampler: Sampler,
+        evaluator: Evaluator,
         settings: Settings,
-        device: torch.device,
-        mixed_precision: bool,
-        micro_batch: int,
+        compute: Compute,
+        loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = dice_and_cross_entropy,
     ):
-        self.model, self.train, self.hosts, self.settings = model.to(device), train, hosts, settings
-        self.device, self.mixed, self.micro_batch = device, mixed_precision, micro_batch
-        self.evaluator = Evaluator(held, settings.region_shape, settings.preprocessing)
+        self.model, self.sampler, self.settings = model.to(compute.device), sampler, settings
+        self.device, self.mixed = compute.device, compute.mixed_precision
+        self.micro_batch, self.evaluator, self.loss = compute.micro_batch, evaluator, loss
         self.ema = copy.deepcopy(self.model).requires_grad_(False)
         self.team = Team()
         self.optimizer = torch.optim.AdamW(parameter_groups(self.model, settings), lr=settings.learning_rate)
@@ -133,7 +144,7 @@ class Loop:
     def _rate(self) -> float:
         """Return the learning rate of the coming step: linear warm-up over 3 %, then a cosine to 0."""
         batch = self.settings.batch_size * self.team.size
-        total = math.ceil(len(self.train) / batch) * self.settings.num_epochs
+        total = math.ceil(len(self.sampler) / batch) * self.settings.num_epochs
         warm = max(1, round(0.03 * total))
         if self.step < warm:
             part = (self.step + 1) / warm
@@ -144,30 +155,27 @@ class Loop:
     def _epoch(self, progress: Callable[[str, float], None], cancel: Callable[[], bool]) -> float:
         """Run one epoch and return its mean loss; raises _Diverged."""
         settings, team = self.settings, self.team
-        order = epoch_order(len(self.train), settings.seed, self.epoch)
+        total = len(self.sampler)
         batch = settings.batch_size * team.size
-        firsts = range(0, len(order), batch)
-        shares = [team.share(first, min(batch, len(order) - first)) for first in firsts]
+        firsts = range(0, total, batch)
+        shares = [team.share(first, min(batch, total - first)) for first in firsts]
         # A process without a sample in the last batch takes part with one that does not count.
         mine = [i for first, share in zip(firsts, shares, strict=True) for i in share or [first]]
         # Dropout draws from torch's generator: seeded per epoch, a resumed run draws the same.
         torch.manual_seed(settings.seed * 100_003 + self.epoch + 1 + 7919 * team.rank)
-        samples = ahead(
-            lambda i: make_sample(self.train[order[mine[i]]], mine[i], self.epoch, settings, self.hosts),
-            len(mine),
-        )
+        samples = ahead(lambda i: self.sampler(self.epoch, mine[i]), len(mine))
         self.model.train()
         self._freeze()
         network = team.wrap(self.model)
         losses = []
         try:
             for first, share in zip(firsts, shares, strict=True):
-                count = min(batch, len(order) - first)
+                count = min(batch, total - first)
                 losses.append(self._step(network, samples, len(share), count, cancel))
                 self._watch(losses[-1])
                 progress(
                     f"epoch {self.epoch + 1}",
-                    (self.epoch + (first + count) / len(order)) / settings.num_epochs,
+                    (self.epoch + (first + count) / total) / settings.num_epochs,
                 )
         finally:
             samples.close()
@@ -201,7 +209,7 @@ class Loop:
                 torch.stack([torch.from_numpy(pair[k]) for pair in pairs]).to(self.device) for k in (0, 1)
             )
             with self.team.accumulating(network, last=done + now == drawn):
-                loss = self._loss(network, inputs, target) * (now / count if own else 0.0)
+                loss = self._loss_of(network, inputs, target) * (now / count if own else 0.0)
                 # The gradients of a team are averaged, not added.
                 (loss * self.team.size).backward()
             total, done = total + loss.item(), done + now
@@ -215,11 +223,11 @@ class Loop:
         self._average()
         return total
 
-    def _loss(self, network, inputs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def _loss_of(self, network, inputs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """What is minimised on inputs (n, c, z, y, x) and target (n, z, y, x), averaged over samples."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
             logits = network(inputs)
-        return dice_and_cross_entropy(logits, target)
+        return self.loss(logits, target)
 
     @torch.no_grad()
     def _pull_back(self) -> None:
@@ -261,7 +269,9 @@ class Loop:
 
     def finished(self, keep: str) -> UNet3D:
         """Return the averaged network, on the CPU, of the ``best`` or the ``last`` epoch."""
-        model = UNet3D(self.model.in_channels, CLASSES, self.model.widths, self.settings.dropout)
+        model = UNet3D(
+            self.model.in_channels, self.model.out_channels, self.model.widths, self.settings.dropout
+        )
         model.load_state_dict(self.best["weights"] if keep == "best" else self.ema.state_dict())
         model.history = self.history
         return model.eval()
@@ -271,7 +281,10 @@ def parameter_groups(model: UNet3D, settings: Settings) -> list[dict]:
     """Return the optimiser's groups; ``scale`` is their part of the learning rate."""
     transfer = settings.transfer
     if transfer is None:
-        parts, decay = [(list(model.parameters()), 1.0)], settings.weight_decay
+        head = {id(p) for p in model.head.parameters()}
+        parts = [([p for p in model.parameters() if id(p) not in head], 1.0)]
+        parts.append((list(model.head.parameters()), settings.head_rate))
+        decay = settings.weight_decay
     else:
         levels = len(model.down)
         parts = [

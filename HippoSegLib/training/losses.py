@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch.nn import functional
 
@@ -41,3 +43,53 @@ def dice_and_cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.
     known = ~unknown.flatten(1).any(dim=1)
     counted = torch.stack((known, known, torch.ones_like(known)), dim=1)
     return cross_entropy + 1 - ((dice * counted).sum(dim=1) / counted.sum(dim=1)).mean()
+
+
+class PartialLabels:
+    """Cross-entropy plus soft Dice where a label may leave several classes open.
+
+    A voxel's cross-entropy is that of the classes it may be, taken together. The Dice of a structure counts
+    in the samples whose label says of every voxel whether it belongs to the structure, and there alone.
+    With labels that leave nothing open it is :func:`dice_and_cross_entropy`.
+
+    Args:
+        structures: Sets of classes whose Dice counts.
+    """
+
+    def __init__(self, structures: Sequence[Sequence[int]]):
+        self.structures = [tuple(classes) for classes in structures]
+
+    def __call__(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Return the loss averaged over samples.
+
+        Args:
+            logits: (n, classes, z, y, x) float, any precision; computed on in float32.
+            target: (n, z, y, x) int64: bit k is set where the voxel may be of class k
+                (`protocols.LabelProtocol.encode`).
+        """
+        logits = logits.float()
+        bits = torch.arange(logits.shape[1], device=target.device).view(1, -1, 1, 1, 1)
+        allowed = (target[:, None] >> bits) & 1 == 1
+        logs = logits.log_softmax(dim=1)
+        cross_entropy = -logs.masked_fill(~allowed, -torch.inf).logsumexp(dim=1).flatten(1).mean(dim=1)
+        probability = logs.exp()
+        dice, counted = zip(*(_dice(probability, allowed, s) for s in self.structures), strict=True)
+        scores, weights = torch.stack(dice, dim=1), torch.stack(counted, dim=1).float()
+        mean = (scores * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+        return (cross_entropy + 1 - mean).mean()
+
+
+def _dice(
+    probability: torch.Tensor, allowed: torch.Tensor, classes: tuple[int, ...]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Soft Dice (n,) of some classes together, and whether (n, bool) each sample's label defines them."""
+    index = list(classes)
+    inside = allowed[:, index].any(dim=1)
+    others = [k for k in range(allowed.shape[1]) if k not in classes]
+    outside = allowed[:, others].any(dim=1)
+    defined = ~(inside & outside).flatten(1).any(dim=1)
+    mine = probability[:, index].sum(dim=1)
+    space = (1, 2, 3)
+    overlap, total = (mine * inside).sum(space), mine.sum(space) + inside.sum(space)
+    # As above: one voxel is added on both sides of the fraction.
+    return (2 * overlap + 1) / (total + 1), defined

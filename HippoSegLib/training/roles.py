@@ -21,6 +21,10 @@ TRAIN_LABEL_MAPS = tuple(
     f"{i:02d}" for i in range(1, 21) if f"{i:02d}" not in TEST_LABEL_MAPS + EXCLUDED_LABEL_MAPS
 )
 
+#: Crops of one hippocampus each, of other heads, with a peer's labels, which are complete. All may train;
+#: which of them are held out is a matter of the fold, always by subject.
+SECOND_TEACHER = "second_teacher"
+
 #: Real heads (dataset, subject) without truth, each with a peer's output as its weak label.
 UNLABELLED_HEADS = "heads_unlabelled"
 TRAIN_REAL_HEADS = tuple(("ds000011", f"sub-{i:02d}") for i in range(1, 8)) + tuple(
@@ -69,7 +73,7 @@ def may_train(path: str | PurePosixPath) -> bool:
     path = PurePosixPath(path)
     if path.is_absolute() or ".." in path.parts or not path.parts:
         return False
-    if path.parts[0] == CROPS or path.parts[:2] == (LABEL_MAPS, "labels_classes_priors"):
+    if path.parts[0] in (CROPS, SECOND_TEACHER) or path.parts[:2] == (LABEL_MAPS, "labels_classes_priors"):
         return True
     allowed = {PurePosixPath(LABEL_MAPS, f"training_seg_{name}.nii.gz") for name in TRAIN_LABEL_MAPS}
     for key in TRAIN_REAL_HEADS:

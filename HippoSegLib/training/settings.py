@@ -59,6 +59,7 @@ class Settings:
     ema_decay: float = 0.998
     validate_every: int = 1
     transfer: Transfer | None = None
+    head_rate: float = 1.0  # of the last layer's learning rate: a new class has further to go
 
     def __post_init__(self):
         if not (min(self.batch_size, self.num_epochs, self.validate_every) >= 1 and self.learning_rate > 0):

@@ -13,9 +13,12 @@ from ..models import devices
 from ..models.unet3d import WIDTHS, UNet3D
 from ..preprocessing.chain import Preprocessing
 from .augmentation import Augmentation
+from .batches import CropSampler
 from .cases import CLASSES, Case, hold_out, make_case
+from .evaluation import Evaluator
 from .hosts import Host
-from .loop import Loop
+from .loop import Compute, Loop
+from .losses import dice_and_cross_entropy
 from .runstate import RunFolder
 from .settings import REGION_SHAPE, Settings
 
@@ -50,6 +53,7 @@ def train_3d_unet(
     resume: bool = True,
     progress: Callable[[str, float], None] | None = None,
     cancel: Callable[[], bool] | None = None,
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = dice_and_cross_entropy,
 ) -> UNet3D:
     """Train a 3D U-Net on crops of one hippocampus each, with the geometry of a left one.
 
@@ -85,6 +89,7 @@ def train_3d_unet(
         resume: Off, a folder that holds a run is refused.
         progress: Called with (words, fraction 0..1).
         cancel: Polled between micro-batches; where it returns true, training stops.
+        loss: Of logits (n, classes, z, y, x) and labels (n, z, y, x), averaged over samples.
 
     Returns:
         The network in evaluation mode on the CPU, with ``history``: a dict per epoch (epoch,
@@ -126,14 +131,21 @@ def train_3d_unet(
     model = UNet3D(len(settings.preprocessing.channels), CLASSES, settings.widths, dropout)
     if init_from is not None:
         _start_from(model, init_from)
-    loop = Loop(model, train, held, hosts, settings, where, mixed, micro_batch)
+    loop = Loop(
+        model,
+        CropSampler(train, settings, hosts),
+        Evaluator(held, settings.region_shape, settings.preprocessing),
+        settings,
+        Compute(where, mixed, micro_batch),
+        loss,
+    )
     folder = RunFolder(run_dir)
     record = {
         **settings.to_dict(),
         "hosts": [host.name for host in hosts],
         "train_cases": [case.name for case in train],
         "validation_cases": [case.name for case in held],
-        "data_crc32": _checksum([*train, *held]),
+        "data_crc32": checksum([*train, *held]),
     }
     state = loop.team.of_first(folder.load(record, resume) if loop.team.rank == 0 else None)
     if state is not None:
@@ -199,7 +211,7 @@ def _sort_out(
     return cases, held
 
 
-def _checksum(cases: Sequence[Case]) -> int:
+def checksum(cases: Sequence[Case]) -> int:
     """Return a sum over the cases' voxels, so that a run is not resumed on other data."""
     total = 0
     for case in cases:

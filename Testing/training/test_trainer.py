@@ -19,6 +19,7 @@ from HippoSegLib.preprocessing.chain import Preprocessing, channels
 from HippoSegLib.training import train_3d_unet
 from HippoSegLib.training.augmentation import Augmentation
 from HippoSegLib.training.evaluation import dice_of_parts, predict
+from HippoSegLib.training.losses import dice_and_cross_entropy
 from HippoSegLib.training.plot import plot_log, read_log
 from HippoSegLib.training.runstate import read_run
 
@@ -244,18 +245,20 @@ def test_a_hopeless_learning_rate_is_given_up(tmp_path):
     assert "smaller learning rate" in error.value.remedy
 
 
-def test_a_learning_rate_too_large_is_lowered_and_logged(tmp_path, monkeypatch):
-    from HippoSegLib.training import loop
-
-    real, calls = loop.dice_and_cross_entropy, []
+def test_a_learning_rate_too_large_is_lowered_and_logged(tmp_path):
+    calls = []
 
     def breaks_once(logits, target):
         calls.append(1)
-        return real(logits, target) * (float("nan") if len(calls) == 8 else 1)
+        return dice_and_cross_entropy(logits, target) * (float("nan") if len(calls) == 8 else 1)
 
-    monkeypatch.setattr(loop, "dice_and_cross_entropy", breaks_once)
     said = []
-    model = train(num_epochs=4, run_dir=tmp_path, progress=lambda words, fraction: said.append(words))
+    model = train(
+        num_epochs=4,
+        run_dir=tmp_path,
+        progress=lambda words, fraction: said.append(words),
+        loss=breaks_once,
+    )
     notes = [row["note"] for row in read_log(tmp_path / "log.csv")]
     assert sum("lowered to 0.00333" in note for note in notes) == 1 and notes[0] == ""
     assert any("diverged" in words for words in said)
@@ -264,18 +267,15 @@ def test_a_learning_rate_too_large_is_lowered_and_logged(tmp_path, monkeypatch):
     assert model.history[-1]["learning_rate"] < 0.01 / 3
 
 
-def test_a_loss_that_climbs_is_noticed(monkeypatch):
-    from HippoSegLib.training import loop
-
-    real, calls = loop.dice_and_cross_entropy, []
+def test_a_loss_that_climbs_is_noticed():
+    calls = []
 
     def climbs(logits, target):
         calls.append(1)
-        return real(logits, target) * (1 if len(calls) < 12 else 4)
+        return dice_and_cross_entropy(logits, target) * (1 if len(calls) < 12 else 4)
 
-    monkeypatch.setattr(loop, "dice_and_cross_entropy", climbs)
     with pytest.raises(TrainingError, match="diverged"):
-        train(2, batch_size=1, num_epochs=20, validate_every=20)
+        train(2, batch_size=1, num_epochs=20, validate_every=20, loss=climbs)
 
 
 # --- log, weights, devices
@@ -328,12 +328,8 @@ def test_mixed_precision_learns_the_same():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 def test_a_gpu_is_used_when_there_is_one():
-    from HippoSegLib.training import loop
-
-    devices, real = [], loop.dice_and_cross_entropy
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            loop, "dice_and_cross_entropy", lambda a, b: devices.append(a.device.type) or real(a, b)
-        )
-        model = train(device="auto")
+    devices = []
+    model = train(
+        device="auto", loss=lambda a, b: devices.append(a.device.type) or dice_and_cross_entropy(a, b)
+    )
     assert set(devices) == {"cuda"} and model.head.weight.device.type == "cpu"

@@ -1,0 +1,180 @@
+"""A network that knows two protocols: how it starts, what it learns, what its command writes."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+from crops import SHAPE, crop
+
+from HippoSegLib.errors import TrainingError
+from HippoSegLib.models.unet3d import UNet3D
+from HippoSegLib.preprocessing.chain import Preprocessing
+from HippoSegLib.training import outline
+from HippoSegLib.training.augmentation import Augmentation
+from HippoSegLib.training.cases import BEYOND_ONLY, WHOLE_ONLY, Case
+from HippoSegLib.training.losses import PartialLabels
+from HippoSegLib.training.protocols import FULL, MSD
+from HippoSegLib.training.runstate import RunFolder
+from HippoSegLib.training.settings import Settings
+
+GENTLE = Augmentation(shift=2, rotation=5, scale=(0.95, 1.05), elastic_probability=0, reslice_probability=0)
+SMALL = Settings(
+    preprocessing=Preprocessing.named("plain"),
+    augmentation=GENTLE,
+    region_shape=SHAPE,
+    widths=(4, 8, 16),
+    dropout=0.0,
+)
+
+
+def test_the_new_class_begins_between_background_and_the_posterior_part():
+    torch.manual_seed(0)
+    old, new = UNet3D(1, 3, (4, 8), 0.0), UNet3D(1, 4, (4, 8), 0.0)
+    torch.nn.init.normal_(old.head.bias)
+    new.load_state_dict(outline.with_beyond(old.state_dict()))
+    image = torch.rand(1, 1, 16, 16, 16)
+    p, q = old(image).softmax(1)[0], new(image).softmax(1)[0]
+    torch.testing.assert_close(q[:3] / q[:3].sum(0), p)
+    torch.testing.assert_close(q[3], math.exp(-1) * (q[0] * q[2]).sqrt())
+
+
+class FindsUpTo(torch.nn.Module):
+    """Finds the bright body, in front of a given row; what MSD's network would make of the crops."""
+
+    def __init__(self, back: int):
+        super().__init__()
+        self.back = back
+
+    def forward(self, x):
+        inside = x[:, 0] > 0.5
+        inside[:, :, : self.back] = False
+        return torch.stack((~inside, inside, torch.zeros_like(inside)), dim=1).float() * 50
+
+
+def test_what_lies_well_beyond_the_network_before_is_marked():
+    y = np.indices(SHAPE)[1]
+    body = (abs(y - 11.5) < 6) & (abs(np.indices(SHAPE)[0] - 11.5) < 3)
+    label = np.where(body, WHOLE_ONLY, 0).astype(np.uint8)
+    one = Case("a", "a", 100 * body.astype(np.float32), label, FULL)
+    other = Case("b", "b", one.image, np.where(body, 2, 0).astype(np.uint8), MSD)
+    found, kept = outline.marked([one, other], FindsUpTo(9), SMALL)
+    # The body begins at row 6, the network at row 9: row 8 lies beside what it found.
+    assert set(np.unique(y[found.label == BEYOND_ONLY])) == {6, 7}
+    assert (found.label[body & (y >= 8)] == WHOLE_ONLY).all() and kept is other
+    (lost,) = outline.marked([one], FindsUpTo(15), SMALL)
+    assert lost is one  # a network that finds something else marks nothing
+
+
+def test_a_network_that_has_the_class_is_left_as_it_is():
+    weights = UNet3D(1, 4, (4, 8), 0.0).state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in outline.with_beyond(weights).items())
+
+
+def test_one_network_learns_each_protocol_where_it_speaks():
+    """Voxels of four grey values: MSD leaves out the last, complete labels do not tell the parts apart."""
+    torch.manual_seed(0)
+    kind = torch.randint(0, 4, (2, 8, 8, 8))
+    image = kind[:, None].float() + 0.1 * torch.randn(2, 1, 8, 8, 8)
+    labels = torch.where(kind[0] == 3, 0, kind[0]).numpy(), torch.where(kind[1] > 0, WHOLE_ONLY, 0).numpy()
+    target = torch.from_numpy(np.stack((MSD.encode(labels[0]), FULL.encode(labels[1]))))
+    layers = torch.nn.Conv3d(1, 16, 1), torch.nn.ReLU(), torch.nn.Conv3d(16, 4, 1)
+    network, loss = torch.nn.Sequential(*layers), PartialLabels(outline.STRUCTURES)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.03)
+    for _ in range(400):
+        optimizer.zero_grad()
+        loss(network(image), target).backward()
+        optimizer.step()
+    p = network(image).softmax(1).detach().numpy()
+    for sample, truth in zip(p, kind.numpy(), strict=True):
+        assert (MSD.read(sample) == np.where(truth == 3, 0, truth)).mean() > 0.99
+        assert ((FULL.read(sample) > 0) == (truth > 0)).mean() > 0.99
+
+
+def test_batches_of_both_protocols_are_alike():
+    cases = [case(f"{k}", MSD) for k in range(12)] + [case(f"f{k}", FULL) for k in range(4)]
+    sampler = outline.MixedSampler(cases, SMALL)
+    orders = [sampler.order(epoch) for epoch in (0, 1, 0)]
+    assert orders[0] == orders[2] != orders[1] and sorted(orders[1]) == list(range(16))
+    for order in orders:
+        for first in range(0, 16, 4):
+            assert sum(cases[i].protocol is FULL for i in order[first : first + 4]) == 1
+    inputs, target = sampler(0, 0)
+    assert inputs.shape == (1, *SHAPE) and target.dtype == np.int64
+    assert set(np.unique(target)) <= ({9, 2, 4} if cases[orders[0][0]].protocol is MSD else {1, 14})
+
+
+def case(name: str, protocol) -> Case:
+    image, label = crop(len(name))
+    label = label if protocol is MSD else np.where(label > 0, WHOLE_ONLY, 0).astype(np.uint8)
+    return Case(name, name, image, label, protocol)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """A data folder with small made-up scans of everything the command reads."""
+    folder = tmp_path_factory.mktemp("data")
+    scan, mask = np.full((40, 48, 40), 100, np.float32), np.zeros((40, 48, 40), np.uint8)
+    mask[16:24, 14:34, 16:24] = 255
+    scan[mask > 0] = 60
+    heads = folder / "heads_unlabelled"
+    for dataset, subject in outline.TRAIN_REAL_HEADS:
+        short = {"ds000011": "ds11", "ds002748_stripped": "ds2748"}[dataset]
+        write(heads / dataset / f"{subject}_T1w.nii.gz", scan)
+        for side in ("left", "right"):
+            write(heads / "weak_labels" / f"{short}_{subject}_T1w_{side}.nii.gz", mask)
+    for kind, array in (("images", scan), ("labels", mask)):
+        for name in ("a_sub-01_left", "a_sub-01_right", "a_sub-02_left"):
+            write(folder / "second_teacher" / kind / f"{name}.nii.gz", array)
+    for number in (1, 2, 3):
+        for kind, array in zip(("images", "labels"), crop(number), strict=True):
+            write(folder / "msd_hippocampus" / kind / f"hippocampus_{number:03d}.nii.gz", array)
+    return folder
+
+
+def write(path: Path, array: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = sitk.GetImageFromArray(array)
+    image.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
+    sitk.WriteImage(image, str(path))
+
+
+def test_both_kinds_of_subjects_are_held_out(data):
+    everything = outline.material(data)
+    assert len(everything.train) == 24 + 3 + 3 and not everything.held
+    seen = []
+    for fold in (0, 1):
+        cases = outline.material(data, 2, fold)
+        held = {c.subject for c in cases.held}
+        assert len(cases.train) + len(cases.held) == 30 and held.isdisjoint(c.subject for c in cases.train)
+        assert {c.protocol.name for c in cases.held} == {"msd", "full"}
+        seen += [c.name for c in cases.held]
+    assert len(set(seen)) == len(seen) == 6
+
+
+def test_the_command_writes_a_model_with_its_classes(data, tmp_path):
+    torch.manual_seed(0)
+    start = tmp_path / "segmenter.pt"
+    torch.save(UNet3D(1, 3).state_dict(), start)
+    words = [str(data), "-o", str(tmp_path / "model"), "--run", str(tmp_path / "run")]
+    words += ["--init-from", str(start), "--epochs", "1", "--folds", "2", "--fold", "0"]
+    outline.main(words)
+    card = json.loads((tmp_path / "model" / "card.json").read_text(encoding="utf-8"))
+    assert card["classes"] == ["background", "anterior", "posterior", "beyond_msd"]
+    assert card["training"]["protocols"]["full"] > 24 and card["training"]["protocols"]["msd"] >= 1
+    assert "training.outline" in card["training"]["command"] and str(tmp_path) not in json.dumps(card)
+    weights = torch.load(tmp_path / "model" / "segmenter.pt", weights_only=True)
+    assert weights["head.bias"].shape == (4,) and weights["head.bias"].dtype == torch.float16
+
+
+def test_weights_of_another_network_are_refused(data, tmp_path):
+    start = tmp_path / "segmenter.pt"
+    torch.save(UNet3D(2, 3).state_dict(), start)
+    with pytest.raises(TrainingError, match="do not fit"):
+        outline.learn(
+            outline.material(data), data, Settings(preprocessing=Preprocessing.named("plain")), start,
+            RunFolder(None),
+        )  # fmt: skip
