@@ -117,10 +117,13 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/training/export.py
   HippoSegLib/training/heads.py
   HippoSegLib/training/hosts.py
+  HippoSegLib/training/labelmaps.py
   HippoSegLib/training/localizer.py
   HippoSegLib/training/loop.py
   HippoSegLib/training/losses.py
+  HippoSegLib/training/outline.py
   HippoSegLib/training/plot.py
+  HippoSegLib/training/protocols.py
   HippoSegLib/training/quality.py
   HippoSegLib/training/qualityfit.py
   HippoSegLib/training/qualityheads.py
@@ -132,6 +135,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/training/settings.py
   HippoSegLib/training/stepwise.py
   HippoSegLib/training/synthesis.py
+  HippoSegLib/training/teachers.py
   HippoSegLib/training/trainer.py
   HippoSegLib/worker/__init__.py
   HippoSegLib/worker/__main__.py

@@ -17,8 +17,8 @@ def test_bits_name_the_classes_a_voxel_may_be():
 
 
 def test_an_unknown_value_is_refused():
-    with pytest.raises(TrainingError, match="value 4"):
-        FULL.encode(np.array([0, 4]))
+    with pytest.raises(TrainingError, match="value 5"):
+        FULL.encode(np.array([0, 5]))
 
 
 @pytest.mark.parametrize(

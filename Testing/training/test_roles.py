@@ -165,7 +165,7 @@ def test_every_real_scan_has_one_role(data_dir):
     }
     assert present == set(MAY_TRAIN) | set(ONLY_TEST)
     folders = {p.name for p in data_dir.iterdir() if p.is_dir()}
-    train = {roles.CROPS, roles.LABEL_MAPS, roles.UNLABELLED_HEADS}
+    train = {roles.CROPS, roles.SECOND_TEACHER, roles.LABEL_MAPS, roles.UNLABELLED_HEADS}
     assert folders - train - {"templates"} == set(roles.TEST_FOLDERS)
 
 
