@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
@@ -81,7 +81,7 @@ class CropSampler:
         return inputs, label if self.encode is None else self.encode(case, label)
 
 
-def ahead(make: Callable[[int], T], count: int, depth: int = 8) -> Iterator[T]:
+def ahead(make: Callable[[int], T], count: int, depth: int = 8) -> Generator[T, None, None]:
     """Yield ``make(0) … make(count - 1)`` in order, computed up to ``depth`` ahead in one other thread.
 
     NumPy, PyTorch and PyWavelets release the interpreter while they compute, so a thread is enough,
