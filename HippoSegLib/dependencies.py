@@ -1,7 +1,7 @@
-"""What HippoSeg needs beyond Slicer's own Python packages, and what to do when it is not there.
+"""What HippoSeg can use beyond Slicer's own Python packages, and what to do when it is not there.
 
-Nothing here imports the packages themselves: their presence is looked up, and an import or an
-installation that failed is explained from its message.
+The plain model on a CPU needs none of it. Presence is looked up without importing anything, and an import or
+an installation that failed is explained from its message.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from types import ModuleType
 
 from .errors import DependencyError
 
@@ -23,40 +25,54 @@ class Package:
         requirement: What pip is asked for.
         purpose: What it is for, in words.
         download_mb: Approximate size of the download, (smallest, largest) in MB.
+        group: Optional group of the pip package that brings it, as in ``hipposeg[method]``.
     """
 
     module: str
     requirement: str
     purpose: str
     download_mb: tuple[int, int]
+    group: str
 
 
 #: About: torch 2.13 for the CPU 192 MB on Linux, with CUDA and its libraries some GB;
 #: scikit-image 0.26 with Pillow, imageio, tifffile, networkx and lazy-loader 23 MB; PyWavelets 4 MB.
 PACKAGES = (
-    Package("torch", "torch>=2.4", "runs the neural networks", (200, 3000)),
-    Package("skimage", "scikit-image>=0.22", "contrast enhancement and pictures", (15, 25)),
-    Package("pywt", "PyWavelets>=1.5", "wavelet transform", (4, 8)),
+    Package("torch", "torch>=2.4", "GPU, training and fine-tuning", (200, 3000), "torch"),
+    Package("skimage", "scikit-image>=0.22", "contrast enhancement, CLAHE", (15, 25), "method"),
+    Package("pywt", "PyWavelets>=1.5", "wavelet transform, SCE-3DWT", (4, 8), "method"),
 )
 
 
-def missing_packages() -> list[Package]:
-    """Return the packages that are not installed, without importing any of them."""
+def missing_packages(modules: Iterable[str] | None = None) -> list[Package]:
+    """Return which packages, of all or of `modules`, are not installed, without importing any of them."""
     importlib.invalidate_caches()
-    return [package for package in PACKAGES if importlib.util.find_spec(package.module) is None]
+    asked = [p for p in PACKAGES if modules is None or p.module in modules]
+    return [package for package in asked if importlib.util.find_spec(package.module) is None]
 
 
-def require_packages() -> None:
-    """Import what HippoSeg needs.
+def require(module: str) -> ModuleType:
+    """Import a module of one of the packages, such as ``skimage.exposure``.
+
+    Raises:
+        DependencyError: The package is missing or does not load, with what to do about it.
+    """
+    try:
+        return importlib.import_module(module)
+    except (ImportError, OSError) as error:
+        (package,) = (p for p in PACKAGES if p.module == module.split(".")[0])
+        raise explain_import_failure(package, error) from error
+
+
+def require_packages(modules: Iterable[str] | None = None) -> None:
+    """Import packages, all or those named.
 
     Raises:
         DependencyError: A package is missing or does not load, with what to do about it.
     """
     for package in PACKAGES:
-        try:
-            importlib.import_module(package.module)
-        except (ImportError, OSError) as error:
-            raise explain_import_failure(package, error) from error
+        if modules is None or package.module in modules:
+            require(package.module)
 
 
 #: Pattern in the message of a failed import -> remedy.

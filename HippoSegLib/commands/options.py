@@ -36,7 +36,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--model", help="name of a bundled model, or a model folder (default: the bundled one)"
     )
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
-    group.add_argument("--threads", type=_positive, help="CPU threads (default: the CPUs at hand, at most 8)")
+    group.add_argument("--threads", type=_positive, help="CPU threads (default: the idle CPUs, at most 8)")
     steps = parser.add_argument_group(
         "preprocessing (default: what the model was trained with; the steps of models that have them, "
         "such as hipposeg_clahe_sce)"

@@ -116,9 +116,30 @@ def resolve(name: str = "auto") -> tuple[str, str]:
 
 
 def default_threads() -> int:
-    """Threads to use when the user does not say: the CPUs this process may use, at most 8."""
+    """Threads to use when the user does not say: the idle CPUs that this process may use, 1 to 8.
+
+    With more, the work waits for the thread whose CPU is busy with something else.
+    """
     try:
         usable = len(os.sched_getaffinity(0))
     except AttributeError:  # Windows, macOS
         usable = os.cpu_count() or 1
-    return max(1, min(usable, 8))
+    return max(1, min(usable - _busy(), 8))
+
+
+def _busy() -> int:
+    """CPUs that other programs keep busy; 0 where the system does not tell (Windows).
+
+    The lower of the last minute's load and what runs right now: neither a run that has just ended nor a
+    moment's work counts.
+    """
+    try:
+        load = os.getloadavg()[0]
+    except (AttributeError, OSError):
+        return 0
+    try:
+        with open("/proc/loadavg", encoding="ascii") as file:
+            running = int(file.read().split()[3].split("/")[0]) - 1  # this process runs too
+    except (OSError, ValueError, IndexError):  # no Linux
+        return round(load)
+    return min(round(load), running)
