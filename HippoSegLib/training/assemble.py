@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -38,7 +39,7 @@ def assemble(
     folder: Path,
     title: str,
     figures: dict | None = None,
-    earlier: Path | None = None,
+    earlier: Sequence[Path] = (),
     share: str | None = None,
 ) -> Path:
     """Write the model folder; refuses one over the size that HippoSeg allows itself.
@@ -48,7 +49,8 @@ def assemble(
         folder: The new model's.
         title: For people.
         figures: Measured on the assembled model.
-        earlier: Folder of the segmenter whose weights this one began with; the card tells of it.
+        earlier: Folders of the segmenters whose weights this one began with, in the order of their
+            training; the card tells of them.
         share: Name of a model folder beside the new one, whose files are not copied where they are alike.
 
     Raises:
@@ -66,11 +68,12 @@ def assemble(
             "Make the networks narrower.",
         )
     card_part.pop("sha256", None)
-    if earlier is not None:
-        base = json.loads((earlier / "card.json").read_text(encoding="utf-8"))
-        told = ("command", "seconds", "train_cases", "validation_cases")
-        start = {name: base["training"][name] for name in told} | {"metrics": base["metrics"]}
-        card_part["training"]["earlier"] = [start]
+    told = ("command", "seconds", "train_cases", "validation_cases")
+    starts = [json.loads((base / "card.json").read_text(encoding="utf-8")) for base in earlier]
+    if starts:
+        card_part["training"]["earlier"] = [
+            {name: base["training"][name] for name in told} | {"metrics": base["metrics"]} for base in starts
+        ]
     card = {
         "name": folder.name,
         "title": title,
@@ -92,7 +95,13 @@ def main() -> None:
     parser.add_argument("refiner", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--title", default="Whole head, both hippocampi, T1")
-    parser.add_argument("--earlier", type=Path, help="folder of the segmenter that SEGMENTER began with")
+    parser.add_argument(
+        "--earlier",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="folders of the segmenters that SEGMENTER began with",
+    )
     parser.add_argument("--share", help="model folder beside OUTPUT: files it holds alike are not copied")
     parser.add_argument("--figures", type=Path, help="JSON with measured figures for the card")
     args = parser.parse_args()

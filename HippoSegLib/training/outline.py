@@ -124,10 +124,11 @@ def material(data: Path, folds: int = 5, fold: int | None = None, renderings: in
     Args:
         renderings: Images synthesised from each hippocampus of the label maps.
     """
+    crops, taught = load_cases(data / CROPS), second_teacher(data)
     train, held = weak_heads(data, TRAIN_REAL_HEADS), []
     if renderings:
         train += synthesised_cases(data, TRAIN_LABEL_MAPS, renderings)
-    for cases in (load_cases(data / CROPS), second_teacher(data)):
+    for cases in (crops, taught):
         out = [] if fold is None else split_by_subject([c.subject for c in cases], folds, 0)[fold]
         train += [case for i, case in enumerate(cases) if i not in set(out)]
         held += [cases[i] for i in out]

@@ -58,8 +58,9 @@ def steps(
     """The steps in order.
 
     The segmenter learns on four fifths of the crops first, then on all but one subject's, with a smaller
-    rate. The quality score is fitted on what it made of the fifth it had not seen then, and on what a
-    network of another fold makes of its own: one alone is as sure of itself as it happens to be.
+    rate, then from the second teacher what lies beyond their border. The quality score is fitted on what
+    it made of the fifth it had not seen at first, and on what a network of another fold makes of its own:
+    one alone is as sure of itself as it happens to be.
 
     Args:
         preprocessing: Channels of the segmenter, as ``hipposeg train`` names them.
@@ -82,8 +83,10 @@ def steps(
         # Weights are written along the way: only this mark says that the run came to its end.
         return Step(name, name, arguments, runs / name / "finished")
 
-    parts = (str(runs / name) for name in (f"all{kind}/model", "localizer", "refiner"))
-    fold0, fold1 = (runs / f"fold{k}{kind}" / "model" for k in (0, 1))
+    fold0, fold1, every, outline = (
+        runs / f"{name}{kind}" / "model" for name in ("fold0", "fold1", "all", "outline")
+    )
+    parts = (str(outline), str(runs / "localizer"), str(runs / "refiner"))
     told = _options(title=TITLES[preprocessing], **({"share": share} if share else {}))
     return [
         segmenter("fold0", folds=5, fold=0, seed=0, epochs=60, learning_rate=0.0015),
@@ -102,11 +105,22 @@ def steps(
             init_from=fold0 / "segmenter.pt",
         ),
         Step(
+            "outline",
+            "outline",
+            (
+                *(str(data), "-o", str(outline), "--run", str(outline.parent)),
+                *_options(init_from=every / "segmenter.pt", preprocessing=preprocessing, threads=threads),
+                *_options(seed=0, epochs=6, batch_size=4, learning_rate=0.0006),
+            ),
+            outline / "card.json",
+            ("all",),
+        ),
+        Step(
             "assemble",
             "assemble",
-            (*parts, "-o", str(model), *_options(earlier=fold0), *told),
+            (*parts, "-o", str(model), "--earlier", str(fold0), str(every), *told),
             model / "card.json",
-            ("all", "localizer", "refiner"),
+            ("outline", "localizer", "refiner"),
         ),
         Step(
             "quality",

@@ -48,7 +48,7 @@ def test_both_models_share_the_localiser_and_nothing_else():
     shared = {step.done.parent.name for step in STEPS if step.done in done[1]} - {"model"}
     assert shared == {"localizer", "refiner"}
     plain, both = ([word for step in steps for word in step.arguments] for steps in (STEPS, BOTH))
-    assert plain.count("plain") == both.count("both") == 3
+    assert plain.count("plain") == both.count("both") == 4
     assert "--share" not in plain and both[both.index("--share") + 1] == "other"
 
 
@@ -92,7 +92,8 @@ def test_no_step_begins_before_those_it_waits_for(tmp_path, monkeypatch, jobs):
     assert sorted(ended) == sorted(order)
     before = dict(begun)
     assert {"fold0"} <= before["all"]
-    assert {"all", "localizer", "refiner"} <= before["assemble"]
+    assert "all" in before["outline"]
+    assert {"outline", "localizer", "refiner"} <= before["assemble"]
     assert before["quality"] == set(order) - {"quality"}
     assert max(most) == min(jobs, 4)
 
