@@ -80,6 +80,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/models/numpy_engine.py
   HippoSegLib/models/numpy_layers.py
   HippoSegLib/models/prediction.py
+  HippoSegLib/models/protocols.py
   HippoSegLib/models/store.py
   HippoSegLib/models/unet3d.py
   HippoSegLib/models/user_models.py

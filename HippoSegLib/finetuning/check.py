@@ -19,6 +19,7 @@ from ..models.store import Model
 from ..preprocessing.chain import Preprocessing, channels
 from ..preprocessing.min_max import min_max
 from ..training.cases import fit
+from ..training.protocols import FULL
 from .prepare import DOUBT, ERROR, NOTE, SiteCase
 from .sources import TRAINING, VALIDATION
 
@@ -73,12 +74,12 @@ def check(cases: Sequence[SiteCase], base: Model, device: str = "cpu") -> list[s
 
 def found_in(image: np.ndarray, base: Model, network, device: str) -> np.ndarray:
     """What a network of the base model's kind finds in a case's region: bool, in its shape (z, y, x)."""
-    from ..training.evaluation import predict
+    from ..training.evaluation import labels_of, predict
 
     part = base.card["segmenter"]
     preprocessing = Preprocessing.from_dict(part["preprocessing"])
     inputs = channels(fit(image, part["region_size"]), preprocessing)
-    return fit(predict(network, inputs, device).argmax(axis=0) > 0, image.shape)
+    return fit(labels_of(predict(network, inputs, device), FULL) > 0, image.shape)
 
 
 def _side(case: SiteCase, base: Model, device: str) -> None:

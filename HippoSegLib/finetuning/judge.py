@@ -10,7 +10,7 @@ import numpy as np
 
 from ..evaluation.metrics import compare
 from ..training.cases import Case, fit
-from ..training.evaluation import STRUCTURES, Evaluator, dice_of_parts, predict
+from ..training.evaluation import STRUCTURES, Evaluator, dice_of_parts, labels_of, predict
 
 #: A gain below this is none, however certain.
 LEAST_GAIN = 0.002
@@ -32,7 +32,7 @@ class SiteEvaluator(Evaluator):
         ``reference_mm3`` and, if wanted, ``hd95_mm`` (voxels are 1 mm³)."""
         rows = []
         for case, inputs in zip(self.cases, self.inputs, strict=True):
-            found = predict(model, inputs, device, mixed_precision).argmax(axis=0)
+            found = labels_of(predict(model, inputs, device, mixed_precision), case.protocol)
             found = fit(found, case.label.shape)
             row = {"case": case.name, "subject": case.subject, **dice_of_parts(found, case.label)}
             row["volume_mm3"] = float(np.count_nonzero(found))

@@ -9,12 +9,15 @@ from typing import Any
 
 import torch
 
+from ..labels import OUTLINE_CLASSES
 from ..models.store import Model
 from ..models.unet3d import UNet3D
-from ..training.batches import CropSampler
-from ..training.cases import CLASSES, Case
+from ..training.batches import CropSampler, encoded
+from ..training.cases import Case
 from ..training.distributed import Team
 from ..training.loop import Compute, Loop
+from ..training.losses import PartialLabels, dice_and_cross_entropy
+from ..training.protocols import STRUCTURES
 from ..training.runstate import RunFolder
 from ..training.settings import Settings
 from ..training.trainer import native_bfloat16
@@ -101,14 +104,19 @@ def learn(
     """
     where = torch.device(device)
     torch.manual_seed(settings.seed)
-    model = UNet3D(len(settings.preprocessing.channels), CLASSES, settings.widths, settings.dropout)
+    classes = len(base.card["segmenter"]["classes"])
+    model = UNet3D(len(settings.preprocessing.channels), classes, settings.widths, settings.dropout)
     model.load_state_dict({k: v.detach().float().cpu() for k, v in base.segmenter.state_dict().items()})
+    encode, loss = None, dice_and_cross_entropy
+    if classes == len(OUTLINE_CLASSES):
+        encode, loss = encoded, PartialLabels(STRUCTURES)
     loop = Loop(
         model,
-        CropSampler(train, settings),
+        CropSampler(train, settings, (), encode),
         SiteEvaluator(held, settings.region_shape, settings.preprocessing),
         settings,
         Compute(where, native_bfloat16(where), micro_batch),
+        loss,
     )
     units = len(train) + 0.35 * len(held)
 

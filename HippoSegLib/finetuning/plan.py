@@ -10,7 +10,7 @@ import numpy as np
 
 from ..models.store import Model
 from ..preprocessing.chain import Preprocessing
-from ..training.cases import CLASSES, hold_out, split_by_subject
+from ..training.cases import hold_out, split_by_subject
 from .check import BY_CHANCE, belonging, found_in
 from .judge import SiteEvaluator
 from .learn import Clock, learn
@@ -53,7 +53,7 @@ def network_of(base: Model, weights: dict):
 
     part = base.card["segmenter"]
     channels = len(part["preprocessing"]["channels"])
-    network = UNet3D(channels, CLASSES, tuple(part["widths"]), dropout=0.0)
+    network = UNet3D(channels, len(part["classes"]), tuple(part["widths"]), dropout=0.0)
     network.load_state_dict({name: value.float() for name, value in weights.items()})
     return network.eval()
 

@@ -24,6 +24,7 @@ from ..labels import SIDES
 from ..models.store import Model
 from ..pipeline import SegmentationResult, segment
 from ..training.cases import WHOLE_ONLY, Case
+from ..training.protocols import FULL
 from .meaning import Meaning, guess
 from .sources import Source
 
@@ -257,7 +258,8 @@ def _case(found: SiteCase, values: np.ndarray, labels: np.ndarray) -> Case | Non
         found.add(ERROR, "constant", "The scan is constant where the hippocampus should be.")
         return None
     values = np.ascontiguousarray(values - values.min(), np.float32)
-    return Case(found.name, found.subject, values, np.ascontiguousarray(labels))
+    # Whatever a site calls hippocampus is all of it.
+    return Case(found.name, found.subject, values, np.ascontiguousarray(labels), FULL)
 
 
 def _from_head(

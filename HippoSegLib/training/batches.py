@@ -46,6 +46,11 @@ class Sampler(Protocol):
         """Return channels float32 (c, z, y, x) and target int64 (z, y, x); called from another thread."""
 
 
+def encoded(case: Case, label: np.ndarray) -> np.ndarray:
+    """Return the target of a network that knows several protocols: see `protocols.LabelProtocol.encode`."""
+    return case.protocol.encode(label)
+
+
 class CropSampler:
     """Each case once an epoch, augmented.
 

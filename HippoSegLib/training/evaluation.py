@@ -14,6 +14,7 @@ from ..io.atomic import replacing
 from ..labels import OUTLINE_CLASSES
 from ..preprocessing.chain import Preprocessing, channels
 from .cases import WHOLE_ONLY, Case, fit
+from .protocols import LabelProtocol
 
 #: Columns of a table of scores, and what each compares.
 STRUCTURES = ("whole", "anterior", "posterior")
@@ -52,6 +53,17 @@ def predict(
     return logits[0].float().softmax(dim=0).cpu().numpy()
 
 
+def labels_of(probabilities: np.ndarray, protocol: LabelProtocol) -> np.ndarray:
+    """Return labels (z, y, x) of class probabilities (classes, z, y, x).
+
+    Args:
+        protocol: How a network that knows several is read.
+    """
+    if len(probabilities) == len(OUTLINE_CLASSES):
+        return protocol.read(probabilities)
+    return probabilities.argmax(axis=0)
+
+
 class Evaluator:
     """Scores a model on crops as they are: padded with 0, or cut, to the network's region about their centre.
 
@@ -73,10 +85,7 @@ class Evaluator:
         """Return a row per case: ``case``, ``subject`` and Dice of each of ``STRUCTURES``."""
         rows = []
         for case, inputs in zip(self.cases, self.inputs, strict=True):
-            probabilities = predict(model, inputs, device, mixed_precision)
-            # A network that knows several protocols is read by that of the case.
-            several = len(probabilities) == len(OUTLINE_CLASSES)
-            found = case.protocol.read(probabilities) if several else probabilities.argmax(axis=0)
+            found = labels_of(predict(model, inputs, device, mixed_precision), case.protocol)
             found = fit(found, case.label.shape)
             rows.append({"case": case.name, "subject": case.subject, **dice_of_parts(found, case.label)})
         return rows

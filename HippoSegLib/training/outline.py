@@ -25,7 +25,7 @@ from ..errors import TrainingError
 from ..labels import OUTLINE_CLASSES
 from ..models.unet3d import UNet3D
 from ..preprocessing.chain import Preprocessing, channels
-from .batches import CropSampler
+from .batches import CropSampler, encoded
 from .cases import BEYOND_ONLY, Case, fit, load_cases, split_by_subject
 from .evaluation import Evaluator, dice, predict
 from .export import export_run, refuse_existing
@@ -33,15 +33,13 @@ from .hosts import Host, load_hosts
 from .labelmaps import synthesised_cases
 from .loop import Compute, Loop
 from .losses import PartialLabels
-from .protocols import ANTERIOR, BACKGROUND, BEYOND, FULL, POSTERIOR
+from .protocols import ANTERIOR, BACKGROUND, FULL, POSTERIOR, STRUCTURES
 from .roles import CROPS, TRAIN_LABEL_MAPS, TRAIN_REAL_HEADS, UNLABELLED_HEADS
 from .runstate import RunFolder, read_run
 from .settings import Settings
 from .teachers import second_teacher, weak_heads
 from .trainer import checksum, native_bfloat16
 
-#: Structures whose Dice counts, where a label defines them.
-STRUCTURES = ((ANTERIOR,), (POSTERIOR,), (ANTERIOR, POSTERIOR), (ANTERIOR, POSTERIOR, BEYOND))
 #: Logarithm of how probable the new class is at the start, where the two beside it are equally so.
 _RARE = -1.0
 #: How much faster the last layer learns than the rest.
@@ -64,7 +62,7 @@ class MixedSampler(CropSampler):
     """Each case once an epoch, the cases of each protocol spread evenly, so that batches are alike."""
 
     def __init__(self, cases: Sequence[Case], settings: Settings, hosts: Sequence[Host] = ()):
-        super().__init__(cases, settings, hosts, lambda case, label: case.protocol.encode(label))
+        super().__init__(cases, settings, hosts, encoded)
 
     def order(self, epoch: int) -> list[int]:
         shuffled = super().order(epoch)

@@ -57,6 +57,9 @@ class LabelProtocol:
         return np.where(inside, parts, BACKGROUND).astype(np.uint8)
 
 
+#: Structures whose Dice counts in training, where a label defines them.
+STRUCTURES = ((ANTERIOR,), (POSTERIOR,), (ANTERIOR, POSTERIOR), (ANTERIOR, POSTERIOR, BEYOND))
+
 #: What lies beyond MSD's border is background there.
 MSD = LabelProtocol(
     "msd",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -10,8 +13,10 @@ from sitefixture import SHAPE, body
 from torch.nn import functional
 
 from HippoSegLib.finetuning.judge import compare_models, paired_chance
+from HippoSegLib.finetuning.learn import learn
 from HippoSegLib.finetuning.plan import best_epoch
 from HippoSegLib.finetuning.settings import scaled
+from HippoSegLib.labels import OUTLINE_CLASSES
 from HippoSegLib.models.unet3d import UNet3D
 from HippoSegLib.preprocessing.chain import Preprocessing
 from HippoSegLib.training.augmentation import Augmentation, sample
@@ -20,6 +25,7 @@ from HippoSegLib.training.cases import WHOLE_ONLY, Case, make_case
 from HippoSegLib.training.evaluation import Evaluator
 from HippoSegLib.training.loop import Compute, Loop, parameter_groups
 from HippoSegLib.training.losses import dice_and_cross_entropy
+from HippoSegLib.training.protocols import FULL
 from HippoSegLib.training.runstate import RunFolder
 from HippoSegLib.training.settings import Settings, Transfer
 
@@ -207,3 +213,21 @@ def test_bland_altman_figures():
     result = compare_models(rows([0.5] * 5), rows([0.6] * 5))["volume"]["after"]
     spread = 1.96 * np.std([0, 1, 2, 3, 4], ddof=1)
     assert result == {"bias_mm3": 2.0, "lower_mm3": round(2 - spread, 1), "upper_mm3": round(2 + spread, 1)}
+
+
+def test_a_base_of_two_protocols_learns_a_site_s_labels_as_complete():
+    """Its classes stay four; a label of the whole leaves the parts, and what lies beyond them, open."""
+    torch.manual_seed(0)
+    network = UNet3D(1, 4, (4, 8), 0.0)
+    base = SimpleNamespace(card={"segmenter": {"classes": list(OUTLINE_CLASSES)}}, segmenter=network)
+    train = [replace(one, protocol=FULL, label=WHOLE_ONLY * (one.label > 0)) for one in cases(4)]
+    settings = small_loop(None, train, epochs=30, rate=0.03).settings
+    loop = learn(base, train, train, settings, None, record={}, device="cpu")
+    assert loop.ema.out_channels == 4
+    first, last = (
+        np.mean([row["whole"] for row in rows])
+        for rows in (loop.evaluator(network), loop.evaluator(loop.ema))
+    )
+    assert last > 0.8 > first
+    moved = loop.sampler(0, 0)[1]
+    assert set(np.unique(moved)) == {1, 2 + 4 + 8}
