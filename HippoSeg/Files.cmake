@@ -31,7 +31,10 @@ set(HIPPOSEG_MODULE_SCRIPTS
   HippoSegSlicer/signal.py
   HippoSegSlicer/structures.py
   HippoSegSlicer/volumestable.py
+  HippoSegSlicer/workerend.py
+  HippoSegSlicer/workermessages.py
   HippoSegSlicer/workerprocess.py
+  HippoSegSlicer/workerstart.py
   )
 
 set(HIPPOSEG_MODULE_RESOURCES

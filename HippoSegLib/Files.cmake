@@ -140,8 +140,11 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/training/trainer.py
   HippoSegLib/worker/__init__.py
   HippoSegLib/worker/__main__.py
+  HippoSegLib/worker/ending.py
   HippoSegLib/worker/exchange.py
   HippoSegLib/worker/finetunetask.py
   HippoSegLib/worker/process.py
+  HippoSegLib/worker/requests.py
+  HippoSegLib/worker/supervisor.py
   HippoSegLib/worker/tasks.py
   )

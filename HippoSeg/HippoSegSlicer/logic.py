@@ -13,6 +13,7 @@ import vtk
 
 from HippoSegLib import errors
 from HippoSegLib.errors import Cancelled, HippoSegError, InputError
+from HippoSegLib.worker.exchange import exchange_path
 
 from .jobs import INPUT_FILE, Job, SegmentJob
 from .protocols import Timer, Worker
@@ -177,8 +178,10 @@ class Logic(slicer.util.VTKObservationMixin):
         self.finished.emit(job)
 
     def _refuse(self, job: Job, event: dict) -> None:
-        kind = getattr(errors, event["kind"], HippoSegError)
-        error = kind(event["cause"], event["remedy"])
+        kind = getattr(errors, event["kind"], None)
+        if not (isinstance(kind, type) and issubclass(kind, HippoSegError)):
+            kind = HippoSegError
+        error = kind(event["cause"], event["remedy"], event.get("code", ""))
         if event["kind"] == "Cancelled" and self._reason is not None:
             error = self._reason
         self.lastLog = event.get("details") or ""
@@ -191,7 +194,7 @@ class Logic(slicer.util.VTKObservationMixin):
         self._current = self._reason = None
         if self._worker.folder:
             with contextlib.suppress(OSError):  # the scan does not stay on the disk
-                os.remove(os.path.join(self._worker.folder, INPUT_FILE))
+                os.remove(exchange_path(self._worker.folder, INPUT_FILE))
 
     def _fail(self, job: Job, error: HippoSegError) -> None:
         job.error = error

@@ -11,10 +11,7 @@ import contextlib
 import json
 import os
 import queue
-import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -25,28 +22,18 @@ from collections.abc import Mapping
 import numpy as np
 
 from HippoSegLib.errors import HippoSegError, OutputError
+from HippoSegLib.io.owned_folders import remove
+from HippoSegLib.io.owner import process
+from HippoSegLib.io.staging import make_temporary, sweep
+from HippoSegLib.worker.exchange import write_array
+from HippoSegLib.worker.supervisor import FOLDER_KIND, to_text
 
-#: Exit codes of a process ended by a signal, by the system for want of memory, or by a task manager.
-_ENDED_FROM_OUTSIDE = (-9, -15, 1, 137, 143, 0xC0000017, 0xC000013A)
+from .workerend import loss
+from .workermessages import readEvents, readLog
+from .workerstart import endTree, hiddenProcessGroup, pythonCommand
 
 #: After this many seconds a cancelled task that has not stopped by itself is ended with its process.
 KILL_AFTER_SECONDS = 0.7
-
-
-def pythonCommand() -> list[str]:
-    """Return the command that starts the Python this runs in: inside Slicer, PythonSlicer.
-
-    Raises:
-        HippoSegError: It is not where Slicer puts it.
-    """
-    isPython = "python" in os.path.basename(sys.executable).lower()
-    if "SLICER_HOME" in os.environ or not isPython:
-        found = shutil.which("PythonSlicer")
-        if found:
-            return [found]
-    if isPython:
-        return [sys.executable]
-    raise HippoSegError("Slicer's Python program (PythonSlicer) was not found.", "Install Slicer again.")
 
 
 class WorkerProcess:
@@ -82,6 +69,7 @@ class WorkerProcess:
         self._request: tuple[str, Mapping, dict] | None = None  # sent, but nothing heard of it yet
         self._current: int | None = None
         self._killAt: float | None = None
+        self._workerId: int | None = None  # known once the worker has said that it is ready
         self.folder = ""
         self.log: deque[str] = deque(maxlen=300)
 
@@ -97,8 +85,8 @@ class WorkerProcess:
 
     @property
     def processId(self) -> int | None:
-        """Process id while the process lives."""
-        return self._process.pid if self.isRunning else None
+        """Process id while the process lives: of what was started, and once the worker is ready its own."""
+        return (self._workerId or self._process.pid) if self.isRunning else None
 
     def start(self) -> None:
         """Start the process unless it lives.
@@ -109,9 +97,10 @@ class WorkerProcess:
         if self.isRunning:
             return
         self.close()
-        self.folder = tempfile.mkdtemp(prefix="hs-")
+        self._makeFolder()
         command = self._command or [*pythonCommand(), "-m", "HippoSegLib.worker"]
         options = ["--folder", self.folder, "--idle-seconds", str(self._idleSeconds)]
+        options += ["--parent", to_text(process())]
         if self._lowPriority:
             options.append("--low-priority")
         environment = dict(os.environ)
@@ -125,10 +114,10 @@ class WorkerProcess:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env=environment,
-                **_hiddenProcessGroup(),
+                **hiddenProcessGroup(),
             )
         except OSError as error:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            remove(self.folder, FOLDER_KIND)
             raise HippoSegError(
                 f"The worker process could not be started ({type(error).__name__}).",
                 "Check that security software does not block Slicer's Python, then try again.",
@@ -136,12 +125,19 @@ class WorkerProcess:
         self._events = queue.Queue()
         self.log.clear()
         # Read by threads that hold no reference to this object, so that it can be collected.
-        for target, arguments in (
-            (_readEvents, (self._process, self._events)),
-            (_readLog, (self._process.stderr, self.log)),
-        ):
-            threading.Thread(target=target, args=arguments, daemon=True).start()
-        self._finalizer = weakref.finalize(self, _end, self._process, self.folder)
+        reading = threading.Thread(target=readLog, args=(self._process.stderr, self.log), daemon=True)
+        reading.start()
+        threading.Thread(target=readEvents, args=(self._process, self._events, reading), daemon=True).start()
+        self._finalizer = weakref.finalize(self, endTree, self._process, self.folder)
+
+    def _makeFolder(self) -> None:
+        """Make the exchange folder, once those of processes that were killed are swept."""
+        try:
+            place = tempfile.gettempdir()
+            sweep(place)
+            self.folder = str(make_temporary(place, FOLDER_KIND))
+        except OSError as error:
+            raise _notHandedOver(error) from error
 
     def send(self, task: str, arrays: Mapping[str, np.ndarray] | None = None, **request) -> int:
         """Give the worker a task, starting the process first where needed.
@@ -169,14 +165,10 @@ class WorkerProcess:
         self.start()
         try:
             for name, array in arrays.items():
-                with open(os.path.join(self.folder, name), "wb") as file:
-                    np.save(file, array, allow_pickle=False)
+                write_array(array, self.folder, name)
         except OSError as error:
             self.close()
-            raise OutputError(
-                f"The volume could not be handed to the worker process ({error.strerror or 'write error'}).",
-                "Free disk space in the folder for temporary files, then try again.",
-            ) from error
+            raise _notHandedOver(error) from error
         self._current, self._killAt = self._number, None
         self._write({"id": self._number, "task": task, **request})
 
@@ -204,11 +196,13 @@ class WorkerProcess:
             except queue.Empty:
                 break
             wait = 0.0
-            if event["event"] == "ended":
+            if event["event"] == "ready":
+                self._workerId = event.get("pid")
+            elif event["event"] == "ended":
                 if self._request is not None and event["code"] == 0 and self._killAt is None:
                     self._submit()  # it left, idle, just as the task was sent: once more
                 elif self.isBusy:
-                    events.append(self._lost(event["code"]))
+                    events.append(self._lost(event))
             elif event.get("id") == self._current and self._current is not None:
                 self._request = None
                 events.append(event)
@@ -218,23 +212,14 @@ class WorkerProcess:
             number = self._current
             self.close()
             self._request = None
-            events.append(
-                {
-                    "id": number,
-                    "event": "error",
-                    "kind": "Cancelled",
-                    "cause": "Cancelled.",
-                    "remedy": "",
-                    "details": "",
-                }
-            )
+            events.append({"id": number, "details": "", **_CANCELLED})
         return events
 
     def close(self) -> None:
         """End the process and whatever it started, and remove the exchanged files."""
         if self._finalizer is not None:
             self._finalizer()
-        self._process = self._finalizer = self._current = self._killAt = None
+        self._process = self._finalizer = self._current = self._killAt = self._workerId = None
         self.folder = ""
 
     def _write(self, message: dict) -> None:
@@ -243,59 +228,24 @@ class WorkerProcess:
             self._process.stdin.write(json.dumps(message).encode("ascii") + b"\n")
             self._process.stdin.flush()
 
-    def _lost(self, code: int) -> dict:
+    def _lost(self, ended: Mapping) -> dict:
         number, cancelled = self._current, self._killAt is not None
+        what = loss(ended["code"], ended["lastWord"], self._workerId is not None)
         self.close()
         self._request = None
-        event = {"id": number, "event": "error", "details": "\n".join(self.log)}
+        event = {"id": number, "details": "\n".join(self.log)}
         if cancelled:
-            return {**event, "kind": "Cancelled", "cause": "Cancelled.", "remedy": ""}
-        if code in _ENDED_FROM_OUTSIDE:
-            cause = "The worker process was ended from outside, most often because memory ran out."
-            remedy = "Close other programs, or choose the CPU as the device, then click again."
-        else:
-            cause = f"The worker process ended unexpectedly (code {code})."
-            remedy = "Click again; if it repeats, copy the report and send it to the developers."
-        return {**event, "kind": "WorkerLost", "cause": cause, "remedy": remedy}
+            return {**event, **_CANCELLED}
+        words = {"code": what.code, "cause": what.cause, "remedy": what.remedy}
+        return {**event, "event": "error", "kind": "WorkerLost", **words}
 
 
-def _hiddenProcessGroup() -> dict:
-    """Arguments of Popen for a process without a console window, whose children can be ended with it."""
-    if os.name == "nt":
-        return {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
-    return {"start_new_session": True}
+#: The event of a task that was cancelled and whose process was ended.
+_CANCELLED = {"event": "error", "kind": "Cancelled", "code": "cancelled", "cause": "Cancelled.", "remedy": ""}
 
 
-def _readEvents(process: subprocess.Popen, events: queue.Queue) -> None:
-    for line in process.stdout:
-        try:
-            events.put(json.loads(line))
-        except ValueError:
-            continue  # not ours
-    events.put({"event": "ended", "code": process.wait()})
-
-
-def _readLog(stream, log: deque) -> None:
-    for line in stream:
-        log.append(line.decode("utf-8", "replace").rstrip())
-
-
-def _end(process: subprocess.Popen, folder: str) -> None:
-    """End a process, what it started and its files. Also called when Slicer ends."""
-    if process.poll() is None:
-        if os.name == "nt":
-            subprocess.run(
-                ["taskkill", "/PID", str(process.pid), "/T", "/F"],
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                creationflags=subprocess.CREATE_NO_WINDOW,
-                check=False,
-            )
-        else:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-    with contextlib.suppress(OSError):
-        process.stdin.close()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=2)
-    shutil.rmtree(folder, ignore_errors=True)
+def _notHandedOver(error: OSError) -> OutputError:
+    return OutputError(
+        f"The volume could not be handed to the worker process ({error.strerror or 'write error'}).",
+        "Free disk space in the folder for temporary files, then try again.",
+    )

@@ -152,25 +152,39 @@ def remove(folder: str | Path, kind: str, known: Sequence[str] | None = None) ->
     if marker is None or marker.kind != kind:
         return False
     if known is None:
-        shutil.rmtree(folder, ignore_errors=True)
-        return not folder.exists()
-    patterns = [tuple(pattern.split("/")) for pattern in (*known, MARKER)]
-    for place, _, files in os.walk(folder, topdown=False):
-        relative = PurePath(place).relative_to(folder).parts
-        for name in files:
-            own = (*relative, name)
-            if own != (MARKER,) and any(_fits(own, pattern) for pattern in patterns):
-                with suppress(OSError):
-                    os.unlink(os.path.join(place, name))
-        if relative and any(_fits(relative, pattern[: len(relative)]) for pattern in patterns):
-            with suppress(OSError):
-                os.rmdir(place)  # which does nothing to one that holds something
+        _remove_all(folder)
+    else:
+        _remove_known(folder, known)
+    # The marker is last: what cannot be removed now can be later.
     with suppress(OSError):
         if set(os.listdir(folder)) == {MARKER}:
             os.unlink(folder / MARKER)
             if marker.made:
                 os.rmdir(folder)
     return not folder.exists()
+
+
+def _remove_all(folder: Path) -> None:
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            elif entry.name != MARKER:
+                with suppress(OSError):
+                    os.unlink(entry.path)
+
+
+def _remove_known(folder: Path, known: Sequence[str]) -> None:
+    patterns = [tuple(pattern.split("/")) for pattern in known]
+    for place, _, files in os.walk(folder, topdown=False):
+        relative = PurePath(place).relative_to(folder).parts
+        for name in files:
+            if any(_fits((*relative, name), pattern) for pattern in patterns):
+                with suppress(OSError):
+                    os.unlink(os.path.join(place, name))
+        if relative and any(_fits(relative, pattern[: len(relative)]) for pattern in patterns):
+            with suppress(OSError):
+                os.rmdir(place)  # which does nothing to one that holds something
 
 
 def _names(folder: Path, kind: str) -> set[str]:

@@ -67,17 +67,17 @@ def to_image(description: Mapping[str, Any], folder: str):
     """
     import SimpleITK as sitk
 
-    array = read_array(folder, description["array"])
-    if array.dtype == bool:
-        array = array.astype(np.uint8)
     try:
+        array = read_array(folder, description["array"])
+        if array.dtype == bool:
+            array = array.astype(np.uint8)
         image = sitk.GetImageFromArray(array)
         image.SetSpacing(description["spacing"])
         image.SetOrigin(description["origin"])
         image.SetDirection(description["direction"])
-    except (RuntimeError, TypeError, ValueError, KeyError, NotImplementedError) as error:
+    except (RuntimeError, TypeError, ValueError, KeyError, NotImplementedError, EOFError) as error:
         raise InputError(
-            "The volume's geometry is not valid.", "Check its spacing and axes in Volumes."
+            "The volume's voxels or geometry are not valid.", "Check its spacing and axes in Volumes."
         ) from error
     return image
 

@@ -8,8 +8,10 @@ variable HIPPOSEG_TEST_STEERING names a file, by the file's content; see `misbeh
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -50,6 +52,11 @@ def misbehave(behaviour: str) -> None:
 
     if behaviour == "crash":
         os._exit(3)
+    if behaviour.startswith("signal:"):
+        os.kill(os.getpid(), getattr(signal, behaviour.split(":")[1]))
+        time.sleep(30)
+    if behaviour == "segfault":
+        ctypes.string_at(0)
     if behaviour == "memory":
         raise MemoryError
     if behaviour == "bug":
@@ -78,6 +85,8 @@ def dawdle(behaviour: str, cancel) -> None:
             raise Cancelled()
     if behaviour == "deaf":
         time.sleep(30)
+    if behaviour == "native":  # in C, Python's lock held: no thread of this process runs meanwhile
+        ctypes.PyDLL(None).sleep(60)
     if behaviour == "deaf-with-child":
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
         time.sleep(30)

@@ -217,7 +217,7 @@ def test_the_worker_is_killed_from_outside(panel, steer):
     panel.testbed.waitFor(lambda: "Checking" in panel.ui.stageLabel.text)
     psutil.Process(panel.logic.worker.processId).kill()
     panel.wait()
-    assert "ended from outside" in panel.ui.messageLabel.text and "memory" in panel.ui.messageLabel.text
+    assert "ended from outside (SIGKILL)" in panel.ui.messageLabel.text
     steer("")
     panel.segment()
     assert panel.result is not None
@@ -229,7 +229,8 @@ def test_the_worker_is_killed_from_outside(panel, steer):
         ("input-error", "The scan is constant. Choose another volume."),
         ("memory", "There is not enough memory."),
         ("bug", "unexpected error (ZeroDivisionError)"),
-        ("crash", "ended unexpectedly (code 3)"),
+        ("crash", "ended unexpectedly (exit code 3)"),
+        ("segfault", "crashed in a library that it uses (SIGSEGV)"),
     ],
 )
 def test_errors_are_one_sentence_with_a_remedy_and_a_report(panel, steer, behaviour, words):

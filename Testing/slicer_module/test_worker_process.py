@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import fake_launcher
 import fake_worker
 import numpy as np
 import psutil
@@ -25,9 +26,11 @@ IMAGE = {
 }
 
 
-@pytest.fixture
-def worker():
-    process = WorkerProcess(fake_worker.command(), libraryFolder=str(ROOT))
+@pytest.fixture(params=["python", "launcher"])
+def worker(request):
+    """A worker with the test double, started directly and as inside Slicer."""
+    command = fake_worker.command() if request.param == "python" else fake_launcher.command()
+    process = WorkerProcess(command, libraryFolder=str(ROOT))
     yield process
     process.close()
 
@@ -153,20 +156,108 @@ def test_cancel_before_the_worker_has_started(worker):
     assert wait(worker)[-1]["kind"] == "Cancelled"
 
 
+def last_error(worker, model) -> dict:
+    """The error that a task ends with; the next one works."""
+    send(worker, model)
+    error = wait(worker)[-1]
+    assert error["event"] == "error" and error["remedy"]
+    send(worker)
+    assert wait(worker)[-1]["event"] == "result"
+    return error
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_a_crash_in_native_code_is_told_as_one_with_its_last_words(worker):
+    error = last_error(worker, "segfault")
+    assert (error["kind"], error["code"]) == ("WorkerLost", "worker_crashed")
+    assert "crashed" in error["cause"] and "SIGSEGV" in error["cause"] and "memory" not in error["cause"]
+    # Where it was: the traceback that Python writes as its last.
+    assert "Segmentation fault" in error["details"] and "fake_worker.py" in error["details"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("SIGABRT", "worker_crashed"),
+        ("SIGBUS", "worker_crashed"),
+        ("SIGFPE", "worker_crashed"),
+        ("SIGTERM", "worker_killed"),
+        ("SIGKILL", "worker_killed"),
+    ],
+)
+def test_each_signal_is_told_by_its_name(worker, name, code):
+    error = last_error(worker, f"signal:{name}")
+    assert error["code"] == code and f"({name})" in error["cause"] and "memory" not in error["cause"]
+
+
 def test_killed_from_outside_is_one_sentence_with_a_remedy(worker):
     send(worker, "slow")
     wait_for_progress(worker)
     psutil.Process(worker.processId).kill()
     error = wait(worker)[-1]
-    assert error["kind"] == "WorkerLost" and "memory" in error["cause"] and error["remedy"]
+    assert (error["kind"], error["code"]) == ("WorkerLost", "worker_killed")
+    assert "ended from outside" in error["cause"] and error["remedy"]
     send(worker)
     assert wait(worker)[-1]["event"] == "result"
 
 
-def test_crash_is_reported_with_its_code(worker):
-    send(worker, "crash")
-    error = wait(worker)[-1]
-    assert error["kind"] == "WorkerLost" and "code 3" in error["cause"]
+def test_an_end_with_a_code_is_told_with_its_code(worker):
+    error = last_error(worker, "crash")
+    assert error["code"] == "worker_ended" and "exit code 3" in error["cause"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_a_supervisor_that_is_killed_takes_the_worker_along_and_nothing_is_guessed(worker):
+    send(worker, "native")
+    wait_for_progress(worker)
+    own = psutil.Process(worker.processId)
+    own.parent().kill()
+    error = wait(worker, 30)[-1]
+    assert error["code"] == "worker_lost" and "did not say why" in error["cause"]
+    assert gone(own)
+    send(worker)
+    assert wait(worker)[-1]["event"] == "result"
+
+
+def test_a_worker_that_does_not_start_says_what_it_said_last(tmp_path):
+    program = tmp_path / "worker.py"
+    program.write_text("import no_such_module_here\n")
+    for command in ([sys.executable], [*fake_launcher.command()[:2], sys.executable]):
+        worker = WorkerProcess([*command, str(program)], libraryFolder=str(ROOT))
+        send(worker)
+        error = wait(worker)[-1]
+        assert error["code"] == "worker_not_started" and "exit code 1" in error["cause"]
+        assert "No module named 'no_such_module_here'" in error["details"]
+        assert "memory" not in error["cause"] + error["remedy"]
+
+
+def test_memory_is_named_only_where_the_system_says_so():
+    from HippoSegSlicer.workerend import loss
+
+    said = {"event": "end", "how": "no_memory", "code": 137, "signal": "SIGKILL"}
+    assert loss(1, said, True).code == "out_of_memory"
+    for word in ({**said, "how": "killed"}, {**said, "how": "exited"}, None, {"event": "end"}):
+        for has_started in (True, False):
+            assert loss(137, word, has_started).code != "out_of_memory"
+
+
+def test_what_is_no_message_of_ours_is_passed_over(tmp_path):
+    """A library that writes to the protocol's stream in spite of all."""
+    program = tmp_path / "worker.py"
+    program.write_text(
+        "import json, sys\n"
+        "out = sys.stdout\n"
+        "for line in ('[]', '3', 'null', '\"ready\"', '[' * 100000, '{\"event\": 1}', '{\"event\": [1]}',\n"
+        '             \'{"id": 1, "event": "progress"}\', \'{"id": 1, "event": "error"}\', \'{"id": 1}\'):\n'
+        "    print(line, flush=True)\n"
+        "request = json.loads(sys.stdin.readline())\n"
+        "print(json.dumps({'id': request['id'], 'event': 'result', 'result': {}}), flush=True)\n"
+    )
+    worker = WorkerProcess([sys.executable, str(program)])
+    send(worker)
+    assert [event["event"] for event in wait(worker)] == ["result"]
+    worker.close()
 
 
 def test_idle_worker_leaves_and_the_next_task_starts_another():
@@ -198,36 +289,112 @@ def test_a_second_task_while_one_runs_is_refused(worker):
         send(worker)
 
 
-def test_the_worker_dies_with_a_parent_that_is_killed():
+#: A panel that asks its worker for something long, tells of it, and waits; other processes may keep the
+#: worker's pipe open.
+PANEL = """
+import subprocess, sys, time
+sys.path[:0] = sys.argv[1:4]
+import test_worker_process as t
+from HippoSegSlicer.workerprocess import WorkerProcess
+command, behaviour, keep = sys.argv[4:]
+w = WorkerProcess(getattr(t, command).command(), libraryFolder=sys.argv[1])
+t.send(w, behaviour); t.wait_for_progress(w)
+other = 0
+if keep == "pipe open elsewhere":
+    import os
+    pipe = w._process.stdin.fileno()
+    os.set_inheritable(pipe, True)
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], pass_fds=[pipe]).pid
+    time.sleep(0.2)
+print(w.processId, other, w.folder, flush=True); time.sleep(60)
+"""
+
+
+def gone(process: psutil.Process, seconds: float = 30.0) -> bool:
+    """Whether a process ends in time; one that waits to be buried has ended."""
+    psutil.wait_procs([process], timeout=seconds)
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.parametrize("command", ["fake_worker", "fake_launcher"])
+@pytest.mark.parametrize("behaviour", ["deaf", "native"])
+@pytest.mark.parametrize("keep", ["", "pipe open elsewhere"])
+def test_the_worker_dies_with_a_parent_that_is_killed(command, behaviour, keep):
     """The parent is killed without a chance to clean up; its busy worker and the files must go."""
-    code = (
-        "import sys, time; sys.path[:0] = sys.argv[1:]\n"
-        "from HippoSegSlicer.workerprocess import WorkerProcess\n"
-        "import test_worker_process as t\n"
-        "w = WorkerProcess(t.fake_worker.command(), libraryFolder=sys.argv[1])\n"
-        "t.send(w, 'deaf'); t.wait_for_progress(w)\n"
-        "print(w.processId, w.folder, flush=True); time.sleep(60)\n"
-    )
+    folders = [str(ROOT), str(ROOT / "HippoSeg"), str(ROOT / "Testing" / "slicer_module")]
     parent = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            code,
-            str(ROOT),
-            str(ROOT / "HippoSeg"),
-            str(ROOT / "Testing" / "slicer_module"),
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
+        [sys.executable, "-c", PANEL, *folders, command, behaviour, keep], stdout=subprocess.PIPE, text=True
     )
-    number, folder = parent.stdout.readline().split()
+    number, other, folder = parent.stdout.readline().split()
     worker = psutil.Process(int(number))
-    assert os.path.isdir(folder)
-    parent.kill()
-    parent.wait()
-    gone, alive = psutil.wait_procs([worker], timeout=60)
-    assert not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
-    assert not os.path.exists(folder)
+    above = worker.parents()
+    above = above[: [process.pid for process in above].index(parent.pid)]  # supervisor and launcher
+    assert len(above) == 1 + (command == "fake_launcher") and os.path.isdir(folder)
+    try:
+        parent.kill()
+        parent.wait()
+        assert all(gone(process) for process in (worker, *above))
+        assert not os.path.exists(folder)
+        if keep:
+            assert psutil.Process(int(other)).is_running()  # it did keep the pipe open
+    finally:
+        if keep:
+            psutil.Process(int(other)).kill()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_folders_of_panels_that_were_killed_are_swept_at_the_next_start(tmp_path, monkeypatch):
+    """Everything was killed at once, as by a power cut; only a living panel's folder stays."""
+    import tempfile
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folders = [str(ROOT), str(ROOT / "HippoSeg"), str(ROOT / "Testing" / "slicer_module")]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    parents = []
+    for _ in range(2):
+        command = [sys.executable, "-c", PANEL, *folders, "fake_worker", "deaf", ""]
+        parents.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment))
+    told = [parent.stdout.readline().split() for parent in parents]
+    try:
+        killed, living = told
+        tree = [parents[0].pid, psutil.Process(int(killed[0])).parent().pid, int(killed[0])]
+        for number in tree:  # stopped first, so that none can clean up after another
+            psutil.Process(number).suspend()
+        for number in reversed(tree):
+            psutil.Process(number).kill()
+        parents[0].wait()
+        assert os.path.exists(os.path.join(killed[2], "in.npy"))  # a patient's scan
+        (tmp_path / ".hipposeg-worker-mine").mkdir()
+        (tmp_path / ".hipposeg-worker-mine" / "thesis").write_text("years of work")
+        worker = WorkerProcess(fake_worker.command(), libraryFolder=str(ROOT))
+        send(worker)
+        assert wait(worker)[-1]["event"] == "result"
+        assert not os.path.exists(killed[2])
+        assert os.path.exists(os.path.join(living[2], "in.npy"))
+        own = worker.folder
+        worker.close()
+        assert not os.path.exists(own)
+        assert (tmp_path / ".hipposeg-worker-mine" / "thesis").exists()
+    finally:
+        for parent in parents:
+            parent.kill()
+            parent.communicate()
+
+
+def test_a_full_or_missing_temporary_folder_is_one_sentence(tmp_path, monkeypatch):
+    import tempfile
+
+    from HippoSegLib.errors import OutputError
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    worker = WorkerProcess(fake_worker.command(), libraryFolder=str(ROOT))
+    with pytest.raises(OutputError, match="could not be handed to the worker"):
+        send(worker)
+    assert not worker.isRunning and not worker.isBusy
 
 
 def test_a_command_that_does_not_exist_is_reported():
@@ -241,18 +408,18 @@ def test_a_command_that_does_not_exist_is_reported():
 
 def test_on_windows_no_console_window_and_the_whole_tree(monkeypatch):
     """The arguments that Windows would get; what they do is Windows' to show."""
-    from HippoSegSlicer import workerprocess
+    from HippoSegSlicer import workerstart
 
     monkeypatch.setattr(subprocess, "CREATE_NO_WINDOW", 0x08000000, raising=False)
     monkeypatch.setattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0x00000200, raising=False)
     called = []
-    monkeypatch.setattr(workerprocess.subprocess, "run", lambda *a, **k: called.append((a[0], k)))
+    monkeypatch.setattr(workerstart.subprocess, "run", lambda *a, **k: called.append((a[0], k)))
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    monkeypatch.setattr(workerprocess.os, "name", "nt")
+    monkeypatch.setattr(workerstart.os, "name", "nt")
     try:
-        assert workerprocess._hiddenProcessGroup() == {"creationflags": 0x08000200}
-        monkeypatch.setattr(workerprocess.shutil, "rmtree", lambda *a, **k: None)
-        workerprocess._end(process, "")
+        assert workerstart.hiddenProcessGroup() == {"creationflags": 0x08000200}
+        monkeypatch.setattr(workerstart, "remove", lambda *a: True)
+        workerstart.endTree(process, "")
     finally:
         monkeypatch.undo()
         process.kill()
@@ -263,7 +430,7 @@ def test_on_windows_no_console_window_and_the_whole_tree(monkeypatch):
 
 
 def test_nothing_here_forks_or_opens_a_shell():
-    for path in [*(ROOT / "HippoSeg").rglob("*.py"), ROOT / "HippoSegLib" / "worker" / "process.py"]:
+    for path in [*(ROOT / "HippoSeg").rglob("*.py"), *(ROOT / "HippoSegLib" / "worker").rglob("*.py")]:
         text = path.read_text(encoding="utf-8")
         for word in ("shell=True", "os.fork", "os.system", "multiprocessing", "os.rename"):
             assert word not in text, path.name
