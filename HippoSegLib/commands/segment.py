@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="SCAN",
-        help="T1 head: NIfTI, NRRD, MetaImage, or a folder with a DICOM series",
+        help="T1 head: NIfTI, NRRD, MetaImage, FreeSurfer (.mgz), or a folder with a DICOM series",
     )
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="OUT", help="folder for the results"

@@ -110,9 +110,9 @@ def _fields(file: BinaryIO, name: str) -> dict[str, str]:
         raise InputError(f"'{name}' is not a readable NRRD file.", header.CONVERT, "not_readable")
     fields: dict[str, str] = {}
     while line := header.header_line(file, name):
-        if line.startswith("#") or ":=" in line:
-            continue  # a comment, or a key with a value of somebody's own
         key, mark, value = line.partition(":")
+        if line.startswith("#") or value.startswith("="):
+            continue  # a comment, or a key with a value of somebody's own
         key = _SAME.get(key.strip().lower(), key.strip().lower())
         if not mark or (key not in _KNOWN and key.replace(" ", "") not in _IGNORED.split()):
             raise header.wrong(name, "header line", line)

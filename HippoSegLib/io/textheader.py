@@ -13,8 +13,8 @@ from ..flags import Flag
 from .names import shown
 from .stream import damaged, open_regular
 
-#: Longest line and longest header in bytes; real ones have some thousand.
-_LONGEST_LINE, _LONGEST_HEADER = 1 << 20, 1 << 22
+#: Longest header in bytes; real ones have some thousand, those of segmentations up to some hundred thousand.
+_LONGEST_HEADER = 1 << 20
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 #: Not "save it from 3D Slicer": that fills in what is missing.
@@ -26,8 +26,8 @@ NO_ORIENTATION = Flag(
 
 def header_line(file: BinaryIO, name: str) -> str | None:
     """The next line without its end; None at the end of the file."""
-    line = file.readline(_LONGEST_LINE)
-    if len(line) == _LONGEST_LINE or file.tell() > _LONGEST_HEADER:
+    line = file.readline(_LONGEST_HEADER)
+    if file.tell() >= _LONGEST_HEADER:
         raise damaged(name, "its header does not end")
     return line.decode("latin-1").rstrip("\r\n") if line else None
 
