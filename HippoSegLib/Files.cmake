@@ -75,13 +75,20 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/localization/refinement.py
   HippoSegLib/models/__init__.py
   HippoSegLib/models/blas.py
+  HippoSegLib/models/card.py
+  HippoSegLib/models/card_parts.py
   HippoSegLib/models/devices.py
   HippoSegLib/models/engines.py
+  HippoSegLib/models/fields.py
+  HippoSegLib/models/network.py
+  HippoSegLib/models/network_shape.py
   HippoSegLib/models/numpy_engine.py
   HippoSegLib/models/numpy_layers.py
   HippoSegLib/models/prediction.py
   HippoSegLib/models/protocols.py
+  HippoSegLib/models/quality_card.py
   HippoSegLib/models/store.py
+  HippoSegLib/models/training_card.py
   HippoSegLib/models/unet3d.py
   HippoSegLib/models/user_models.py
   HippoSegLib/models/weights.py

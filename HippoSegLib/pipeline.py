@@ -217,9 +217,12 @@ def _prepare(run: _Run, options: SegmentOptions) -> _Machinery:
         model = options.model if isinstance(options.model, Model) else load_model(options.model, device)
         if not options.region and model.localizer is None:
             raise InputError(
-                "This model segments crops only.", "Use region mode, or a model with a localiser."
+                f"Model '{model.name}' segments the crop of one hippocampus; it has no localiser that finds "
+                "it in a head.",
+                "Give crops and their side, or choose a model for whole heads.",
+                "crops_only",
             )
-        trained = Preprocessing.from_dict(model.card["segmenter"]["preprocessing"])
+        trained = model.card.segmenter.preprocessing
         used = trained if options.preprocessing is None else trained.changed(options.preprocessing)
         if len(used.channels) != len(trained.channels):
             raise InputError(
@@ -227,7 +230,7 @@ def _prepare(run: _Run, options: SegmentOptions) -> _Machinery:
                 "Change steps and parameters, not the number of channels.",
             )
         segmenter = Segmenter(TorchNetwork(model.segmenter), used)
-        quality = QualityModel.from_card(model.card)
+        quality = QualityModel.from_card(model.card.quality)
         flags = _preprocessing_flags(used, trained)
         return _Machinery(model, segmenter, quality, device, reason, threads, flags)
 
@@ -258,13 +261,12 @@ def _localise(
     run: _Run, scan: Scan, machinery: _Machinery, options: SegmentOptions, given: Mapping
 ) -> _Located:
     """The head in canonical axes, and where its ROIs go."""
-    part = machinery.model.card["segmenter"]
-    spacing, size = part["spacing_mm"], part["region_size"]
+    part = machinery.model.card.segmenter
+    spacing, size = part.spacing_mm, part.roi_size
     head, restore = canonical_axes(scan.image)
     with run.stage("Finding the hippocampi", 0.2):
         if options.region_side is not None:
-            divisor = 2 ** (len(part["widths"]) - 1)
-            roi = whole_image_roi(head, options.region_side, spacing, size, divisor)
+            roi = whole_image_roi(head, options.region_side, spacing, size, part.network.divisor)
             return _Located(head, restore, {options.region_side: roi}, None)
         placement = place(head, machinery.model, given)
         axes = placement.localization.pose.axes

@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 
 from HippoSegLib.errors import HippoSegError
 from HippoSegLib.models import store as checkpoint
+from HippoSegLib.models.card import CARD, ModelCard, read_card
 from HippoSegLib.models.user_models import default_model, user_models
 
 from . import preprocessingsettings
@@ -33,7 +34,7 @@ def choices(folders: list[str]) -> list[Choice]:
     own = [str(folder) for folder in user_models()]
     found += [Choice(_("{name} (yours)").format(name=os.path.basename(folder)), folder) for folder in own]
     for folder in folders:
-        isThere = os.path.isfile(os.path.join(folder, checkpoint.CARD))
+        isThere = os.path.isfile(os.path.join(folder, CARD))
         if isThere and folder not in [choice.value for choice in found]:
             found.append(Choice(os.path.basename(folder.rstrip("/\\")), folder))
     return found
@@ -44,9 +45,9 @@ def resolved(model: str) -> str:
     return model or str(default_model() or checkpoint.DEFAULT)
 
 
-def card(model: str) -> dict:
+def card(model: str) -> ModelCard:
     """The card of a model; raises ModelError where there is none that can be read."""
-    return checkpoint.read_card(checkpoint.model_folder(resolved(model)))
+    return read_card(checkpoint.model_folder(resolved(model)))
 
 
 def trainedWith(steps: set[str]) -> str:
@@ -54,7 +55,7 @@ def trainedWith(steps: set[str]) -> str:
     for name in checkpoint.bundled_models():
         if problem(name):
             continue
-        if preprocessingsettings.steps(card(name)["segmenter"]["preprocessing"]) == steps:
+        if preprocessingsettings.steps(card(name).segmenter.preprocessing.to_dict()) == steps:
             return name
     return ""
 

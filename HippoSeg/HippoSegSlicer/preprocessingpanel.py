@@ -121,6 +121,6 @@ class PreprocessingPanel:
 
     def _card(self) -> dict | None:
         try:
-            return models.card(self._parameters().model)["segmenter"]["preprocessing"]
+            return models.card(self._parameters().model).segmenter.preprocessing.to_dict()
         except HippoSegError:
             return None

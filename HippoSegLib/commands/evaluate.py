@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     model, known = None, []
     if args.results is None:
         model = load_model(args.model)
-        known = output.trained_on([case.name for case in cases], model.card)
+        known = output.trained_on([case.name for case in cases], model.card.segmenter.training)
     meaning = check_references(cases, meaning, args.region)
     progress, results = ProgressLine(sys.stderr), []
     try:

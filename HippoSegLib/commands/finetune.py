@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.check_only:
         return _check_only(args, options, show)
-    from ..finetuning.result import card_text
+    from ..finetuning.result import outcome_text
     from ..finetuning.run import fine_tune
     from ..training.distributed import Team, start
 
@@ -130,9 +130,10 @@ def run(args: argparse.Namespace) -> int:
         **options,
     )
     if first:
-        from ..models.store import read_card
+        from ..models.card import read_card
 
-        print(card_text(read_card(outcome.folder)))
+        fine_tuning = read_card(outcome.folder).segmenter.fine_tuning
+        print(outcome_text(outcome, "" if fine_tuning is None else fine_tuning.judged_by))
         print(f"{outcome.folder}{' (offered first in the panel)' if outcome.is_default else ''}")
     return 0
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from ..errors import HippoSegError
-from ..models.store import BUNDLED, bundled_models, read_card
+from ..models.card import read_card
+from ..models.store import bundled_folder, bundled_models
 from ..results.provenance import versions
 
 
@@ -29,11 +30,11 @@ def run(_args: argparse.Namespace) -> int:
         print(f"  {error}")
     print("Models")
     for name in bundled_models():
-        card = read_card(BUNDLED / name)
-        size = sum(file["bytes"] for file in card["files"].values()) / 1e6
-        parameters = card.get("parameters", 0) / 1e6
-        print(f"  {name:14} {card.get('title', '')} ({size:.1f} MB, {parameters:.2f} M parameters)")
-        for file, entry in card["files"].items():
-            shared = f" (shared with {entry['from']})" if "from" in entry else ""
-            print(f"    {file}: SHA-256 {entry['sha256']}{shared}")
+        card = read_card(bundled_folder() / name)
+        size = sum(file.bytes or 0 for file in card.files.values()) / 1e6
+        parameters = (card.parameters or 0) / 1e6
+        print(f"  {name:14} {card.title} ({size:.1f} MB, {parameters:.2f} M parameters)")
+        for file, entry in card.files.items():
+            shared = f" (shared with {entry.shared_from})" if entry.shared_from else ""
+            print(f"    {file}: SHA-256 {entry.sha256}{shared}")
     return 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..errors import OutputError
 from ..io.staging import staging_folder
 from ..models.store import Model
+from ..models.training_card import TrainingCard
 from ..results.provenance import versions
 from . import plots
 from .labelmap import LabelMap
@@ -72,15 +73,13 @@ def _is_record(path: Path) -> bool:
         return False
 
 
-def trained_on(names: Sequence[str], card: Mapping) -> list[str]:
+def trained_on(names: Sequence[str], training: TrainingCard) -> list[str]:
     """The cases that bear the name of one that the model was trained on, as far as its card lists them.
 
     Figures on such cases flatter.
     """
-    training = card["segmenter"].get("training", {})
     # A network may have begun with weights that had learned from other cases.
-    parts = (training, *training.get("earlier", ()))
-    known = {name for part in parts for name in part.get("train_cases", ())}
+    known = training.all_train_cases
     return [name for name in names if name in known]
 
 
@@ -94,8 +93,7 @@ def record(
     """Content of `evaluation.json`: what was evaluated, how, and the summary. Names only, no paths."""
     used = None
     if model is not None:
-        sums = {name: file["sha256"] for name, file in model.card["files"].items()}
-        used = {"name": model.name, "sha256": model.sha256, "files": sums}
+        used = {"name": model.name, "sha256": model.sha256, "files": model.file_sums}
     first = next((r.provenance for r in results if r.provenance is not None), None)
     return {
         "model": used,

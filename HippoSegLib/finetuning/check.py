@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from ..errors import TrainingError
 from ..evaluation.metrics import dice
+from ..models.card_parts import SegmenterCard
 from ..models.store import Model
-from ..preprocessing.chain import Preprocessing, channels
+from ..preprocessing.chain import channels
 from ..preprocessing.min_max import min_max
 from ..training.cases import fit
 from ..training.protocols import FULL
@@ -68,7 +69,7 @@ def check(cases: Sequence[SiteCase], base: Model, device: str = "cpu") -> list[s
     _agreement(there)
     _twins(there)
     _roles(there)
-    _known(there, base.card)
+    _known(there, base.card.segmenter)
     return _site(there, found)
 
 
@@ -76,9 +77,8 @@ def found_in(image: np.ndarray, base: Model, network, device: str) -> np.ndarray
     """What a network of the base model's kind finds in a case's region: bool, in its shape (z, y, x)."""
     from ..training.evaluation import labels_of, predict
 
-    part = base.card["segmenter"]
-    preprocessing = Preprocessing.from_dict(part["preprocessing"])
-    inputs = channels(fit(image, part["region_size"]), preprocessing)
+    part = base.card.segmenter
+    inputs = channels(fit(image, part.roi_size), part.preprocessing)
     return fit(labels_of(predict(network, inputs, device), FULL) > 0, image.shape)
 
 
@@ -170,9 +170,9 @@ def _roles(cases: Sequence[SiteCase]) -> None:
             case.add(ERROR, "two_roles", text)
 
 
-def _known(cases: Sequence[SiteCase], card: Mapping) -> None:
-    names = set(card["segmenter"].get("training", {}).get("train_cases", ()))
-    hashes = set(card["segmenter"].get("fine_tuning", {}).get("train_cases_sha256", ()))
+def _known(cases: Sequence[SiteCase], part: SegmenterCard) -> None:
+    names = part.training.all_train_cases
+    hashes = set() if part.fine_tuning is None else set(part.fine_tuning.train_cases_sha256)
     for case in cases:
         if case.sha256 in hashes or case.name in names:
             text = "The base model learned from a case of this name: its figures before are too good."

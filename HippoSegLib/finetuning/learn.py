@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from ..labels import OUTLINE_CLASSES
+from ..models.network import build
 from ..models.store import Model
-from ..models.unet3d import UNet3D
 from ..training.batches import CropSampler, encoded
 from ..training.cases import Case
 from ..training.distributed import Team
@@ -104,11 +104,10 @@ def learn(
     """
     where = torch.device(device)
     torch.manual_seed(settings.seed)
-    classes = len(base.card["segmenter"]["classes"])
-    model = UNet3D(len(settings.preprocessing.channels), classes, settings.widths, settings.dropout)
-    model.load_state_dict({k: v.detach().float().cpu() for k, v in base.segmenter.state_dict().items()})
+    part = base.card.segmenter
+    model = build(part.network, base.segmenter.state_dict(), settings.dropout)
     encode, loss = None, dice_and_cross_entropy
-    if classes == len(OUTLINE_CLASSES):
+    if part.classes == OUTLINE_CLASSES:
         encode, loss = encoded, PartialLabels(STRUCTURES)
     loop = Loop(
         model,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..models.network import build
 from ..models.store import Model
 from ..preprocessing.chain import Preprocessing
 from ..training.cases import hold_out, split_by_subject
@@ -43,19 +44,13 @@ class Trained:
 
 def region_of(base: Model) -> tuple[tuple[int, int, int], Preprocessing]:
     """Region (z, y, x) and preprocessing that a model's card demands."""
-    part = base.card["segmenter"]
-    return tuple(part["region_size"]), Preprocessing.from_dict(part["preprocessing"])
+    part = base.card.segmenter
+    return part.roi_size, part.preprocessing
 
 
 def network_of(base: Model, weights: dict):
     """Return the base model's kind of network with other weights, in evaluation mode."""
-    from ..models.unet3d import UNet3D
-
-    part = base.card["segmenter"]
-    channels = len(part["preprocessing"]["channels"])
-    network = UNet3D(channels, len(part["classes"]), tuple(part["widths"]), dropout=0.0)
-    network.load_state_dict({name: value.float() for name, value in weights.items()})
-    return network.eval()
+    return build(base.card.segmenter.network, weights)
 
 
 @dataclass
@@ -96,7 +91,7 @@ class Plan:
             self.base,
             [case.case for case in train],
             [case.case for case in held],
-            self.settings.of_training(self.base.card["segmenter"]),
+            self.settings.of_training(self.base.card.segmenter),
             None if self.run_dir is None else self.run_dir / name,
             record=record,
             device=self.device,

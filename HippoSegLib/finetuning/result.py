@@ -7,11 +7,14 @@ import io
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import DependencyError, OutputError
 from ..io.staging import staging_folder
-from ..models.store import LOCALIZER, REFINER, Model, save_model
+from ..models.card import ROLES, ModelCard, Role, printable_name
+from ..models.store import Model, save_model
+from ..models.training_card import FineTuningCard
 from ..results.provenance import versions
 from .check import table_rows
 from .curves import before_after_png, bland_altman_png, curves_png
@@ -46,8 +49,9 @@ def write_model(
         with staging_folder(folder.parent, "model") as staging:
             weights = staging / "weights.pt"
             torch.save({name: value.half() for name, value in trained.weights.items()}, weights)
-            others = [base.file(name) for name in (LOCALIZER, REFINER)]
-            made = save_model(staging / folder.name, card, weights, *others)
+            files: dict[Role, Path] = {"segmenter": weights}
+            files |= {role: path for role in ROLES[1:] if (path := base.file(role)) is not None}
+            made = save_model(staging / folder.name, card, files)
             (made / SCORES).write_text(scores_csv(trained.before, trained.after, by_name), encoding="utf-8")
             for name, picture in _pictures(trained).items():
                 (made / name).write_bytes(picture)
@@ -81,38 +85,39 @@ def new_card(
     prepared: Sequence[SiteCase],
     trained: Trained,
     doubts: Sequence[str],
-) -> dict:
+) -> ModelCard:
     """The base model's card with what became of it; ``segmenter.fine_tuning`` holds everything new."""
     judged = {row["case"] for row in trained.after}
     statuses = [row["status"] for row in table_rows(prepared)]
-    fine_tuning = {
+    told = {
         "base": {"name": base.name, "sha256": base.sha256},
         "settings": settings.to_dict(),
         "epochs": trained.epochs,
-        "judged_by": trained.how,
-        "train_cases_sha256": sorted({case.sha256 for case in cases if case.role == "training"}),
-        "validation_cases_sha256": sorted({case.sha256 for case in cases if case.name in judged}),
         "hippocampi": len(cases),
         "subjects": len({case.subject for case in cases}),
         "labels_without_parts": sum(case.whole_only for case in cases),
         "check": {status: statuses.count(status) for status in sorted(set(statuses))},
         "site_doubts": list(doubts),
-        "comparison": outcome.comparison,
         "original_cases": outcome.original,
         "curves": {name: [_plain(row) for row in rows] for name, rows in trained.histories.items()},
         "versions": versions(),
     }
-    part = {**base.card["segmenter"], "fine_tuning": fine_tuning}
-    card = {key: value for key, value in base.card.items() if key not in ("format_version", "files")}
-    return {
-        **card,
-        "name": Path(outcome.folder).name,
-        "title": f"Fine-tuned from {base.name} on {fine_tuning['hippocampi']} hippocampi of one site",
-        "licence": f"{base.card.get('licence', '')} Fine-tuned on data of the site that made it.".strip(),
-        "segmenter": part,
+    fine_tuning = FineTuningCard(
+        train_cases_sha256=tuple(sorted({case.sha256 for case in cases if case.role == "training"})),
+        validation_cases_sha256=tuple(sorted({case.sha256 for case in cases if case.name in judged})),
+        judged_by=trained.how,
+        comparison=outcome.comparison,
+        extra=told,
+    )
+    return replace(
+        base.card,
+        name=printable_name(Path(outcome.folder)),
+        title=f"Fine-tuned from {base.name} on {len(cases)} hippocampi of one site",
+        licence=f"{base.card.licence} Fine-tuned on data of the site that made it.".strip(),
+        segmenter=replace(base.card.segmenter, fine_tuning=fine_tuning),
         # The base model's figures are not this model's.
-        "figures": {},
-    }
+        figures={},
+    )
 
 
 def _plain(row: dict) -> dict:
@@ -137,18 +142,17 @@ def _number(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.0f}" if value > 1 else f"{value:.4f}"
 
 
-def card_text(card: dict) -> str:
-    """What a fine-tuned model's card says, in a few lines."""
-    part = card["segmenter"]["fine_tuning"]
-    lines = [part["comparison"]["words"], f"Judged by {part['judged_by']}."]
-    if part["original_cases"]:
-        one = part["original_cases"]["whole"]
+def outcome_text(outcome, how: str) -> str:
+    """What came of a fine-tuning, in a few lines; `how` says how the judged cases were kept apart."""
+    lines = [outcome.comparison["words"], f"Judged by {how}."]
+    if outcome.original:
+        one = outcome.original["whole"]
         lines.append(
-            f"On {part['original_cases']['cases']} cases of the base model's own kind: "
+            f"On {outcome.original['cases']} cases of the base model's own kind: "
             f"Dice {one['before']:.3f} before, {one['after']:.3f} after."
         )
     for when in ("before", "after"):
-        volume = part["comparison"]["volume"][when]
+        volume = outcome.comparison["volume"][when]
         lines.append(
             f"Volume {when}: {volume['bias_mm3']:+.0f} mm³ against the labels (95 % limits of agreement "
             f"{volume['lower_mm3']:+.0f} to {volume['upper_mm3']:+.0f})."

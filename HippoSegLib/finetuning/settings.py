@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 
 from ..errors import TrainingError
-from ..preprocessing.chain import Preprocessing
+from ..models.card_parts import SegmenterCard
 from ..training.augmentation import Augmentation
 from ..training.settings import Settings, Transfer
 
@@ -73,17 +73,17 @@ class FineTuneSettings:
         """Return plain values, for card and run folder."""
         return asdict(self)
 
-    def of_training(self, part: dict) -> Settings:
+    def of_training(self, part: SegmenterCard) -> Settings:
         """Return the training loop's settings for a model whose card's segmenter part is ``part``."""
         return Settings(
             learning_rate=self.learning_rate,
             batch_size=self.batch_size,
             num_epochs=self.num_epochs,
             seed=self.seed,
-            preprocessing=Preprocessing.from_dict(part["preprocessing"]),
+            preprocessing=part.preprocessing,
             augmentation=scaled(Augmentation(), self.augmentation),
-            region_shape=tuple(part["region_size"]),
-            widths=tuple(part["widths"]),
+            region_shape=part.roi_size,
+            widths=part.widths,
             dropout=self.dropout,
             # Some tens of steps: an average over the last of them, not over the whole training.
             ema_decay=0.95,

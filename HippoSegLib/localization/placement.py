@@ -128,8 +128,9 @@ def _check_given(head: sitk.Image, given: Mapping[str, np.ndarray]) -> None:
 def _localize(
     head: sitk.Image, model: Model, given: Mapping[str, np.ndarray]
 ) -> tuple[Localization, list[Flag]]:
-    card = model.card["localizer"]
-    grid = CoarseGrid(card["grid_size"], card["grid_spacing_mm"], card["coordinate_unit_mm"])
+    card = model.card.localizer
+    assert card is not None  # `place` is not asked of a model without a localiser
+    grid = CoarseGrid(card.grid_size, card.grid_spacing_mm, card.coordinate_unit_mm)
     try:
         return localize(head, TorchNetwork(model.localizer), grid), []
     except NotFoundError:
@@ -150,8 +151,8 @@ def _unknown_pose(given: Mapping[str, np.ndarray]) -> Localization:
 def _refine(
     head: sitk.Image, model: Model, localization: Localization, side: str, centre: np.ndarray
 ) -> Refinement | None:
-    if model.refiner is None:
+    if model.refiner is None or model.card.refiner is None:
         return None
     network = TorchNetwork(model.refiner)
-    found = refine(head, centre, localization.pose.axes, side, network, model.card["refiner"])
+    found = refine(head, centre, localization.pose.axes, side, network, model.card.refiner)
     return found if found is not None and _inside(head, found.centre) else None

@@ -8,13 +8,13 @@ nothing, the coarse one stands.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
 
 from ..geometry.roi import crop, roi_about
+from ..models.card_parts import RefinerCard
 from ..models.engines import Network, sigmoid
 
 #: Soft volume under which the network does not claim to see a hippocampus, mm³.
@@ -54,7 +54,7 @@ def normalise(image: np.ndarray) -> np.ndarray:
 
 
 def refine(
-    head: sitk.Image, centre: np.ndarray, axes: np.ndarray, side: str, network: Network, card: Mapping
+    head: sitk.Image, centre: np.ndarray, axes: np.ndarray, side: str, network: Network, card: RefinerCard
 ) -> Refinement | None:
     """Find the hippocampus of `side` near `centre`.
 
@@ -63,14 +63,14 @@ def refine(
         centre: (3,) LPS mm, where the coarse network puts it.
         axes: (3, 3) right, anterior, superior of the head, as `HeadPose.axes`.
         network: One channel, one class.
-        card: `region_size` (z, y, x) voxels and `spacing_mm` of its input.
+        card: Size and spacing of its input.
 
     Returns:
         The finding, or None where nothing like a hippocampus is seen.
     """
     found, middle = None, np.asarray(centre, float)
     for _ in range(MAX_PASSES):
-        region = roi_about(middle, axes, side, card["region_size"], card["spacing_mm"])
+        region = roi_about(middle, axes, side, card.roi_size, card.spacing_mm)
         array = crop(head, region)
         # Grey values that begin below 0 are lifted, as for the coarse network.
         array = normalise(array - min(0.0, float(np.percentile(array, 0.5))))

@@ -1,59 +1,77 @@
-"""Models on disk: a folder with `card.json`, `segmenter.pt` and, for whole heads, `localizer.pt` and
-`refiner.pt` (the closer look).
+"""Models on disk: a folder with `card.json`, the segmenter's weights and, for whole heads, those of the
+localiser's two networks.
 
-The card is readable, and inference follows it: preprocessing and channels, region size and
-spacing, network widths. Weights are half-precision state dictionaries, read without executing code
-(`torch.load(weights_only=True)`) and only if their SHA-256 is the card's. Models that come together may
-share a file: the card of one then says from which folder beside its own.
+Weights are read without executing code, and only if their SHA-256 is the card's. Models that come together
+may share a file: the card of one then says from which folder beside its own.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import ModelError, OutputError
 from ..io.staging import staging_folder
+from .card import CARD, ROLES, ModelCard, Role, card_text, read_card
+from .card_parts import FileCard
+from .network import build
+from .weights import FORMATS, RESTORE, file_sha256, read_weights
 
-FORMAT_VERSION = 1
-BUNDLED = Path(__file__).resolve().parents[2] / "Resources" / "Models"
+if TYPE_CHECKING:
+    from .unet3d import UNet3D
+
 DEFAULT = "hipposeg"
-CARD = "card.json"
-SEGMENTER, LOCALIZER, REFINER = "segmenter.pt", "localizer.pt", "refiner.pt"
-_RESTORE = "Reinstall HippoSeg, or choose another model."
 
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded model: its card and networks (`localizer` is None in a model for crops only; `refiner`, the
-    closer look, also in older ones)."""
+    """A loaded model: its card and networks, in evaluation mode on one device.
+
+    `localizer` is None in a model for crops alone, `refiner` also in models older than it.
+    """
 
     name: str
     folder: Path
-    card: dict
-    segmenter: object
-    localizer: object | None
-    refiner: object | None = None
+    card: ModelCard
+    segmenter: UNet3D
+    localizer: UNet3D | None = None
+    refiner: UNet3D | None = None
 
-    def file(self, name: str) -> Path | None:
-        """Where one of its weight files lies; None where the model has none of that name."""
-        return _weight_file(self.folder, self.card, name) if name in self.card["files"] else None
+    def file(self, role: Role) -> Path | None:
+        """Where the weights of one of its networks lie; None where it has none of that role."""
+        return weight_file(self.folder, self.card, role)
 
     @property
     def sha256(self) -> str:
         """SHA-256 over the weights' own sums: one value that names this model's weights."""
-        sums = "".join(self.card["files"][name]["sha256"] for name in sorted(self.card["files"]))
+        sums = "".join(self.card.files[name].sha256 for name in sorted(self.card.files))
         return hashlib.sha256(sums.encode()).hexdigest()
+
+    @property
+    def file_sums(self) -> dict[str, str]:
+        """Weight file -> its SHA-256."""
+        return {name: file.sha256 for name, file in self.card.files.items()}
+
+
+def bundled_folder() -> Path:
+    """Folder of the models that came with HippoSeg.
+
+    A wheel has it inside the package; the source tree and Slicer's package have it beside the package.
+    """
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "resources" / "Models"
+    return inside if inside.is_dir() else package.parent / "Resources" / "Models"
 
 
 def bundled_models() -> list[str]:
     """Names of the models that came with HippoSeg, as far as they are there as a whole."""
-    return [folder.name for folder in whole_models(BUNDLED)]
+    return [folder.name for folder in whole_models(bundled_folder())]
 
 
 def whole_models(parent: Path) -> list[Path]:
@@ -69,13 +87,16 @@ def _is_whole(folder: Path) -> bool:
     if folder.name.startswith("."):
         return False
     try:
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        for name, file in card["files"].items():
-            size = _weight_file(folder, card, name).stat().st_size
-            if size != file.get("bytes", size):
+        card = read_card(folder)
+        for role in ROLES:
+            path = weight_file(folder, card, role)
+            if path is None:
+                continue
+            stated = card.files[path.name].bytes
+            if path.stat().st_size != stated and stated is not None:
                 return False
         return True
-    except (ModelError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ModelError, OSError):
         return False
 
 
@@ -85,8 +106,8 @@ def model_folder(model: str | Path | None) -> Path:
     Raises:
         ModelError: There is no such model.
     """
-    named = BUNDLED / str(model or DEFAULT)
-    folder = Path(model).expanduser() if model is not None and Path(model).is_dir() else named
+    named = bundled_folder() / str(model or DEFAULT)
+    folder = Path(model).expanduser() if model and Path(model).is_dir() else named
     if not (folder / CARD).is_file():
         raise ModelError(
             f"There is no model '{model or DEFAULT}'.",
@@ -95,82 +116,38 @@ def model_folder(model: str | Path | None) -> Path:
     return folder
 
 
-def read_card(folder: Path) -> dict:
-    """Read and check a model's card.
+def weight_file(folder: Path, card: ModelCard, role: Role) -> Path | None:
+    """Where a network's weights lie: in the model's own folder, or in the one beside it that shares them."""
+    name = card.file_of(role)
+    if name is None:
+        return None
+    owner = card.files[name].shared_from
+    return folder / name if owner is None else folder.parent / owner / name
 
-    Raises:
-        ModelError: The card is damaged or of another format version.
-    """
+
+def _load_network(folder: Path, card: ModelCard, role: Role, device: str) -> UNet3D | None:
+    path, shape = weight_file(folder, card, role), card.network(role)
+    if path is None or shape is None:
+        return None
+    weights = read_weights(path, card.files[path.name].sha256, folder.name)
     try:
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        version, files = card["format_version"], card["files"]
-        files[SEGMENTER]["sha256"], card["segmenter"]["preprocessing"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"The card of model '{folder.name}' is damaged.", _RESTORE) from error
-    if version != FORMAT_VERSION:
+        network = build(shape, weights)
+    except RuntimeError as error:
         raise ModelError(
-            f"Model '{folder.name}' has format version {version}, this HippoSeg reads {FORMAT_VERSION}.",
-            "Update HippoSeg, or choose another model.",
-        )
-    return card
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _weight_file(folder: Path, card: dict, name: str) -> Path:
-    """A weight file's place: the model's own folder, or the one beside it that shares the file."""
-    owner = card["files"][name].get("from", folder.name)
-    # A card names a folder beside its own, never a path.
-    if not isinstance(owner, str) or owner in ("", "..") or Path(owner).name != owner:
-        raise ModelError(f"The card of model '{folder.name}' is damaged.", _RESTORE)
-    return folder.parent / owner / name
-
-
-def _load_network(
-    folder: Path, card: dict, file_name: str, in_channels: int, out_channels: int, widths, device: str
-):
-    from .devices import import_torch
-
-    torch = import_torch()
-    from .unet3d import UNet3D
-
-    path = _weight_file(folder, card, file_name)
-    if not path.is_file():
-        beside = f", those of model '{path.parent.name}' beside it" if path.parent != folder else ""
-        raise ModelError(f"Model '{folder.name}' lacks its weights '{file_name}'{beside}.", _RESTORE)
-    if file_sha256(path) != card["files"][file_name]["sha256"]:
-        raise ModelError(
-            f"The weights '{file_name}' of model '{folder.name}' are not those its card names (SHA-256): "
-            "they were altered or damaged.",
-            _RESTORE,
-        )
-    try:
-        network = UNet3D(in_channels, out_channels, tuple(widths), dropout=0.0)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        network.load_state_dict({k: v.float() for k, v in state.items()})
-    except Exception as error:  # torch raises many kinds for a file that is not what it should be
-        raise ModelError(
-            f"The weights '{file_name}' of model '{folder.name}' cannot be read.", _RESTORE
+            f"The weights '{path.name}' of model '{folder.name}' are not those of the network that its card "
+            "describes.",
+            RESTORE,
         ) from error
-    return network.eval().requires_grad_(False).to(device)
+    network.requires_grad_(False)
+    return network.to(device)
 
 
 @lru_cache(maxsize=4)
-def _load(folder: Path, device: str, _stamp: tuple) -> Model:
+def _load(folder: Path, device: str, _stamp: tuple[tuple[int, int], ...]) -> Model:
     card = read_card(folder)
-    part = card["segmenter"]
-    channels = len(part["preprocessing"]["channels"])
-    segmenter = _load_network(folder, card, SEGMENTER, channels, len(part["classes"]), part["widths"], device)
-    localizer = refiner = None
-    if LOCALIZER in card["files"]:
-        widths = card["localizer"]["widths"]
-        localizer = _load_network(folder, card, LOCALIZER, 1, 7, widths, device)
-    if REFINER in card["files"]:
-        refiner = _load_network(folder, card, REFINER, 1, 1, card["refiner"]["widths"], device)
-    return Model(card.get("name", folder.name), folder, card, segmenter, localizer, refiner)
+    segmenter, localizer, refiner = (_load_network(folder, card, role, device) for role in ROLES)
+    assert segmenter is not None  # a card without one is refused
+    return Model(card.name or folder.name, folder, card, segmenter, localizer, refiner)
 
 
 def load_model(model: str | Path | None = None, device: str = "cpu") -> Model:
@@ -181,61 +158,56 @@ def load_model(model: str | Path | None = None, device: str = "cpu") -> Model:
         device: PyTorch device name, as `devices.resolve` returns it.
 
     Raises:
-        ModelError: Missing, damaged, altered, or of another format version.
+        ModelError: Missing, damaged, altered, or of a later format version.
     """
     folder = model_folder(model).resolve()
     card = read_card(folder)
-    files = (folder / CARD, *(_weight_file(folder, card, name) for name in card["files"]))
+    files = [folder / CARD, *(path for role in ROLES if (path := weight_file(folder, card, role)))]
     stamp = tuple((p.stat().st_mtime_ns, p.stat().st_size) for p in files if p.exists())
     return _load(folder, device, stamp)
+
+
+def file_card(path: Path) -> FileCard:
+    """What a card says of a weight file, which lies in the model's own folder."""
+    return FileCard(file_sha256(path), path.stat().st_size, format=FORMATS[path.suffix])
 
 
 def _is_alike(path: Path, sha256: str) -> bool:
     return path.is_file() and file_sha256(path) == sha256
 
 
-def save_model(
-    folder: Path,
-    card: dict,
-    segmenter: Path,
-    localizer: Path | None = None,
-    refiner: Path | None = None,
-    share: str | None = None,
-) -> Path:
-    """Write a model folder from weight files and a card; the sums are computed here.
+def save_model(folder: Path, card: ModelCard, weights: Mapping[Role, Path], share: str | None = None) -> Path:
+    """Write a model folder from weight files and a card, whole or not at all.
 
     Args:
         folder: The new model's folder; must not exist.
-        card: The card without `format_version` and `files`.
-        segmenter, localizer, refiner: Weight files to copy in.
+        card: The card; its `files` are made here.
+        weights: Role -> weight file to copy in.
         share: Name of a model folder beside the new one: files that it holds alike are not copied, and
             the two models must stay together.
 
     Raises:
         OutputError: The folder exists or cannot be written.
+        ValueError: The card is none that could be read again.
     """
     folder = Path(folder)
     if folder.exists():
         raise OutputError(
             f"Model folder '{folder.name}' exists.", "Give another name: a model is never overwritten."
         )
-    sources = {SEGMENTER: segmenter, LOCALIZER: localizer, REFINER: refiner}
-    sources = {name: source for name, source in sources.items() if source is not None}
     try:
         with staging_folder(folder.parent, "model") as staging:
             temporary = staging / folder.name
             temporary.mkdir()
-            files = {}
-            for name, source in sources.items():
-                files[name] = {"sha256": file_sha256(source), "bytes": source.stat().st_size}
-                if share is not None and _is_alike(folder.parent / share / name, files[name]["sha256"]):
-                    files[name]["from"] = share
+            files: dict[str, FileCard] = {}
+            for role, source in weights.items():
+                name = role + source.suffix
+                files[name] = file_card(source)
+                if share is not None and _is_alike(folder.parent / share / name, files[name].sha256):
+                    files[name] = replace(files[name], shared_from=share)
                 else:
                     shutil.copyfile(source, temporary / name)
-            card = {"format_version": FORMAT_VERSION, **card, "files": files}
-            (temporary / CARD).write_text(
-                json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-            )
+            (temporary / CARD).write_text(card_text(replace(card, files=files)), encoding="utf-8")
             os.replace(temporary, folder)
     except OSError as error:
         raise OutputError(
@@ -243,3 +215,15 @@ def save_model(
             "Check the folder's permissions and free space.",
         ) from error
     return folder
+
+
+def replace_card(folder: Path, card: ModelCard) -> None:
+    """Put another card in the place of a model's own; its files must be those that lie there.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    from ..io.atomic import replacing
+
+    with replacing(folder / CARD, overwrite=True) as temporary:
+        temporary.write_text(card_text(card), encoding="utf-8")

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from .network_shape import NetworkShape
+
 #: 1.4 million parameters; the method's own network (32 … 512, five levels) has 22.6 million.
 WIDTHS = (16, 32, 64, 128)
 
@@ -66,9 +68,14 @@ class UNet3D(nn.Module):
                     nn.init.zeros_(module.bias)
 
     @property
+    def shape(self) -> NetworkShape:
+        """What `network.build` makes the same kind of network from."""
+        return NetworkShape(self.in_channels, self.out_channels, self.widths)
+
+    @property
     def divisor(self) -> int:
         """Each side of the input must be a multiple of this."""
-        return 2 ** (len(self.widths) - 1)
+        return self.shape.divisor
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         skips = []

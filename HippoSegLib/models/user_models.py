@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ..io.atomic import replacing
+from .store import whole_models
+
 #: File in that folder with the name of the model to offer first.
 _DEFAULT = "default.txt"
 
@@ -16,8 +19,6 @@ def user_models_folder() -> Path:
 
 def user_models() -> list[Path]:
     """The model folders in it that are there as a whole, by name; empty where there is none."""
-    from .store import whole_models
-
     return whole_models(user_models_folder())
 
 
@@ -36,8 +37,6 @@ def make_default(model: Path | None) -> None:
     Raises:
         OutputError: The folder cannot be written.
     """
-    from ..io.atomic import replacing
-
     user_models_folder().mkdir(parents=True, exist_ok=True)
     with replacing(user_models_folder() / _DEFAULT, overwrite=True) as temporary:
         temporary.write_text("" if model is None else Path(model).name, encoding="utf-8")

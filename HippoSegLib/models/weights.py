@@ -19,6 +19,13 @@ from ..io.atomic import replacing
 from .devices import import_torch
 
 RESTORE = "Reinstall HippoSeg, or choose another model."
+#: Suffix of a weight file -> its format, as a card names it.
+FORMATS = {".pt": "torch", ".npz": "numpy"}
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def write_weights(path: Path, state: Mapping[str, np.ndarray]) -> None:
@@ -36,18 +43,23 @@ def write_weights(path: Path, state: Mapping[str, np.ndarray]) -> None:
         np.savez(file, **halves)
 
 
-def read_weights(path: Path, sha256: str | None = None) -> dict[str, np.ndarray]:
+def read_weights(path: Path, sha256: str | None = None, model: str = "") -> dict[str, np.ndarray]:
     """Read a model's weights: name -> array, float16 or float32 as they were written.
 
     Args:
         path: A `.npz` or `.pt` file in the model's folder.
         sha256: What the card says of it, hexadecimal; None where nothing is known.
+        model: Name of the model, where the file may lie in the folder of another one that shares it.
 
     Raises:
-        ModelError: The file is missing, is not the one with this sum, or cannot be read.
+        ModelError: The file is missing, is not the one with this sum, cannot be read, or holds something
+            else than finite numbers.
         DependencyError: It is a `.pt` file and PyTorch is missing.
     """
-    named = f"weights '{path.name}' of model '{path.parent.name}'"
+    owner = path.parent.name
+    named = f"weights '{path.name}' of model '{model or owner}'"
+    if model and model != owner:
+        named += f" (shared with model '{owner}' beside it)"
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
@@ -58,18 +70,23 @@ def read_weights(path: Path, sha256: str | None = None) -> dict[str, np.ndarray]
         raise ModelError(
             f"The {named} are not those its card names (SHA-256): they were altered or damaged.", RESTORE
         )
-    return _parse_torch(content, named) if path.suffix == ".pt" else _parse_npz(content, named)
+    state = _parse_torch(content, named) if path.suffix == ".pt" else _parse_npz(content, named)
+    if not all(value.dtype.kind == "f" and _is_finite(value) for value in state.values()):
+        raise ModelError(f"The {named} hold something else than finite numbers.", RESTORE)
+    return state
+
+
+def _is_finite(value: np.ndarray) -> bool:
+    with np.errstate(over="ignore"):  # a double may be too large for the network's single precision
+        return bool(np.isfinite(value.astype(np.float32)).all())
 
 
 def _parse_npz(content: bytes, named: str) -> dict[str, np.ndarray]:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            state = {name: file[name] for name in file.files}
+            return {name: file[name] for name in file.files}
     except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise ModelError(f"The {named} cannot be read.", RESTORE) from error
-    if not all(value.dtype.kind == "f" and np.isfinite(value).all() for value in state.values()):
-        raise ModelError(f"The {named} hold something else than finite numbers.", RESTORE)
-    return state
 
 
 def _parse_torch(content: bytes, named: str) -> dict[str, np.ndarray]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from ..errors import InputError
-from .volume import as_volume
+from .volume import as_volume, is_number
 
 #: CLAHE kernel in voxels (z, y, x): scikit-image's default, an eighth, for the model's region (48, 56, 40).
 CLAHE_KERNEL = (6, 7, 5)
+#: A larger kernel is beyond any ROI.
+MAX_KERNEL = 1024
 
 
 def clahe_3d(
@@ -38,15 +40,7 @@ def clahe_3d(
     from skimage.exposure import equalize_adapthist
 
     array = as_volume(array)
-    if not 0 <= clip_limit <= 1:
-        raise InputError(f"CLAHE clip limit {clip_limit} is impossible.", "Use a value from 0 to 1.")
-    if kernel_size is not None and (
-        len(kernel_size) != array.ndim or any(int(k) != k or k < 1 for k in kernel_size)
-    ):
-        raise InputError(
-            f"CLAHE kernel {list(kernel_size)} is impossible.",
-            "Give three sizes in voxels (z, y, x), 1 or more.",
-        )
+    check_clahe(clip_limit, kernel_size)
     low, high = float(array.min()), float(array.max())
     if high <= low:
         return array.copy()
@@ -55,3 +49,17 @@ def clahe_3d(
     result = equalize_adapthist(unit, kernel_size=kernel, clip_limit=clip_limit).astype(np.float32)
     result[array == 0] = 0
     return result
+
+
+def check_clahe(clip_limit: float, kernel_size: Sequence[int] | None) -> None:
+    """Raise InputError unless the clip limit is 0..1 and the kernel three sizes in voxels, or None."""
+    if not (is_number(clip_limit) and 0 <= clip_limit <= 1):
+        raise InputError(f"CLAHE clip limit {clip_limit} is impossible.", "Use a value from 0 to 1.")
+    if kernel_size is None:
+        return
+    sizes = list(kernel_size) if isinstance(kernel_size, Iterable) else []
+    if len(sizes) != 3 or not all(is_number(k) and 1 <= k <= MAX_KERNEL and int(k) == k for k in sizes):
+        raise InputError(
+            f"CLAHE kernel {sizes or kernel_size} is impossible.",
+            f"Give three sizes in voxels (z, y, x), from 1 to {MAX_KERNEL}.",
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import InputError
-from .volume import as_volume
+from .volume import as_volume, is_number
 
 
 def min_max(array: np.ndarray, lower: float = 0.5, upper: float = 99.5) -> np.ndarray:
@@ -23,10 +23,7 @@ def min_max(array: np.ndarray, lower: float = 0.5, upper: float = 99.5) -> np.nd
     Raises:
         InputError: The image has NaN or infinite voxels, or the percentiles are impossible.
     """
-    if not 0 <= lower < upper <= 100:
-        raise InputError(
-            f"Min-max percentiles {lower} and {upper} are impossible.", "Use 0 <= lower < upper <= 100."
-        )
+    check_min_max(lower, upper)
     array = as_volume(array)
     bottom, top = float(array.min()), float(array.max())
     if (lower, upper) != (0, 100) and top > bottom:
@@ -38,3 +35,11 @@ def min_max(array: np.ndarray, lower: float = 0.5, upper: float = 99.5) -> np.nd
     # The range is divided first: (1e38 - -1e38) would overflow float32.
     scaled = (array.astype(np.float64) - bottom) / (top - bottom)
     return np.clip(scaled, 0.0, 1.0).astype(np.float32)
+
+
+def check_min_max(lower: float, upper: float) -> None:
+    """Raise InputError unless the percentiles are 0 <= lower < upper <= 100."""
+    if not (is_number(lower) and is_number(upper) and 0 <= lower < upper <= 100):
+        raise InputError(
+            f"Min-max percentiles {lower} and {upper} are impossible.", "Use 0 <= lower < upper <= 100."
+        )

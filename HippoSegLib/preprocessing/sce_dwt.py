@@ -7,7 +7,23 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..errors import InputError
-from .volume import as_volume
+from .volume import as_volume, is_number
+
+_ORDERS = ("1.1", "1.3", "1.5", "2.2", "2.4", "2.6", "2.8", "3.1", "3.3", "3.5", "3.7", "3.9", "4.4", "5.5")
+#: Discrete wavelets and signal extensions that PyWavelets has had since 1.0; a card is checked without it.
+WAVELETS = frozenset(
+    ["haar", "dmey"]
+    + [f"db{n}" for n in range(1, 39)]
+    + [f"sym{n}" for n in range(2, 21)]
+    + [f"coif{n}" for n in range(1, 18)]
+    + [kind + order for kind in ("bior", "rbio") for order in (*_ORDERS, "6.8")]
+)
+EXTENSIONS = frozenset(
+    ("zero", "constant", "symmetric", "periodic", "smooth")
+    + ("periodization", "reflect", "antisymmetric", "antireflect")
+)
+#: Beyond these, time or memory would be absurd, or the result no image any more.
+MAX_LEVELS, MAX_FACTOR = 8, 1000.0
 
 
 def sce_dwt_3d(
@@ -46,16 +62,7 @@ def sce_dwt_3d(
     import pywt
 
     array = as_volume(array)
-    if int(levels) != levels or levels < 1 or threshold < 0:
-        raise InputError(
-            f"SCE-3DWT cannot use {levels} levels with threshold {threshold}.",
-            "Use 1 or more whole levels and a threshold of 0 or more.",
-        )
-    if wavelet not in pywt.wavelist(kind="discrete") or mode not in pywt.Modes.modes:
-        raise InputError(
-            f"Wavelet {wavelet!r} with extension {mode!r} is not known.",
-            "Use a discrete wavelet and an extension of PyWavelets, such as 'coif5' and 'symmetric'.",
-        )
+    check_sce_dwt(wavelet, levels, factor, threshold, mode)
     factors = [_band_factors(factor, level) for level in range(int(levels), 0, -1)]
     background = array < threshold if threshold > 0 else array == 0
     source = np.where(background, np.float32(0), array)
@@ -80,11 +87,51 @@ def _band_factors(factor: float | Mapping, level: int) -> tuple[float, float]:
         by_level = {int(key): value for key, value in factor.items()}  # JSON keys are strings
         factor = by_level.get(level, 1.0)
     if isinstance(factor, Mapping):
-        unknown = set(factor) - {"ddd", "mixed"}
-        if unknown:
-            raise InputError(
-                f"SCE-3DWT does not know the sub-band kinds {sorted(map(str, unknown))}.",
-                "Use 'ddd' (pure detail) and 'mixed', or levels numbered from 1.",
-            )
         return float(factor.get("ddd", 1.0)), float(factor.get("mixed", 1.0))
     return float(factor), float(factor)
+
+
+def check_sce_dwt(wavelet: str, levels: int, factor: float | Mapping, threshold: float, mode: str) -> None:
+    """Raise InputError unless SCE-3DWT can work with these."""
+    if not (
+        is_number(levels)
+        and 1 <= levels <= MAX_LEVELS
+        and int(levels) == levels
+        and is_number(threshold)
+        and 0 <= threshold < float("inf")
+    ):
+        raise InputError(
+            f"SCE-3DWT cannot use {levels} levels with threshold {threshold}.",
+            f"Use 1 to {MAX_LEVELS} whole levels and a threshold of 0 or more.",
+        )
+    if not (
+        isinstance(wavelet, str) and isinstance(mode, str) and wavelet in WAVELETS and mode in EXTENSIONS
+    ):
+        raise InputError(
+            f"Wavelet {wavelet!r} with extension {mode!r} is not known.",
+            "Use a discrete wavelet and an extension of PyWavelets, such as 'coif5' and 'symmetric'.",
+        )
+    if not (_is_factor(factor) or _is_factor_by_kind(factor) or _is_factor_by_level(factor)):
+        raise InputError(
+            f"SCE-3DWT cannot use the factor {factor!r}.",
+            f"Use a number up to {MAX_FACTOR:g}; or one each for 'ddd' (pure detail) and 'mixed'; or either "
+            "per level, numbered from 1.",
+        )
+
+
+def _is_factor(value: object) -> bool:
+    return is_number(value) and abs(value) <= MAX_FACTOR
+
+
+def _is_factor_by_kind(value: object) -> bool:
+    return isinstance(value, Mapping) and all(
+        name in ("ddd", "mixed") and _is_factor(one) for name, one in value.items()
+    )
+
+
+def _is_factor_by_level(value: object) -> bool:
+    # JSON has no numbers as names.
+    return isinstance(value, Mapping) and all(
+        str(level).isdecimal() and (_is_factor(one) or _is_factor_by_kind(one))
+        for level, one in value.items()
+    )

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError
-from .clahe import CLAHE_KERNEL, clahe_3d
-from .min_max import min_max
-from .sce_dwt import sce_dwt_3d
+from .clahe import CLAHE_KERNEL, check_clahe, clahe_3d
+from .min_max import check_min_max, min_max
+from .sce_dwt import check_sce_dwt, sce_dwt_3d
 
 
 @dataclass(frozen=True)
@@ -26,20 +26,25 @@ class StepKind:
         function: Called with a volume (z, y, x) float32 and its parameters; returns one of the same shape.
         defaults: Every parameter with its default value, as JSON has them.
         title: Its name for people.
+        check: Called with the parameters when a step is described; raises InputError for impossible ones.
     """
 
     function: Callable[..., np.ndarray]
     defaults: Mapping[str, object]
     title: str
+    check: Callable[..., None] = lambda **_parameters: None
 
 
 STEPS: dict[str, StepKind] = {
-    "min_max": StepKind(min_max, {"lower": 0.5, "upper": 99.5}, "min-max"),
-    "clahe_3d": StepKind(clahe_3d, {"clip_limit": 0.03, "kernel_size": list(CLAHE_KERNEL)}, "CLAHE"),
+    "min_max": StepKind(min_max, {"lower": 0.5, "upper": 99.5}, "min-max", check_min_max),
+    "clahe_3d": StepKind(
+        clahe_3d, {"clip_limit": 0.03, "kernel_size": list(CLAHE_KERNEL)}, "CLAHE", check_clahe
+    ),
     "sce_dwt_3d": StepKind(
         sce_dwt_3d,
         {"wavelet": "coif5", "levels": 2, "factor": 0.8, "threshold": 0.1, "mode": "symmetric"},
         "SCE-3DWT",
+        check_sce_dwt,
     ),
 }
 
@@ -59,7 +64,7 @@ def step(name: str, **parameters) -> dict:
     """Return one step for a `Preprocessing`, its defaults filled in.
 
     Raises:
-        InputError: Unknown step or parameter.
+        InputError: Unknown step or parameter, or an impossible value.
     """
     if name not in STEPS:
         raise InputError(f"Preprocessing step {name!r} is not known.", f"Use one of {', '.join(STEPS)}.")
@@ -71,4 +76,6 @@ def step(name: str, **parameters) -> dict:
             f"It has {', '.join(defaults)}.",
         )
     # Through JSON, so that a step made in code equals the one read from a card.
-    return {"step": name, **json.loads(json.dumps({**defaults, **parameters}))}
+    filled = json.loads(json.dumps({**defaults, **parameters}))
+    STEPS[name].check(**filled)
+    return {"step": name, **filled}

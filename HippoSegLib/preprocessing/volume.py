@@ -1,6 +1,9 @@
-"""What every step of the preprocessing takes: a finite 3D volume."""
+"""What every step of the preprocessing takes: a finite 3D volume, and parameters that can be."""
 
 from __future__ import annotations
+
+from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -21,3 +24,8 @@ def as_volume(array: np.ndarray) -> np.ndarray:
     if not np.isfinite(array).all():
         raise InputError("The region has NaN or infinite voxels.", "Replace them before preprocessing.")
     return array
+
+
+def is_number(value: Any) -> bool:
+    """Whether a parameter is a number; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool)

@@ -62,7 +62,7 @@ class Provenance:
             "model": {
                 "name": self.model.name,
                 "sha256": self.model.sha256,
-                "files": {name: file["sha256"] for name, file in self.model.card["files"].items()},
+                "files": self.model.file_sums,
             },
             "versions": versions(),
             "settings": dict(self.settings),

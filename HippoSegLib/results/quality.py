@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import ModelError
+from ..models.quality_card import FeatureCard, QualityCard
 
 
 def terms(values: np.ndarray, middle: np.ndarray, scale: np.ndarray) -> np.ndarray:
@@ -28,7 +28,7 @@ def terms(values: np.ndarray, middle: np.ndarray, scale: np.ndarray) -> np.ndarr
 
 @dataclass(frozen=True)
 class QualityModel:
-    """The "quality" part of a model's card.
+    """The "quality" part of a model's card, ready to compute with.
 
     Attributes:
         names: The features, k of them.
@@ -58,52 +58,43 @@ class QualityModel:
             1 / (1 + np.exp(-(terms(values, self.middle, self.scale) @ self.weights + self.intercept)))
         )
 
-    def to_dict(self) -> dict:
-        """As it stands in a card: plain numbers, ranks as whole percents (None where unknown)."""
+    def to_card(self) -> QualityCard:
+        """As it stands in a card: rounded, ranks as whole percents (None where unknown)."""
         k = len(self.names)
         rows = np.column_stack([self.middle, self.scale, self.weights[:k], self.weights[k:]])
-        percents = [None if np.isnan(v) else round(100 * float(v)) for v in self.pattern.ravel()]
-        return {
-            "features": {
-                n: [float(f"{v:.5g}") for v in row] for n, row in zip(self.names, rows, strict=True)
+        z, y, x = self.pattern.shape
+        percents = (None if np.isnan(v) else round(100 * float(v)) for v in self.pattern.ravel())
+        return QualityCard(
+            features={
+                name: FeatureCard(*(float(f"{v:.5g}") for v in row))
+                for name, row in zip(self.names, rows, strict=True)
             },
-            "feature_columns": ["middle", "scale", "weight", "weight of the amount"],
-            "intercept": round(self.intercept, 4),
-            "threshold": self.threshold,
-            "least_likeness": self.least_likeness,
-            "max_misfit_mm": self.max_misfit_mm if np.isfinite(self.max_misfit_mm) else None,
-            "max_distance_mm": self.max_distance_mm if np.isfinite(self.max_distance_mm) else None,
-            "t1_pattern": {"shape": list(self.pattern.shape), "rank_percent": percents},
-        }
+            intercept=round(self.intercept, 4),
+            threshold=self.threshold,
+            least_likeness=self.least_likeness,
+            pattern_shape=(z, y, x),
+            rank_percent=tuple(percents),
+            max_misfit_mm=self.max_misfit_mm if np.isfinite(self.max_misfit_mm) else None,
+            max_distance_mm=self.max_distance_mm if np.isfinite(self.max_distance_mm) else None,
+        )
 
     @classmethod
-    def from_card(cls, card: Mapping) -> QualityModel | None:
-        """The part of a model's card, or None where it has none.
-
-        Raises:
-            ModelError: It is there, but damaged.
-        """
-        part = card.get("quality")
-        if part is None:
+    def from_card(cls, card: QualityCard | None) -> QualityModel | None:
+        """The score that a card describes; None where it describes none."""
+        if card is None:
             return None
-        try:
-            rows = np.array(list(part["features"].values()), float)
-            pattern = part["t1_pattern"]
-            ranks = [np.nan if v is None else v / 100 for v in pattern["rank_percent"]]
-            limits = {k: float(part[k]) for k in ("max_misfit_mm", "max_distance_mm") if part[k] is not None}
-            return cls(
-                names=tuple(part["features"]),
-                middle=rows[:, 0],
-                scale=rows[:, 1],
-                weights=np.concatenate([rows[:, 2], rows[:, 3]]),
-                intercept=float(part["intercept"]),
-                threshold=float(part["threshold"]),
-                pattern=np.array(ranks, float).reshape(pattern["shape"]),
-                least_likeness=float(part["least_likeness"]),
-                **limits,
-            )
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-            raise ModelError(
-                "The quality part of the model's card is damaged.",
-                "Reinstall HippoSeg, or choose another model.",
-            ) from error
+        rows = list(card.features.values())
+        weights = [one.weight for one in rows] + [one.weight_of_amount for one in rows]
+        ranks = [np.nan if v is None else v / 100 for v in card.rank_percent]
+        return cls(
+            names=tuple(card.features),
+            middle=np.array([one.middle for one in rows], float),
+            scale=np.array([one.scale for one in rows], float),
+            weights=np.array(weights, float),
+            intercept=float(card.intercept),
+            threshold=float(card.threshold),
+            pattern=np.array(ranks, float).reshape(card.pattern_shape),
+            least_likeness=float(card.least_likeness),
+            max_misfit_mm=float("inf") if card.max_misfit_mm is None else float(card.max_misfit_mm),
+            max_distance_mm=float("inf") if card.max_distance_mm is None else float(card.max_distance_mm),
+        )

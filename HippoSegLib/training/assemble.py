@@ -12,12 +12,15 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from ..errors import ModelError
-from ..models.store import LOCALIZER, REFINER, SEGMENTER, save_model
+from ..models.card import ModelCard, Role, read_card
+from ..models.card_parts import LocalizerCard, RefinerCard
+from ..models.store import save_model
+from ..models.training_card import TrainingCard
+from ..models.weights import read_weights
 
 #: What everything loaded at inference may come to.
 MAX_PARAMETERS, MAX_BYTES = 2_000_000, 8_000_000
@@ -29,7 +32,7 @@ LICENCE = (
 
 def count(path: Path) -> int:
     """Number of learned values in a weight file."""
-    return sum(value.numel() for value in torch.load(path, weights_only=True).values())
+    return sum(value.size for value in read_weights(path).values())
 
 
 def assemble(
@@ -56,36 +59,43 @@ def assemble(
     Raises:
         ModelError: Too large. OutputError: The folder exists or cannot be written.
     """
-    card_part = json.loads((segmenter / "card.json").read_text(encoding="utf-8"))
-    localizer_part = json.loads((localizer / "localizer.json").read_text(encoding="utf-8"))
-    refiner_part = json.loads((refiner / "refiner.json").read_text(encoding="utf-8"))
-    weights = segmenter / SEGMENTER, localizer / LOCALIZER, refiner / REFINER
-    parameters, size = sum(map(count, weights)), sum(path.stat().st_size for path in weights)
+    part = read_card(segmenter).segmenter
+    weights: dict[Role, Path] = {
+        "segmenter": segmenter / "segmenter.pt",
+        "localizer": localizer / "localizer.pt",
+        "refiner": refiner / "refiner.pt",
+    }
+    parameters = sum(map(count, weights.values()))
+    size = sum(path.stat().st_size for path in weights.values())
     if parameters > MAX_PARAMETERS or size > MAX_BYTES:
         raise ModelError(
             f"The model has {parameters} parameters in {size} bytes; {MAX_PARAMETERS} and {MAX_BYTES} "
             "are allowed.",
             "Make the networks narrower.",
         )
-    card_part.pop("sha256", None)
-    told = ("command", "seconds", "train_cases", "validation_cases")
-    starts = [json.loads((base / "card.json").read_text(encoding="utf-8")) for base in earlier]
-    if starts:
-        card_part["training"]["earlier"] = [
-            {name: base["training"][name] for name in told} | {"metrics": base["metrics"]} for base in starts
-        ]
-    card = {
-        "name": folder.name,
-        "title": title,
-        "licence": LICENCE,
-        "intended_use": "T1-weighted MRI of adult heads, for research; not for clinical use.",
-        "parameters": parameters,
-        "segmenter": card_part,
-        "localizer": localizer_part,
-        "refiner": refiner_part,
-        "figures": figures or {},
-    }
-    return save_model(folder, card, *weights, share)
+    part = replace(part, training=replace(part.training, earlier=tuple(map(_told, earlier))))
+    card = ModelCard(
+        name=folder.name,
+        title=title,
+        licence=LICENCE,
+        intended_use="T1-weighted MRI of adult heads, for research; not for clinical use.",
+        parameters=parameters,
+        segmenter=part,
+        localizer=LocalizerCard.read(_json(localizer / "localizer.json"), "localizer"),
+        refiner=RefinerCard.read(_json(refiner / "refiner.json"), "refiner"),
+        figures=figures or {},
+    )
+    return save_model(folder, card, weights, share)
+
+
+def _told(folder: Path) -> TrainingCard:
+    """What a card tells of an earlier training."""
+    part = read_card(folder).segmenter
+    return replace(part.training, metrics=part.metrics, epochs_done=None, earlier=(), extra={})
+
+
+def _json(path: Path) -> object:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def main() -> None:

@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
         command=_command(args),
         overwrite=True,
     )
-    print(json.dumps(card["metrics"], indent=1))
+    print(json.dumps(card.segmenter.metrics, indent=1))
     return 0
 
 

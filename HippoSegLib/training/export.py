@@ -1,4 +1,4 @@
-"""From a run folder to a model's weights and its part of the card.
+"""From a run folder to a model for crops: weights and card.
 
 ``python -m HippoSegLib.training.export RUN -o FOLDER`` writes the averaged weights of the last
 finished epoch, also while the run goes on.
@@ -7,27 +7,32 @@ finished epoch, also while the run goes on.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
 import torch
 
-from ..errors import OutputError
+from ..errors import ModelError, OutputError
 from ..io.staging import staging_folder
 from ..labels import OUTLINE_CLASSES
-from ..models.unet3d import UNet3D, count_parameters
+from ..models.card import CARD, ModelCard, card_text, printable_name, read_card
+from ..models.card_parts import SegmenterCard
+from ..models.network import build
+from ..models.store import file_card
+from ..models.training_card import TrainingCard
 from ..preprocessing.chain import Preprocessing
 from .cases import Case, load_cases
 from .evaluation import Evaluator, summary, write_rows
 from .runstate import read_command, read_run
 
 #: Settings that stand in the card outside its ``training`` part.
-_ELSEWHERE = ("preprocessing", "region_shape", "widths")
-WEIGHTS, CARD, SCORES = "segmenter.pt", "card.json", "held_out.csv"
+_ELSEWHERE = ("preprocessing", "region_shape", "widths", "train_cases", "validation_cases")
+_PACKAGES = ("torch", "numpy", "scikit-image", "PyWavelets")
+WEIGHTS, SCORES = "segmenter.pt", "held_out.csv"
 
 
 def refuse_existing(folder: Path, overwrite: bool) -> None:
@@ -38,7 +43,7 @@ def refuse_existing(folder: Path, overwrite: bool) -> None:
             not of a model.
     """
     there = [name for name in (WEIGHTS, CARD, SCORES) if (folder / name).exists()]
-    if there and not _is_exported(folder / CARD):
+    if there and not _is_exported(folder):
         raise OutputError(
             f"'{folder.name}' has a file of the name '{there[0]}' that is not of a model.",
             "Choose another folder.",
@@ -50,12 +55,13 @@ def refuse_existing(folder: Path, overwrite: bool) -> None:
         )
 
 
-def _is_exported(card: Path) -> bool:
+def _is_exported(folder: Path) -> bool:
+    """Whether a folder holds a segmenter that was trained here, not a model for heads or a fine-tuned one."""
     try:
-        values = json.loads(card.read_text(encoding="utf-8"))
-        return {"classes", "preprocessing", "training"} <= set(values)
-    except (OSError, ValueError, TypeError, RecursionError):
+        card = read_card(folder)
+    except ModelError:
         return False
+    return set(card.files) == {WEIGHTS} and card.segmenter.fine_tuning is None
 
 
 def export_run(
@@ -66,7 +72,7 @@ def export_run(
     evaluate_on: Sequence[Case] | None = None,
     command: str = "",
     overwrite: bool = False,
-) -> dict:
+) -> ModelCard:
     """Write ``segmenter.pt`` (float16 state) and ``card.json`` of a run.
 
     The weights are the moving average at the last epoch, which no held-out case has chosen; the
@@ -89,39 +95,43 @@ def export_run(
     refuse_existing(folder, overwrite)
     weights = {name: value.half() for name, value in state["ema"].items()}
     preprocessing = Preprocessing.from_dict(settings["preprocessing"])
-    classes = OUTLINE_CLASSES[: len(weights["head.bias"])]
-    model = UNet3D(len(preprocessing.channels), len(classes), settings["widths"], settings["dropout"]).eval()
-    model.load_state_dict({name: value.float() for name, value in weights.items()})
-    card = {
-        "classes": list(classes),
-        "widths": settings["widths"],
-        "parameters": count_parameters(model),
-        "region_size": settings["region_shape"],  # (z, y, x) voxels, geometry of a left hippocampus
-        "spacing_mm": 1.0,
-        "preprocessing": settings["preprocessing"],
-        "training": {
-            "command": command,
-            "epochs_done": state["epoch"],
-            "seconds": round(sum(row["seconds"] for row in state["history"])),
-            **{key: settings[key] for key in settings if key not in _ELSEWHERE},
-        },
-        "metrics": {},
-        "versions": {
-            name: metadata.version(name) for name in ("torch", "numpy", "scikit-image", "PyWavelets")
-        },
-    }
+    part = SegmenterCard(
+        widths=tuple(settings["widths"]),
+        roi_size=tuple(settings["region_shape"]),
+        spacing_mm=1.0,
+        preprocessing=preprocessing,
+        classes=OUTLINE_CLASSES[: len(weights["head.bias"])],
+        training=TrainingCard(
+            command=command,
+            seconds=round(sum(row["seconds"] for row in state["history"])),
+            epochs_done=state["epoch"],
+            train_cases=tuple(settings["train_cases"]),
+            validation_cases=tuple(settings["validation_cases"]),
+            extra={key: settings[key] for key in settings if key not in _ELSEWHERE},
+        ),
+        versions={name: metadata.version(name) for name in _PACKAGES},
+    )
+    part = replace(part, parameters=part.network.parameters)
+    model = build(part.network, weights)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         rows = []
         if evaluate_on:
             rows = Evaluator(evaluate_on, tuple(settings["region_shape"]), preprocessing)(model)
-            card["metrics"] = {"held_out_dice": summary(rows), "cases": len(rows)}
+            part = replace(part, metrics={"held_out_dice": summary(rows), "cases": len(rows)})
         with staging_folder(folder, "model") as staging:
             if rows:
                 write_rows(rows, staging / SCORES)
             torch.save(weights, staging / WEIGHTS)
-            card["sha256"] = {WEIGHTS: hashlib.sha256((staging / WEIGHTS).read_bytes()).hexdigest()}
-            (staging / CARD).write_text(json.dumps(card, indent=1), encoding="utf-8")
+            card = ModelCard(
+                name=printable_name(folder),
+                title=f"Crops of one hippocampus, T1; trained on {len(part.training.train_cases)} of them",
+                intended_use="Crops of one hippocampus, of the kind it was trained on; not whole heads.",
+                parameters=part.parameters,
+                segmenter=part,
+                files={WEIGHTS: file_card(staging / WEIGHTS)},
+            )
+            (staging / CARD).write_text(card_text(card), encoding="utf-8")
             # The card is first: its SHA-256 tells that weights beside it are not yet these, and where it
             # stands, what stands beside it is known to be ours.
             for name in (CARD, SCORES, WEIGHTS):
@@ -160,7 +170,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         overwrite=args.overwrite,
     )
     print(
-        f"epoch {card['training']['epochs_done']} of {settings['num_epochs']}: {json.dumps(card['metrics'])}"
+        f"epoch {card.segmenter.training.epochs_done} of {settings['num_epochs']}: "
+        f"{json.dumps(card.segmenter.metrics)}"
     )
     return 0
 

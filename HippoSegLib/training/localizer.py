@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,9 @@ import torch.nn.functional as F
 
 from ..errors import NotFoundError
 from ..localization.coarse import GRID, MIN_INTRACRANIAL_MM3, interpret
+from ..models.card_parts import LocalizerCard
+from ..models.fields import plain
+from ..models.network import build
 from ..models.unet3d import UNet3D
 from . import synthesis
 from .heads import read_label_head, read_weak_head
@@ -35,7 +39,8 @@ from .stepwise import Schedule, chosen, parser, train_in_steps
 from .trainer import native_bfloat16
 
 WIDTHS = (8, 24, 48, 56)
-OUTPUTS = 7  # four classes and three coordinates
+#: What network it is, and what it sees; the card tells further how it was trained.
+PART = LocalizerCard(WIDTHS, GRID.size, GRID.spacing, GRID.unit_mm)
 #: Both hippocampi fill some twenty of the grid's 64 000 voxels: without weight they are learned last.
 HIPPOCAMPUS_WEIGHT = 50.0
 #: The head's turn grows to its full range over this share of the steps.
@@ -162,7 +167,7 @@ def evaluate(
 def _new_network(init: Path | None) -> UNet3D:
     """The network of an earlier run, or one that starts from the classes' shares of a head image:
     rare ones are not unlearned first."""
-    network = UNet3D(1, OUTPUTS, WIDTHS, dropout=0.0)
+    network = build(PART.network)
     if init is not None:
         weights = torch.load(init, weights_only=True)
         network.load_state_dict({name: value.float() for name, value in weights.items()})
@@ -212,16 +217,13 @@ def card_part(figures: dict, schedule: Schedule, init: Path | None) -> dict:
     if init is not None and (init.parent / "localizer.json").exists():
         earlier = json.loads((init.parent / "localizer.json").read_text(encoding="utf-8")).get("stages", [])
     stage = {name: getattr(schedule, name) for name in ("steps", "batch_size", "seed", "learning_rate")}
-    return {
+    told = {
         "task": "localisation",
-        "widths": list(WIDTHS),
-        "grid_size": GRID.size,
-        "grid_spacing_mm": GRID.spacing,
-        "coordinate_unit_mm": GRID.unit_mm,
         "trained_on": LOCALISER_SOURCES,
         "stages": [*earlier, {**stage, "seconds": figures["seconds"]}],
         "synthetic_heads_from_unseen_label_maps": {"label_maps": list(TEST_LABEL_MAPS), **figures},
     }
+    return plain(replace(PART, extra=told))
 
 
 def main() -> None:

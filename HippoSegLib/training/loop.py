@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from ..errors import Cancelled, TrainingError
+from ..models.network import build
 from ..models.unet3d import UNet3D
 from .batches import Sampler, ahead
 from .distributed import Team
@@ -269,12 +270,10 @@ class Loop:
 
     def finished(self, keep: str) -> UNet3D:
         """Return the averaged network, on the CPU, of the ``best`` or the ``last`` epoch."""
-        model = UNet3D(
-            self.model.in_channels, self.model.out_channels, self.model.widths, self.settings.dropout
-        )
-        model.load_state_dict(self.best["weights"] if keep == "best" else self.ema.state_dict())
+        weights = self.best["weights"] if keep == "best" else self.ema.state_dict()
+        model = build(self.model.shape, weights, self.settings.dropout)
         model.history = self.history
-        return model.eval()
+        return model
 
 
 def parameter_groups(model: UNet3D, settings: Settings) -> list[dict]:

@@ -23,6 +23,7 @@ from scipy import ndimage
 
 from ..errors import TrainingError
 from ..labels import OUTLINE_CLASSES
+from ..models.network import build
 from ..models.unet3d import UNet3D
 from ..preprocessing.chain import Preprocessing, channels
 from .batches import CropSampler, encoded
@@ -137,9 +138,7 @@ def learn(cases: Material, data: Path, settings: Settings, start: Path, run: Run
     """Train, or go on where a run in the folder broke off; see `trainer.train_3d_unet` for the errors."""
     hosts = load_hosts(data / UNLABELLED_HEADS)
     torch.manual_seed(settings.seed)
-    model = UNet3D(
-        len(settings.preprocessing.channels), len(OUTLINE_CLASSES), settings.widths, settings.dropout
-    )
+    model = build(replace(settings.network, out_channels=len(OUTLINE_CLASSES)), dropout=settings.dropout)
     try:
         weights = torch.load(start, map_location="cpu", weights_only=True)
         model.load_state_dict(with_beyond(weights))

@@ -14,7 +14,6 @@ weak labels stands in for truth there.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,8 +23,8 @@ import torch
 
 from ..errors import ModelError, OutputError, TrainingError
 from ..io.atomic import replacing
-from ..models.store import CARD, SEGMENTER, Model, load_model
-from ..models.unet3d import UNet3D
+from ..models.card import ModelCard, read_card
+from ..models.store import Model, load_model, replace_card
 from ..results.quality import QualityModel
 from .cases import Case, load_cases
 from .hosts import load_hosts
@@ -44,22 +43,16 @@ def with_segmenter(base: Model, folder: Path) -> Model:
     """`base` with the segmenter of a folder written by `training.export`.
 
     Raises:
-        ModelError: The folder holds none, or one in the form of an earlier version.
+        ModelError: The folder holds none that can be read.
     """
     try:
-        part = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        network = UNet3D(
-            len(part["preprocessing"]["channels"]), len(part["classes"]), tuple(part["widths"]), dropout=0.0
-        )
-        state = torch.load(folder / SEGMENTER, map_location="cpu", weights_only=True)
-        network.load_state_dict({name: value.float() for name, value in state.items()})
-        part["region_size"], part["spacing_mm"]
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        other = load_model(folder)
+    except ModelError as error:
         raise ModelError(
-            f"The segmenter in '{folder.name}' cannot be read.",
-            "Export it again: python -m HippoSegLib.training.export RUN -o FOLDER.",
+            error.cause, "Export it again: python -m HippoSegLib.training.export RUN -o FOLDER."
         ) from error
-    return replace(base, card=base.card | {"segmenter": part}, segmenter=network.eval().requires_grad_(False))
+    card = replace(base.card, segmenter=other.card.segmenter)
+    return replace(base, card=card, segmenter=other.segmenter)
 
 
 def collect(
@@ -97,7 +90,7 @@ def collect(
 
 
 def _held_out(cases: list[Case], model: Model) -> list[Case]:
-    names = set(model.card["segmenter"].get("training", {}).get("validation_cases", ()))
+    names = set(model.card.segmenter.training.validation_cases)
     found = [case for case in cases if case.name in names]
     if not found:
         raise TrainingError(
@@ -131,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     models = [with_segmenter(base, folder) for folder in args.run] if args.run else [base]
     made = collect(args.data, models, args.per_kind, args.trials, args.seed)
     if args.judge:
-        tell(as_it_is(unseen(made, base.card), QualityModel.from_card(base.card)), args.report)
+        tell(as_it_is(unseen(made, base.card), QualityModel.from_card(base.card.quality)), args.report)
         return
     held_out, text = cross_validate(made)
     quality = fit(made)
@@ -146,20 +139,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     tell(text, args.report)
     if args.write:
-        made_of = {"trials": len(made), "seed": args.seed, "subjects": sorted({t.subject for t in made})}
-        write_part(base.folder, quality.to_dict() | made_of | held_out)
+        told = {"trials": len(made), "seed": args.seed, **held_out}
+        part = replace(quality.to_card(), subjects=tuple(sorted({t.subject for t in made})), extra=told)
+        replace_card(base.folder, replace(read_card(base.folder), quality=part))
 
 
-def unseen(made: list[Trial], card: dict) -> list[Trial]:
+def unseen(made: list[Trial], card: ModelCard) -> list[Trial]:
     """The trials, if the score in the card can be judged by them.
 
     Raises:
         ModelError: The card has no score.
         TrainingError: The score was fitted on subjects of the trials.
     """
-    if "quality" not in card:
+    if card.quality is None:
         raise ModelError("The model has no quality score.", "Fit one: leave out --judge.")
-    if {t.subject for t in made} & set(card["quality"].get("subjects", ())):
+    if {t.subject for t in made} & set(card.quality.subjects):
         raise TrainingError(
             "The score was fitted on subjects of these trials.", "Give the model of another fold with --run."
         )
@@ -172,14 +166,6 @@ def tell(text: str, report: Path | None) -> None:
     if report:
         with replacing(report, overwrite=True) as temporary:  # that it may be replaced was seen at the start
             temporary.write_text(text, encoding="utf-8")
-
-
-def write_part(folder: Path, part: dict) -> None:
-    """Put the quality part into the card of a model folder."""
-    path = folder / CARD
-    card = json.loads(path.read_text(encoding="utf-8")) | {"quality": part}
-    with replacing(path, overwrite=True) as temporary:
-        temporary.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -97,9 +98,10 @@ def fit(trials: Sequence[Trial]) -> QualityModel:
         pattern=pattern,
         least_likeness=_least_likeness(known),
     )
-    part = model.to_dict()
-    part["threshold"] = _threshold(model, known)
-    return QualityModel.from_card({"quality": part})
+    # Through the card's form: what is measured with it is what is read again.
+    made = QualityModel.from_card(replace(model.to_card(), threshold=_threshold(model, known)))
+    assert made is not None
+    return made
 
 
 def _least_likeness(known) -> float:
@@ -123,7 +125,7 @@ def judge(one: Trial, model: QualityModel) -> tuple[float, set[str]]:
     features = _features(one, model.pattern)
     score = 0.0 if features is None else model.score(features)
     flags = set(one.flags)
-    if score < model.threshold:
+    if not score >= model.threshold:  # also a score that is no number
         flags.add("quality")
     if likeness(one.ranks, model.pattern) < model.least_likeness:
         flags.add("contrast")

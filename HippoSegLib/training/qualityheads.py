@@ -59,8 +59,8 @@ def head_trials(
         keys: (dataset, subject) of heads in the data folder.
         quality: Put into the model first; without it only the flags that need no score are raised.
     """
-    card = {k: v for k, v in model.card.items() if k != "quality"}
-    model = replace(model, card=card | ({} if quality is None else {"quality": quality.to_dict()}))
+    part = None if quality is None else quality.to_card()
+    model = replace(model, card=replace(model.card, quality=part))
     found = []
     for number, key in enumerate(keys):
         path, weak = real_head(data / UNLABELLED_HEADS, *key)

@@ -20,10 +20,10 @@ from ..geometry.native_grid import native_labels
 from ..geometry.pose import WORLD_RAS
 from ..geometry.roi import Roi, coverage, crop, roi_about, whole_image_roi
 from ..labels import WHOLE
+from ..models.card_parts import SegmenterCard
 from ..models.engines import TorchNetwork
 from ..models.prediction import Segmenter, predict_rois
 from ..models.store import Model
-from ..preprocessing.chain import Preprocessing
 from ..preprocessing.min_max import min_max
 from ..results.plausibility import volume_flags
 from ..results.quality_features import block_ranks, side_features
@@ -112,13 +112,12 @@ def trial(
     grid = _image(truth.astype(np.uint8))
     if kind == "cut":
         head = _cut_through(head, truth, strength, rng)
-    part = model.card["segmenter"]
+    part = model.card.segmenter
     if in_host:
         region = _misplaced(grid, part, kind, strength, rng)
     else:
-        divisor = 2 ** (len(part["widths"]) - 1)
-        region = whole_image_roi(head, "left", part["spacing_mm"], part["region_size"], divisor)
-    segmenter = Segmenter(TorchNetwork(model.segmenter), Preprocessing.from_dict(part["preprocessing"]))
+        region = whole_image_roi(head, "left", part.spacing_mm, part.roi_size, part.network.divisor)
+    segmenter = Segmenter(TorchNetwork(model.segmenter), part.preprocessing)
     prediction = predict_rois(head, {"left": region}, segmenter, fixed=() if in_host else ("left",))
     region, maps = prediction.rois["left"], prediction.maps["left"]
     labels = native_labels(head, prediction.rois, prediction.maps)
@@ -185,7 +184,9 @@ def _cut_through(
     return sitk.RegionOfInterest(head, size[::-1], start[::-1])
 
 
-def _misplaced(grid: sitk.Image, part, kind: str, strength: float, rng: np.random.Generator) -> Roi:
+def _misplaced(
+    grid: sitk.Image, part: SegmenterCard, kind: str, strength: float, rng: np.random.Generator
+) -> Roi:
     """Where the localiser might have put the region: 2 mm and 5 degrees off, or far worse."""
     middle = [(n - 1) / 2 for n in grid.GetSize()]
     shift, turn = rng.normal(0, 2, 3), rng.normal(size=3)
@@ -197,4 +198,4 @@ def _misplaced(grid: sitk.Image, part, kind: str, strength: float, rng: np.rando
     turn *= np.deg2rad(degrees) / np.linalg.norm(turn)
     centre = np.array(grid.TransformContinuousIndexToPhysicalPoint(middle)) + shift
     axes = WORLD_RAS @ Rotation.from_rotvec(turn).as_matrix()
-    return roi_about(centre, axes, "left", part["region_size"], part["spacing_mm"])
+    return roi_about(centre, axes, "left", part.roi_size, part.spacing_mm)

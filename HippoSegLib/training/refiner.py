@@ -8,13 +8,16 @@ DATA is a folder with `head_label_maps/` and `heads_unlabelled/`. A run broken o
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..models.unet3d import UNet3D
+from ..models.card_parts import RefinerCard
+from ..models.fields import plain
+from ..models.network import build
 from .closeups import SHAPE, SPACING, from_labels, from_real, label_centre, read_real_head
 from .closeups import real_centre as centre_of_real
 from .heads import read_label_head
@@ -31,6 +34,8 @@ from .stepwise import Schedule, chosen, parser, train_in_steps
 from .trainer import native_bfloat16
 
 WIDTHS = (8, 12, 24)
+#: What network it is, and what it sees; the card tells further how it was trained.
+PART = RefinerCard(WIDTHS, SHAPE, SPACING)
 
 
 class LookSource:
@@ -115,7 +120,7 @@ def train(data: Path, run_dir: Path, schedule: Schedule, *, threads: int = 1) ->
     torch.manual_seed(schedule.seed)
     source, held_out = LookSource(data), LookSource(data, TEST_LABEL_MAPS, ())
     # Faster on a CPU in this layout, half the time in bfloat16 where that is native.
-    network = UNet3D(1, 1, WIDTHS, dropout=0.0).to(memory_format=torch.channels_last_3d)
+    network = build(PART.network).to(memory_format=torch.channels_last_3d)
     mixed = native_bfloat16(torch.device("cpu"))
     torch.nn.init.constant_(network.head.bias, -3.0)  # a hundredth of the voxels is hippocampus
 
@@ -140,11 +145,8 @@ def card_part(figures: dict, schedule: Schedule) -> dict:
         f"python -m HippoSegLib.training.refiner DATA -o RUN --steps {schedule.steps} --seed {schedule.seed} "
         f"--batch-size {schedule.batch_size} --learning-rate {schedule.learning_rate}"
     )
-    return {
+    told = {
         "task": "localisation, closer look",
-        "widths": list(WIDTHS),
-        "region_size": list(SHAPE),
-        "spacing_mm": SPACING,
         "training": {
             "command": command,
             "seconds": round(figures["seconds"]),
@@ -152,6 +154,7 @@ def card_part(figures: dict, schedule: Schedule) -> dict:
         },
         "synthetic_looks_from_unseen_label_maps": {"label_maps": list(TEST_LABEL_MAPS), **figures},
     }
+    return plain(replace(PART, extra=told))
 
 
 def main() -> None:

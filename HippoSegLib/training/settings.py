@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 
 from ..errors import TrainingError
+from ..models.network_shape import NetworkShape
 from ..models.unet3d import WIDTHS
 from ..preprocessing.chain import Preprocessing
 from .augmentation import Augmentation
+from .cases import CLASSES
 
 #: The network's region (z, y, x) in voxels of 1 mm.
 REGION_SHAPE = (48, 56, 40)
@@ -67,12 +69,17 @@ class Settings:
                 "Batch size, number of epochs, epochs between validations and learning rate must be above 0.",
                 "Correct the training settings.",
             )
-        divisor = 2 ** (len(self.widths) - 1)
-        if len(self.region_shape) != 3 or any(n % divisor or n < 2 * divisor for n in self.region_shape):
+        divisor = self.network.divisor
+        if len(self.region_shape) != 3 or not self.network.takes(self.region_shape):
             raise TrainingError(
                 f"The region {tuple(self.region_shape)} does not fit a network of {len(self.widths)} levels.",
                 f"Use three multiples of {divisor}, at least {2 * divisor}.",
             )
+
+    @property
+    def network(self) -> NetworkShape:
+        """What network is trained."""
+        return NetworkShape(len(self.preprocessing.channels), CLASSES, self.widths)
 
     def to_dict(self) -> dict:
         """Return the settings as plain JSON values, for run folder and card."""

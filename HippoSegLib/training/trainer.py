@@ -10,11 +10,12 @@ import torch
 
 from ..errors import TrainingError
 from ..models import devices
+from ..models.network import build
 from ..models.unet3d import WIDTHS, UNet3D
 from ..preprocessing.chain import Preprocessing
 from .augmentation import Augmentation
 from .batches import CropSampler
-from .cases import CLASSES, Case, hold_out, make_case
+from .cases import Case, hold_out, make_case
 from .evaluation import Evaluator
 from .hosts import Host
 from .loop import Compute, Loop
@@ -128,7 +129,7 @@ def train_3d_unet(
     mixed = native_bfloat16(where) if mixed_precision == "auto" else bool(mixed_precision)
 
     torch.manual_seed(seed)
-    model = UNet3D(len(settings.preprocessing.channels), CLASSES, settings.widths, dropout)
+    model = build(settings.network, dropout=dropout)
     if init_from is not None:
         _start_from(model, init_from)
     loop = Loop(

@@ -16,7 +16,6 @@ import csv
 import json
 import os
 import sys
-import tempfile
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,6 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
-from site_imitation import base_model  # noqa: E402
 from tables import folder_of, option_of  # noqa: E402
 
 from HippoSegLib.evaluation.cases import pair_cases  # noqa: E402
@@ -32,6 +30,8 @@ from HippoSegLib.evaluation.labelmap import label_map  # noqa: E402
 from HippoSegLib.evaluation.metrics import METRICS  # noqa: E402
 from HippoSegLib.evaluation.run import Row, check_references, evaluate_cases  # noqa: E402
 from HippoSegLib.evaluation.summary import cases_csv, summarise  # noqa: E402
+from HippoSegLib.models.store import load_model  # noqa: E402
+from HippoSegLib.models.training_card import TrainingCard  # noqa: E402
 from HippoSegLib.training.cases import subject_of  # noqa: E402
 from HippoSegLib.training.roles import CROPS  # noqa: E402
 
@@ -47,15 +47,14 @@ LOWEST = 0.85
 MADE_BY = ("number", "command", "epochs", "seconds")
 
 
-def held_out(card: dict) -> set[str]:
+def held_out(training: TrainingCard) -> set[str]:
     """The cases a fold's model never saw.
 
     Raises:
         ValueError: A subject is on both sides.
     """
-    training = card["segmenter"]["training"]
-    seen = {subject_of(name) for name in training["train_cases"]}
-    held = set(training["validation_cases"])
+    seen = {subject_of(name) for name in training.train_cases}
+    held = set(training.validation_cases)
     if seen & {subject_of(name) for name in held}:
         raise ValueError("A subject is in training and held out.")
     return held
@@ -127,13 +126,13 @@ class Fold:
         return plain | {"cases": sorted({row.case for row in self.rows})}
 
 
-def measured(folder: Path, crops: Path, work: Path, threads: int) -> Fold:
+def measured(folder: Path, crops: Path, threads: int) -> Fold:
     """Score a fold's model on the crops it did not see."""
-    model = base_model(folder, work)
-    training = model.card["segmenter"]["training"]
-    rows = fold_rows(model, crops, held_out(model.card), threads)
-    number = int(option_of(training["command"], "--fold"))
-    return Fold(number, training["command"], training["epochs_done"], round(training["seconds"]), rows)
+    model = load_model(folder)
+    training = model.card.segmenter.training
+    rows = fold_rows(model, crops, held_out(training), threads)
+    number = int(option_of(training.command, "--fold"))
+    return Fold(number, training.command, training.epochs_done, round(training.seconds), rows)
 
 
 def saved(folder: Path) -> list[Fold]:
@@ -186,11 +185,9 @@ def main() -> None:
     args = parser.parse_args()
     place = folder_of(args.model)
     found = {fold.number: fold for fold in (saved(place) if args.saved else [])}
-    with tempfile.TemporaryDirectory() as work:
-        for k, folder in enumerate(args.folds):
-            crops = Path(os.environ["HIPPOSEG_DATA"]) / CROPS
-            fold = measured(folder, crops, Path(work) / str(k), args.threads)
-            found[fold.number] = fold
+    for folder in args.folds:
+        fold = measured(folder, Path(os.environ["HIPPOSEG_DATA"]) / CROPS, args.threads)
+        found[fold.number] = fold
     folds = [found[number] for number in sorted(found)]
     if not folds:
         parser.error("give the folds' model folders, or --saved")

@@ -13,12 +13,12 @@ tables of accuracy in full, the others by name; `--compose` does only that.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -31,7 +31,8 @@ from HippoSegLib.evaluation.cases import pair_cases  # noqa: E402
 from HippoSegLib.evaluation.labelmap import label_map  # noqa: E402
 from HippoSegLib.evaluation.run import check_references, evaluate_cases  # noqa: E402
 from HippoSegLib.evaluation.summary import summarise, summary_text  # noqa: E402
-from HippoSegLib.models.store import CARD, DEFAULT, load_model  # noqa: E402
+from HippoSegLib.models.card import ModelCard, read_card  # noqa: E402
+from HippoSegLib.models.store import DEFAULT, load_model, replace_card  # noqa: E402
 from HippoSegLib.options import SegmentOptions  # noqa: E402
 from HippoSegLib.training.roles import LABELLED_HEADS  # noqa: E402
 
@@ -103,18 +104,18 @@ def script(name: str) -> str:
 
 def compose(folder: Path) -> str:
     """The model's card in prose: what `card.json` says in short, accuracy, and where other tables are."""
-    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    card = read_card(folder)
     lines = [
-        f"# Model card: {card['name']}",
+        f"# Model card: {card.name}",
         "",
-        f"{card['title']}. {card['intended_use']}",
+        f"{card.title}. {card.intended_use}",
         "",
-        f"{card['parameters']} parameters in {sum(f['bytes'] for f in card['files'].values()) / 1e6:.1f} MB, "
+        f"{card.parameters} parameters in {sum(f.bytes or 0 for f in card.files.values()) / 1e6:.1f} MB, "
         "localiser included.",
         "",
-        f"{card['licence']}",
+        f"{card.licence}",
         "",
-        f"Put together by `{_printed_by(card['name'])} --compose` from the tables that the commands below "
+        f"Put together by `{_printed_by(card.name)} --compose` from the tables that the commands below "
         "each heading printed.",
         "",
         "## Training",
@@ -126,9 +127,9 @@ def compose(folder: Path) -> str:
         "|---|---|",
         *(f"| {name} | {seconds} |" for name, seconds in _times(card)),
         "",
-        card["segmenter"]["training"].get("remark", ""),
+        card.segmenter.training.extra.get("remark", ""),
     ]
-    saved = [folder_of(card["name"]) / f"{name}.md" for name in OWN] + [HERE / f"{n}.md" for n in COMMON]
+    saved = [folder_of(card.name) / f"{name}.md" for name in OWN] + [HERE / f"{n}.md" for n in COMMON]
     saved = [path for path in saved if path.exists()]
     for path in saved:
         if path.stem in IN_FULL:
@@ -142,11 +143,11 @@ def compose(folder: Path) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _recipe(card: dict) -> str:
+def _recipe(card: ModelCard) -> str:
     """The command that makes the model."""
-    preprocessing = option_of(card["segmenter"]["training"]["command"], "--preprocessing")
+    preprocessing = option_of(card.segmenter.training.command, "--preprocessing")
     also = f" --preprocessing {preprocessing}" if preprocessing != "plain" else ""
-    for owner in sorted({file["from"] for file in card["files"].values() if "from" in file}):
+    for owner in sorted({file.shared_from for file in card.files.values() if file.shared_from}):
         also += f" --share {owner}"
     return f"python -m HippoSegLib.training.recipe DATA -o MODEL --jobs 2{also}"
 
@@ -155,17 +156,17 @@ def _printed_by(name: str) -> str:
     return "python Testing/benchmarks/figures.py" + ("" if name == DEFAULT else f" --model {name}")
 
 
-def _times(card: dict) -> list[tuple[str, int]]:
+def _times(card: ModelCard) -> list[tuple[str, int]]:
     """Step and seconds, as the card tells them."""
-    training = card["segmenter"]["training"]
-    times = [("segmenter, on four fifths of the cases", s["seconds"]) for s in training.get("earlier", [])]
-    times.append(("segmenter, all cases", training["seconds"]))
+    training = card.segmenter.training
+    times = [("segmenter, on four fifths of the cases", one.seconds) for one in training.earlier]
+    times.append(("segmenter, all cases", training.seconds))
     times += [
         (f"localiser, {stage['steps']} steps", round(stage["seconds"]))
-        for stage in card["localizer"].get("stages", [])
+        for stage in card.localizer.extra.get("stages", [])
     ]
-    if "refiner" in card:
-        times.append(("refinement network of the localiser", card["refiner"]["training"]["seconds"]))
+    if card.refiner is not None:
+        times.append(("refinement network of the localiser", card.refiner.extra["training"]["seconds"]))
     return times
 
 
@@ -187,9 +188,8 @@ def main() -> None:
             words = f"`{_printed_by(model.name)}`; they chose nothing."
             page = f"{title}\n\n{words}\n\n```\n{text}\n```\n"
             (folder_of(model.name) / "labelled_heads.md").write_text(page, encoding="utf-8")
-            card = json.loads((model.folder / CARD).read_text(encoding="utf-8"))
-            card["figures"] = {"command": _printed_by(model.name), "labelled_heads": summary}
-            _replace(model.folder / CARD, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+            figures = {"command": _printed_by(model.name), "labelled_heads": summary}
+            replace_card(model.folder, replace(read_card(model.folder), figures=figures))
         wanted = () if args.heads_only else (TABLES if model.name == DEFAULT else OWN)[1:]
         commands = others(args, model.folder) if wanted else {}
         for name in wanted:

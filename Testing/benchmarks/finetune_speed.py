@@ -181,7 +181,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="also write the report beside this script")
     args = parser.parse_args()
     data = data_folder() / roles.CROPS
-    held_out = load_model(args.model).card["segmenter"]["training"].get("validation_cases", [])
+    held_out = load_model(args.model).card.segmenter.training.validation_cases
     names = [path.name.removesuffix(".nii.gz") for path in (data / "images").glob("*.nii.gz")]
     chosen = choose(names, held_out, args.crops)
     with tempfile.TemporaryDirectory() as name:

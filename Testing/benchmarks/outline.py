@@ -14,7 +14,6 @@ manual labels, which choose nothing.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -31,8 +30,8 @@ from real_heads import MANUAL  # noqa: E402
 from scipy import ndimage  # noqa: E402
 
 from HippoSegLib.evaluation.metrics import compare  # noqa: E402
-from HippoSegLib.models.unet3d import UNet3D  # noqa: E402
-from HippoSegLib.preprocessing.chain import Preprocessing, channels  # noqa: E402
+from HippoSegLib.models.store import load_model  # noqa: E402
+from HippoSegLib.preprocessing.chain import channels  # noqa: E402
 from HippoSegLib.training.cases import Case, fit, load_cases  # noqa: E402
 from HippoSegLib.training.evaluation import predict, write_rows  # noqa: E402
 from HippoSegLib.training.labelmaps import synthesised_cases  # noqa: E402
@@ -49,14 +48,9 @@ class Reader:
     """A segmenter with its preprocessing, from a model's folder or one of a training."""
 
     def __init__(self, folder: Path):
-        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-        self.card = card.get("segmenter", card)
-        self.preprocessing = Preprocessing.from_dict(self.card["preprocessing"])
-        self.shape = tuple(self.card["region_size"])
-        inputs, classes = len(self.preprocessing.channels), len(self.card["classes"])
-        self.network = UNet3D(inputs, classes, self.card["widths"], dropout=0.0).eval()
-        weights = torch.load(folder / "segmenter.pt", weights_only=True)
-        self.network.load_state_dict({name: value.float() for name, value in weights.items()})
+        model = load_model(folder)
+        self.card, self.network = model.card.segmenter, model.segmenter
+        self.preprocessing, self.shape = self.card.preprocessing, self.card.roi_size
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Class probabilities (4, z, y, x) in the region; the last is 0 where the network lacks it."""
@@ -168,9 +162,9 @@ def main() -> None:
     if not args.confirm:
         if args.held is None:
             parser.error("give --held or --confirm")
-        held = set(Reader(args.held).card["training"]["validation_cases"])
+        held = set(Reader(args.held).card.training.validation_cases)
         for name, readers in named.items():
-            learned = {c for r in readers for c in r.card["training"]["train_cases"]} & held
+            learned = {c for r in readers for c in r.card.training.train_cases} & held
             if learned:
                 print(f"{name} learned from {len(learned)} of the held-out cases", file=sys.stderr)
     rows = measured(named, groups(Path(os.environ["HIPPOSEG_DATA"]), held, args.confirm))
@@ -178,7 +172,7 @@ def main() -> None:
     print(text)
     if args.write:
         write_rows(rows, HERE / f"{args.write}.csv")
-        commands = [f"- {n}: `{r.card['training']['command']}`" for n, rs in named.items() for r in rs]
+        commands = [f"- {n}: `{r.card.training.command}`" for n, rs in named.items() for r in rs]
         head = [
             "# The outline by two protocols",
             "",

@@ -17,6 +17,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -32,7 +33,7 @@ from HippoSegLib.finetuning.prepare import prepare
 from HippoSegLib.finetuning.run import fine_tune
 from HippoSegLib.finetuning.settings import FineTuneSettings
 from HippoSegLib.finetuning.sources import find_sources
-from HippoSegLib.models.store import SEGMENTER, Model, load_model, save_model
+from HippoSegLib.models.store import Model, load_model
 from HippoSegLib.training.cases import load_cases, subject_of
 
 #: The site's voxels (x, y, z) in mm, its contrast, and noise as a part of the image's range.
@@ -59,8 +60,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     parser.add_argument("--write", action="store_true", help="save the report beside this file")
     args = parser.parse_args()
-    base = base_model(args.model, args.output / "base")
-    names = base.card["segmenter"]["training"]["validation_cases"]
+    base = load_model(args.model)
+    names = base.card.segmenter.training.validation_cases
     train, test = divide(names, args.train)
     results_file = args.output / "site_imitation.json"
     results = json.loads(results_file.read_text()) if results_file.exists() else {}
@@ -75,16 +76,7 @@ def main() -> None:
         write_keeping_words(Path(__file__).with_suffix(".md"), text)
 
 
-def base_model(folder: Path, target: Path) -> Model:
-    """The fold's segmenter as a model folder (for crops: without localiser)."""
-    if not target.exists():
-        part = json.loads((folder / "card.json").read_text())
-        part.pop("sha256", None)
-        save_model(target, {"name": "fold", "segmenter": part}, folder / SEGMENTER)
-    return load_model(target)
-
-
-def divide(names: list[str], count: int) -> tuple[list[str], list[str]]:
+def divide(names: Sequence[str], count: int) -> tuple[list[str], list[str]]:
     """About ``count`` training cases and the rest, by subject, in an order drawn once."""
     subjects = sorted({subject_of(name) for name in names})
     chosen: list[str] = []
@@ -142,7 +134,7 @@ def one_variant(variant: str, base: Model, args, train: list[str], test: list[st
         "epochs": outcome.epochs,
         "seconds": round(seconds),
         "settings": settings.to_dict(),
-        "base_epochs": base.card["segmenter"]["training"]["epochs_done"],
+        "base_epochs": base.card.segmenter.training.epochs_done,
         "peak_memory_mb": peak_memory(),
     }
 
@@ -264,14 +256,14 @@ def _chance(comparison: dict) -> str:
 
 def report(results: dict, base: Model, train: list[str], test: list[str]) -> str:
     """Base, site and table, in Markdown."""
-    training = base.card["segmenter"]["training"]
+    training = base.card.segmenter.training
     memory = max((one["peak_memory_mb"] or 0 for one in results.values()), default=0)
     subjects = len({subject_of(name) for name in train})
     return f"""# Fine-tuning at an imitated site: figures
 
     python Testing/benchmarks/site_imitation.py FOLD_MODEL msd_hippocampus -o OUT --write
 
-Base: `{training["command"]}`.
+Base: `{training.command}`.
 Site: crops that the base held out; {len(train)} of them ({subjects} subjects)
 train, {len(test)} of other subjects only test. One seed, default settings, crops, not whole heads.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -51,12 +52,17 @@ def test_a_factor_per_band_is_kept():
     }
 
 
+def card_of(preprocessing: dict):
+    """A model's card, as far as the panel reads it."""
+    return SimpleNamespace(segmenter=SimpleNamespace(preprocessing=Preprocessing.from_dict(preprocessing)))
+
+
 @pytest.fixture
 def card(monkeypatch):
     """A model whose card wants both channels."""
     from HippoSegSlicer import models
 
-    monkeypatch.setattr(models, "card", lambda model: {"segmenter": {"preprocessing": BOTH}})
+    monkeypatch.setattr(models, "card", lambda model: card_of(BOTH))
     monkeypatch.setattr(models, "problem", lambda model: "")
 
 
@@ -89,9 +95,7 @@ def test_another_model_is_named_that_was_trained_with_the_steps(panel, monkeypat
 
     cards = {"here": CARDS["plain"], "there": CARDS["both"]}
     monkeypatch.setattr(models.checkpoint, "bundled_models", lambda: ["damaged", *cards])
-    monkeypatch.setattr(
-        models, "card", lambda model: {"segmenter": {"preprocessing": cards.get(model, cards["here"])}}
-    )
+    monkeypatch.setattr(models, "card", lambda model: card_of(cards.get(model, cards["here"])))
     monkeypatch.setattr(models, "problem", lambda model: "damaged" if model == "damaged" else "")
     panel.parameters.inputVolume = add_volume("T1")
     panel.open("preprocessingButton")

@@ -11,8 +11,10 @@ from crops import crop
 from scipy import ndimage
 
 from HippoSegLib.finetuning.settings import FineTuneSettings
-from HippoSegLib.labels import NETWORK_CLASSES
+from HippoSegLib.models.card import ModelCard
+from HippoSegLib.models.card_parts import SegmenterCard
 from HippoSegLib.models.store import load_model, save_model
+from HippoSegLib.models.training_card import TrainingCard
 from HippoSegLib.preprocessing.chain import Preprocessing
 from HippoSegLib.training import train_3d_unet
 from HippoSegLib.training.augmentation import Augmentation
@@ -68,19 +70,8 @@ def make_base(folder: Path) -> Path:
     )
     weights = folder.parent / "weights.pt"
     torch.save(model.state_dict(), weights)
-    card = {
-        "name": "tiny",
-        "licence": "test",
-        "segmenter": {
-            "classes": list(NETWORK_CLASSES),
-            "widths": [4, 8],
-            "region_size": list(SHAPE),
-            "spacing_mm": 1.0,
-            "preprocessing": plain.to_dict(),
-            "training": {"train_cases": ["base_000"]},
-        },
-    }
-    return save_model(folder, card, weights)
+    part = SegmenterCard((4, 8), SHAPE, 1.0, plain, training=TrainingCard(train_cases=("base_000",)))
+    return save_model(folder, ModelCard(part, "tiny", licence="test"), {"segmenter": weights})
 
 
 def write_case(folder: Path, name: str, image: np.ndarray, label: np.ndarray) -> None:

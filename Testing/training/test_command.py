@@ -3,7 +3,7 @@
 import argparse
 import csv
 import hashlib
-import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +11,10 @@ import torch
 from crops import write_folder
 
 from HippoSegLib.errors import InputError, OutputError, TrainingError
-from HippoSegLib.models.store import load_model, save_model
+from HippoSegLib.models.card import read_card
+from HippoSegLib.models.store import load_model
 from HippoSegLib.models.unet3d import UNet3D
+from HippoSegLib.preprocessing.chain import Preprocessing
 from HippoSegLib.training import export
 from HippoSegLib.training.cases import load_cases, split_by_subject
 from HippoSegLib.training.command import add_arguments, run
@@ -38,21 +40,21 @@ def trained(tmp_path_factory):
 
 
 def test_card_says_what_was_trained_on_what(trained):
-    card = json.loads((trained / "model" / "card.json").read_text())
+    part = read_card(trained / "model").segmenter
     cases = load_cases(trained / "crops")
-    held = [cases[i].name for i in split_by_subject([c.subject for c in cases], 3, 2)[1]]
-    assert card["training"]["validation_cases"] == held and len(held) == 2
-    assert sorted(card["training"]["train_cases"] + held) == [c.name for c in cases]
-    assert card["training"]["seed"] == 2 and card["training"]["epochs_done"] == 1
-    assert card["region_size"] == [48, 56, 40] and card["spacing_mm"] == 1.0
-    assert [one["step"] for one in card["preprocessing"]["channels"][0]] == ["min_max"]
-    command = card["training"]["command"]
-    assert command.startswith("hipposeg train crops -o model --folds 3 --fold 1 --seed 2")
-    assert str(trained) not in json.dumps(card)  # no places of this machine
+    held = tuple(cases[i].name for i in split_by_subject([c.subject for c in cases], 3, 2)[1])
+    assert part.training.validation_cases == held and len(held) == 2
+    assert sorted(part.training.train_cases + held) == [c.name for c in cases]
+    assert part.training.extra["seed"] == 2 and part.training.epochs_done == 1
+    assert part.roi_size == (48, 56, 40) and part.spacing_mm == 1.0
+    assert [one["step"] for one in part.preprocessing.channels[0]] == ["min_max"]
+    assert part.training.command.startswith("hipposeg train crops -o model --folds 3 --fold 1 --seed 2")
+    # No places of this machine.
+    assert str(trained) not in (trained / "model" / "card.json").read_text(encoding="utf-8")
 
 
 def test_the_cards_command_can_be_given_again(trained):
-    command = json.loads((trained / "model" / "card.json").read_text())["training"]["command"]
+    command = read_card(trained / "model").segmenter.training.command
     again = arguments(*command.split()[2:])
     assert (again.fold, again.seed, again.epochs, again.preprocessing) == (1, 2, 1, "plain")
 
@@ -61,32 +63,28 @@ def test_weights_are_small_and_load_without_code(trained):
     path = trained / "model" / "segmenter.pt"
     weights = torch.load(path, weights_only=True)
     assert {value.dtype for value in weights.values()} == {torch.float16}
-    card = json.loads((trained / "model" / "card.json").read_text())
-    assert card["sha256"]["segmenter.pt"] == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert sum(value.numel() for value in weights.values()) == card["parameters"] <= 2_000_000
+    card = read_card(trained / "model")
+    assert card.files["segmenter.pt"].sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert sum(value.numel() for value in weights.values()) == card.segmenter.parameters <= 2_000_000
     assert path.stat().st_size < 8_000_000
 
 
 def test_figures_are_those_of_the_written_weights(trained):
-    card = json.loads((trained / "model" / "card.json").read_text())
-    model = UNet3D(1, 3, card["widths"]).eval()
+    part = read_card(trained / "model").segmenter
+    model = UNet3D(1, 3, part.widths).eval()
     weights = torch.load(trained / "model" / "segmenter.pt", weights_only=True)
     model.load_state_dict({name: value.float() for name, value in weights.items()})
-    cases = [c for c in load_cases(trained / "crops") if c.name in card["training"]["validation_cases"]]
-    from HippoSegLib.preprocessing.chain import Preprocessing
-
-    rows = Evaluator(cases, tuple(card["region_size"]), Preprocessing.named("plain"))(model)
-    assert card["metrics"] == {"held_out_dice": summary(rows), "cases": 2}
+    cases = [c for c in load_cases(trained / "crops") if c.name in part.training.validation_cases]
+    rows = Evaluator(cases, part.roi_size, Preprocessing.named("plain"))(model)
+    assert part.metrics == {"held_out_dice": summary(rows), "cases": 2}
     with (trained / "model" / "held_out.csv").open(newline="") as file:
         for row, written in zip(rows, csv.DictReader(file), strict=True):
             assert written["case"] == row["case"]
             assert float(written["whole"]) == pytest.approx(row["whole"], abs=1e-5)
 
 
-def test_the_model_loads_where_inference_loads_it(trained, tmp_path):
-    part = json.loads((trained / "model" / "card.json").read_text())
-    save_model(tmp_path / "mine", {"segmenter": part}, trained / "model" / "segmenter.pt")
-    model = load_model(tmp_path / "mine")
+def test_the_model_loads_where_inference_loads_it(trained):
+    model = load_model(trained / "model")
     with torch.inference_mode():
         assert model.segmenter(torch.zeros(1, 1, 48, 56, 40)).shape == (1, 3, 48, 56, 40)
 
@@ -103,8 +101,8 @@ def test_export_of_a_run(trained, tmp_path, capsys):
     run_dir = trained / "model" / "run"
     assert export.main([str(run_dir), "-o", str(tmp_path / "out"), "--data", str(trained / "crops")]) == 0
     assert "epoch 1 of 1" in capsys.readouterr().out
-    one, two = (json.loads((f / "card.json").read_text()) for f in (trained / "model", tmp_path / "out"))
-    assert one == two
+    one, two = (read_card(folder) for folder in (trained / "model", tmp_path / "out"))
+    assert one == replace(two, name="model")
     assert (tmp_path / "out" / "segmenter.pt").exists() and not list((tmp_path / "out").glob("*.part"))
     with pytest.raises(TrainingError, match="no training run"):
         export.main([str(tmp_path), "-o", str(tmp_path / "other")])

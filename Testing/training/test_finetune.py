@@ -19,6 +19,8 @@ from HippoSegLib.errors import Cancelled, InputError, OutputError, TrainingError
 from HippoSegLib.finetuning import fine_tune
 from HippoSegLib.finetuning.settings import FineTuneSettings, scaled
 from HippoSegLib.models import user_models as usermodels
+from HippoSegLib.models.card_parts import SegmenterCard
+from HippoSegLib.preprocessing.chain import Preprocessing
 from HippoSegLib.training.augmentation import Augmentation, sample
 from HippoSegLib.training.cases import Case, make_case
 from HippoSegLib.training.plot import read_log
@@ -110,7 +112,7 @@ def test_a_site_with_another_protocol_gets_a_better_model(site, base_folder, tmp
         part["comparison"]["volume"]["before"]["bias_mm3"] < part["comparison"]["volume"]["after"]["bias_mm3"]
     )
     assert len(part["curves"]["fold_0"]) == 6 and part["settings"]["num_epochs"] == 6
-    assert json.loads(text)["segmenter"]["preprocessing"] == old.card["segmenter"]["preprocessing"]
+    assert json.loads(text)["segmenter"]["preprocessing"] == old.card.segmenter.preprocessing.to_dict()
     assert {"curves.png", "before_after.png", "bland_altman.png"} <= {p.name for p in output.iterdir()}
 
     # What it cost on the base's own kind of cases is there too.
@@ -331,7 +333,7 @@ def test_presets_and_impossible_settings():
     ):
         with pytest.raises(TrainingError):
             FineTuneSettings.preset("default", **bad).of_training(
-                {"preprocessing": {"channels": [[]]}, "region_size": list(SHAPE), "widths": [4, 8]}
+                SegmenterCard((4, 8), SHAPE, 1.0, Preprocessing(((),)))
             )
     with pytest.raises(TrainingError, match="preset"):
         FineTuneSettings.preset("best")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -180,8 +181,9 @@ def test_each_kind_of_bad_case_is_named(tmp_path, base):
     write_case(site, "base_000_left", body(306)[0], wider(body(306)[1]))
     (site / "images" / "sub-28_left.nii.gz").write_bytes(b"no image")
     (site / "labels" / "sub-28_left.nii.gz").write_bytes(b"no image")
-    base.card["segmenter"]["training"]["train_cases"].append("base_000_left")
-    cases, _ = look(site, base)
+    training = replace(base.card.segmenter.training, train_cases=("base_000_left",))
+    part = replace(base.card.segmenter, training=training)
+    cases, _ = look(site, replace(base, card=replace(base.card, segmenter=part)))
     by_name = {case.name.split("_left")[0]: case for case in cases}
     expected = {
         "sub-22": "volume",

@@ -11,7 +11,9 @@ from crops import write_folder
 from scipy.optimize import minimize
 
 from HippoSegLib.errors import ModelError, TrainingError
-from HippoSegLib.models.store import BUNDLED, load_model
+from HippoSegLib.models.quality_card import QualityCard
+from HippoSegLib.models.store import bundled_folder, load_model
+from HippoSegLib.models.training_card import TrainingCard
 from HippoSegLib.results.quality import QualityModel
 from HippoSegLib.training import quality as command
 from HippoSegLib.training.cases import load_cases
@@ -39,7 +41,7 @@ def made_up(per_kind: int = 12, seed: int = 0) -> list[Trial]:
                     strength=0.9,
                     in_host=True,
                     dice=dice,
-                    features={"told": 5 * dice + rng.normal(0, 0.1), "noise": rng.normal()},
+                    features={"volume": 5 * dice + rng.normal(0, 0.1), "length": rng.normal()},
                     ranks=sign * pattern + rng.normal(0, 0.05, SHAPE),
                     flags=("cut",) if kind == "cut" else (),
                 )
@@ -67,7 +69,7 @@ def test_what_is_fitted_ranks_results_and_survives_the_card():
     other = made_up(seed=5)
     scores = [model.score(t.features) for t in other]
     assert np.corrcoef(scores, [t.dice for t in other])[0, 1] > 0.9
-    again = QualityModel.from_card({"quality": json.loads(json.dumps(model.to_dict()))})
+    again = QualityModel.from_card(QualityCard.read(json.loads(json.dumps(model.to_card().to_dict()))))
     assert [again.score(t.features) for t in other] == pytest.approx(scores, abs=1e-9)
     inverted = next(t for t in made if t.kind == "inverted")
     clean = next(t for t in made if t.kind == "clean")
@@ -78,7 +80,7 @@ def test_what_is_fitted_ranks_results_and_survives_the_card():
 def test_a_held_out_kind_and_subject_are_not_learned_from():
     """A kind in which the feature says the opposite is scored the wrong way round: nothing of it was seen."""
     made = [
-        replace(t, features=t.features | {"told": 4.5 - t.features["told"]}) if t.kind == "blur" else t
+        replace(t, features=t.features | {"volume": 4.5 - t.features["volume"]}) if t.kind == "blur" else t
         for t in made_up()
     ]
     figures, text = cross_validate(made)
@@ -95,7 +97,7 @@ def test_too_few_trials_are_refused():
 
 def test_the_command_writes_the_score_into_the_card(tmp_path, capsys):
     folder, data, kept = tmp_path / "model", tmp_path / "data", tmp_path / "trials.jsonl"
-    shutil.copytree(BUNDLED / "hipposeg", folder)
+    shutil.copytree(bundled_folder() / "hipposeg", folder)
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     card.pop("quality", None)
     card["segmenter"]["training"]["validation_cases"] = ["hippocampus_001"]
@@ -107,7 +109,7 @@ def test_the_command_writes_the_score_into_the_card(tmp_path, capsys):
     written = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     assert "held-out kind" in printed and str(written["quality"]["threshold"]) in printed
     made = [Trial.from_json(line) for line in kept.read_text(encoding="utf-8").splitlines()]
-    model = QualityModel.from_card(load_model(folder).card)
+    model = QualityModel.from_card(load_model(folder).card.quality)
     assert model.score(made[0].features) == pytest.approx(fit(made).score(made[0].features))
 
     with pytest.raises(TrainingError, match="another fold"):
@@ -147,7 +149,8 @@ def test_each_folds_network_meets_its_own_cases(tmp_path, monkeypatch):
 
     def holding(*numbers):
         cases = [f"hippocampus_{n:03d}" for n in numbers]
-        return SimpleNamespace(card={"segmenter": {"training": {"validation_cases": cases}}})
+        training = TrainingCard(validation_cases=tuple(cases))
+        return SimpleNamespace(card=SimpleNamespace(segmenter=SimpleNamespace(training=training)))
 
     one, other = holding(1, 2), holding(3)
     found = command.collect(tmp_path, [one, other], 5, seed=2)

@@ -341,10 +341,17 @@ def test_a_head_in_which_nothing_is_found_counts_as_zero(tmp_path, monkeypatch):
 
 def test_training_cases_are_pointed_out():
     from HippoSegLib.evaluation.output import trained_on
+    from HippoSegLib.models.training_card import TrainingCard
 
-    card = {"segmenter": {"training": {"train_cases": ["hippocampus_001", "hippocampus_003"]}}}
-    assert trained_on(["hippocampus_002", "hippocampus_003"], card) == ["hippocampus_003"]
-    assert trained_on(["hippocampus_003"], {"segmenter": {}}) == []
+    earlier = TrainingCard(train_cases=("hippocampus_001", "hippocampus_003"))
+    assert trained_on(["hippocampus_002", "hippocampus_003"], earlier) == ["hippocampus_003"]
+    assert trained_on(["hippocampus_003"], TrainingCard()) == []
+    # The weights that a training began with had learned from other cases.
+    later = TrainingCard(train_cases=("hippocampus_002",), earlier=(earlier,))
+    assert trained_on(["hippocampus_001", "hippocampus_002", "hippocampus_004"], later) == [
+        "hippocampus_001",
+        "hippocampus_002",
+    ]
 
 
 def test_pictures_show_both_sides(folders, tmp_path):

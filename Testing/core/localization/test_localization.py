@@ -11,6 +11,7 @@ from HippoSegLib.errors import NotFoundError
 from HippoSegLib.geometry.pose import WORLD_RAS
 from HippoSegLib.localization.coarse import GRID, coarse_image, expected_centre, interpret, localize, shrink
 from HippoSegLib.localization.placement import place
+from HippoSegLib.models.card_parts import LocalizerCard, RefinerCard
 
 CENTRE = np.array([12.0, -40.0, 300.0])
 
@@ -121,10 +122,9 @@ def test_what_only_the_refinement_sees_is_found_and_flagged(seen_closely, noise)
     close = np.full((1, 24, 28, 24), -9.0)
     if seen_closely:
         close[0, 10:14, 11:17, 10:14] = 9.0
-    card = {
-        "localizer": {"grid_size": 40, "grid_spacing_mm": 6.5, "coordinate_unit_mm": 50.0},
-        "refiner": {"region_size": [24, 28, 24], "spacing_mm": 3.0},
-    }
+    card = SimpleNamespace(
+        localizer=LocalizerCard((8, 16), 40, 6.5, 50.0), refiner=RefinerCard((8, 16), (24, 28, 24), 3.0)
+    )
     first = Answering(_answer(np.eye(3), np.zeros(3), hippocampi=(), noise=noise)[0])
     model = SimpleNamespace(card=card, localizer=first, refiner=Answering(close))
     if not seen_closely or noise > 5:

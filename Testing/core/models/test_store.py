@@ -1,23 +1,24 @@
 """Model folders: what is refused, by name; small random networks stand in for trained ones."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from HippoSegLib.errors import ModelError, OutputError
+from HippoSegLib.models.card import CARD, ModelCard, read_card
+from HippoSegLib.models.card_parts import LocalizerCard, SegmenterCard
 from HippoSegLib.models.store import (
-    BUNDLED,
-    CARD,
     DEFAULT,
-    SEGMENTER,
+    bundled_folder,
     bundled_models,
     load_model,
-    read_card,
     save_model,
 )
 from HippoSegLib.preprocessing.chain import Preprocessing
 
 WIDTHS = (4, 8)
+SEGMENTER = "segmenter.pt"
 
 
 @pytest.fixture
@@ -31,14 +32,8 @@ def model_folder(tmp_path):
     weights = tmp_path / "weights.pt"
     state = UNet3D(1, 3, WIDTHS).state_dict()
     torch.save({name: value.half() for name, value in state.items()}, weights)
-    part = {
-        "widths": WIDTHS,
-        "classes": ["background", "anterior", "posterior"],
-        "preprocessing": Preprocessing.named("plain").to_dict(),
-        "region_size": [16, 16, 16],
-        "spacing_mm": 1.0,
-    }
-    return save_model(tmp_path / "mine", {"name": "mine", "segmenter": part}, weights)
+    part = SegmenterCard(WIDTHS, (16, 16, 16), 1.0, Preprocessing.named("plain"))
+    return save_model(tmp_path / "mine", ModelCard(part, "mine"), {"segmenter": weights})
 
 
 def test_what_was_saved_loads_and_gives_the_same_values(model_folder):
@@ -53,7 +48,7 @@ def test_what_was_saved_loads_and_gives_the_same_values(model_folder):
 
 def test_a_model_is_never_overwritten(model_folder, tmp_path):
     with pytest.raises(OutputError, match="exists"):
-        save_model(model_folder, {}, tmp_path / "weights.pt")
+        save_model(model_folder, read_card(model_folder), {"segmenter": tmp_path / "weights.pt"})
 
 
 def test_altered_weights_are_refused_by_name(model_folder):
@@ -71,7 +66,7 @@ def test_a_half_written_model_is_offered_nowhere(model_folder, tmp_path, monkeyp
     from HippoSegLib.models import store, user_models
 
     monkeypatch.setenv("HIPPOSEG_MODELS", str(tmp_path))
-    monkeypatch.setattr(store, "BUNDLED", tmp_path)
+    monkeypatch.setattr(store, "bundled_folder", lambda: tmp_path)
     copies = {name: tmp_path / name for name in (".mine.x1y2", "short", "empty", "bare", "torn", "odd")}
     for copy in copies.values():
         shutil.copytree(model_folder, copy)
@@ -93,45 +88,54 @@ def test_a_model_whose_writing_is_killed_is_not_there_and_its_files_are_swept(mo
     from pathlib import Path
 
     code = (
-        "import os, sys\nfrom pathlib import Path\nfrom HippoSegLib.models import store\n"
+        "import os, sys\nfrom pathlib import Path\nfrom HippoSegLib.models import card, store\n"
         "store.os.replace = lambda *_: os._exit(9)\n"  # all is written, and has not its name yet
-        "store.save_model(Path(sys.argv[1]), {}, Path(sys.argv[2]))"
+        "like = card.read_card(Path(sys.argv[3]))\n"
+        "store.save_model(Path(sys.argv[1]), like, {'segmenter': Path(sys.argv[2])})"
     )
     root = Path(__file__).resolve().parents[3]
     folder = tmp_path / "models"
     command = [sys.executable, "-c", code, str(folder / "half"), str(tmp_path / "weights.pt")]
+    command.append(str(model_folder))
     assert subprocess.run(command, cwd=root).returncode == 9
     assert len(list(folder.rglob(CARD))) == 1 and not (folder / "half").exists()
-    save_model(folder / "whole", {"segmenter": {}}, tmp_path / "weights.pt")
+    save_model(folder / "whole", read_card(model_folder), {"segmenter": tmp_path / "weights.pt"})
     assert [path.name for path in folder.iterdir()] == ["whole"]
 
 
 @pytest.fixture
 def sharing(model_folder, tmp_path):
     """A model beside `mine` that has its segmenter's weights, and others of its own."""
-    card = {name: value for name, value in read_card(model_folder).items() if name == "segmenter"}
+    part = LocalizerCard((4, 8), 16, 6.5, 50.0)
+    card = replace(read_card(model_folder), name="", localizer=part)
     other = tmp_path / "other.pt"
     other.write_bytes(b"not read here")
-    return save_model(tmp_path / "beside", card, tmp_path / "weights.pt", other, share="mine")
+    weights = {"segmenter": tmp_path / "weights.pt", "localizer": other}
+    return save_model(tmp_path / "beside", card, weights, share="mine")
 
 
 def test_a_file_that_a_model_beside_it_holds_alike_is_shared(sharing, model_folder):
-    files = read_card(sharing)["files"]
-    assert files[SEGMENTER]["from"] == "mine" and not (sharing / SEGMENTER).exists()
-    assert "from" not in files["localizer.pt"] and (sharing / "localizer.pt").exists()
-    assert files[SEGMENTER]["sha256"] == read_card(model_folder)["files"][SEGMENTER]["sha256"]
+    files = read_card(sharing).files
+    assert files[SEGMENTER].shared_from == "mine" and not (sharing / SEGMENTER).exists()
+    assert files["localizer.pt"].shared_from is None and (sharing / "localizer.pt").exists()
+    assert files[SEGMENTER].sha256 == read_card(model_folder).files[SEGMENTER].sha256
+
+
+def values(folder):
+    """The JSON values of a model's card."""
+    return json.loads((folder / CARD).read_text())
 
 
 def without_localizer(folder):
-    card = read_card(folder)
-    del card["files"]["localizer.pt"]
+    card = values(folder)
+    del card["files"]["localizer.pt"], card["localizer"]
     (folder / CARD).write_text(json.dumps(card))
     return folder
 
 
 def test_a_shared_file_is_loaded_and_checked(sharing, model_folder):
     model = load_model(without_localizer(sharing))
-    assert model.file(SEGMENTER) == model_folder / SEGMENTER and model.file("localizer.pt") is None
+    assert model.file("segmenter") == model_folder / SEGMENTER and model.file("localizer") is None
     assert model.sha256 == load_model(model_folder).sha256
     data = bytearray((model_folder / SEGMENTER).read_bytes())
     data[-1] ^= 1
@@ -142,13 +146,13 @@ def test_a_shared_file_is_loaded_and_checked(sharing, model_folder):
 
 def test_a_missing_shared_file_is_named_with_its_model(sharing, model_folder):
     (model_folder / SEGMENTER).unlink()
-    with pytest.raises(ModelError, match=r"'segmenter\.pt', those of model 'mine' beside it"):
+    with pytest.raises(ModelError, match=r"'segmenter\.pt'.*shared with model 'mine' beside it.*missing"):
         load_model(without_localizer(sharing))
 
 
 @pytest.mark.parametrize("owner", ["../elsewhere", "/tmp", "..", "a/b", "", 5])
 def test_a_card_cannot_point_elsewhere(sharing, owner):
-    card = read_card(sharing)
+    card = values(sharing)
     card["files"][SEGMENTER]["from"] = owner
     (sharing / CARD).write_text(json.dumps(card))
     with pytest.raises(ModelError, match="card of model 'beside' is damaged"):
@@ -199,16 +203,16 @@ def test_a_bundled_model_keeps_the_size_promised(name):
     parameters = sum(p.numel() for network in networks for p in network.parameters())
     assert parameters <= 2_000_000
     card = read_card(model.folder)
-    assert card["name"] == name and card["parameters"] == parameters
-    assert {"licence", "segmenter", "localizer", "figures", "quality"} <= set(card)
+    assert card.name == name and card.parameters == parameters
+    assert card.licence and card.figures and card.localizer and card.quality
 
 
 def test_all_that_ships_keeps_the_size_promised():
     assert {DEFAULT, "hipposeg_clahe_sce"} == set(bundled_models())
-    assert sum(path.stat().st_size for path in BUNDLED.rglob("*") if path.is_file()) <= 8_000_000
+    assert sum(path.stat().st_size for path in bundled_folder().rglob("*") if path.is_file()) <= 8_000_000
     steps = {
-        name: {one["step"] for channel in card["preprocessing"]["channels"] for one in channel}
-        for name, card in ((name, load_model(name).card["segmenter"]) for name in bundled_models())
+        name: {one["step"] for channel in card.segmenter.preprocessing.channels for one in channel}
+        for name, card in ((name, load_model(name).card) for name in bundled_models())
     }
     # The plain one is the default, the method's one switch away.
     assert steps == {DEFAULT: {"min_max"}, "hipposeg_clahe_sce": {"min_max", "clahe_3d", "sce_dwt_3d"}}
