@@ -17,6 +17,7 @@ from HippoSegLib.finetuning.learn import learn
 from HippoSegLib.finetuning.plan import best_epoch
 from HippoSegLib.finetuning.settings import scaled
 from HippoSegLib.labels import OUTLINE_CLASSES
+from HippoSegLib.models.card_parts import SegmenterCard
 from HippoSegLib.models.unet3d import UNet3D
 from HippoSegLib.preprocessing.chain import Preprocessing
 from HippoSegLib.training.augmentation import Augmentation, sample
@@ -219,7 +220,8 @@ def test_a_base_of_two_protocols_learns_a_site_s_labels_as_complete():
     """Its classes stay four; a label of the whole leaves the parts, and what lies beyond them, open."""
     torch.manual_seed(0)
     network = UNet3D(1, 4, (4, 8), 0.0)
-    base = SimpleNamespace(card={"segmenter": {"classes": list(OUTLINE_CLASSES)}}, segmenter=network)
+    part = SegmenterCard((4, 8), SHAPE, 1.0, Preprocessing.named("plain"), OUTLINE_CLASSES)
+    base = SimpleNamespace(card=SimpleNamespace(segmenter=part), segmenter=network)
     train = [replace(one, protocol=FULL, label=WHOLE_ONLY * (one.label > 0)) for one in cases(4)]
     settings = small_loop(None, train, epochs=30, rate=0.03).settings
     loop = learn(base, train, train, settings, None, record={}, device="cpu")
