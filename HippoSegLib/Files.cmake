@@ -48,9 +48,11 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/geometry/roi.py
   HippoSegLib/io/__init__.py
   HippoSegLib/io/atomic.py
+  HippoSegLib/io/background.py
   HippoSegLib/io/dicom.py
   HippoSegLib/io/files.py
   HippoSegLib/io/freesurfer.py
+  HippoSegLib/io/hounsfield.py
   HippoSegLib/io/images.py
   HippoSegLib/io/kinds.py
   HippoSegLib/io/metaimage.py
@@ -71,6 +73,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/labels.py
   HippoSegLib/localization/__init__.py
   HippoSegLib/localization/coarse.py
+  HippoSegLib/localization/normalisation.py
   HippoSegLib/localization/placement.py
   HippoSegLib/localization/refinement.py
   HippoSegLib/models/__init__.py

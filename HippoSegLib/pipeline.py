@@ -18,6 +18,7 @@ from .flags import Flag, Status, status_of
 from .geometry.native_grid import native_labels, native_probabilities
 from .geometry.orientation import StoredAxes, canonical_axes
 from .geometry.roi import Roi, crop, roi_about, whole_image_roi
+from .io.background import background_at_zero
 from .io.images import Scan, check_scan
 from .localization.placement import Placement, given_centres, place
 from .models import devices
@@ -101,7 +102,8 @@ class _Machinery:
 
 @dataclass(frozen=True)
 class _Located:
-    """The head in canonical axes with its ROIs; `placement` is None for the crop of one hippocampus."""
+    """The head in canonical axes, its background at 0, with its ROIs; without `placement` it is the crop of
+    one hippocampus."""
 
     head: sitk.Image
     restore: StoredAxes
@@ -260,11 +262,12 @@ def _validate(run: _Run, scan: Scan | sitk.Image, options: SegmentOptions) -> Sc
 def _localise(
     run: _Run, scan: Scan, machinery: _Machinery, options: SegmentOptions, given: Mapping
 ) -> _Located:
-    """The head in canonical axes, and where its ROIs go."""
+    """The head in canonical axes, its background at 0, and where its ROIs go."""
     part = machinery.model.card.segmenter
     spacing, size = part.spacing_mm, part.roi_size
     head, restore = canonical_axes(scan.image)
     with run.stage("Finding the hippocampi", 0.2):
+        head = background_at_zero(head, options.region)
         if options.region_side is not None:
             roi = whole_image_roi(head, options.region_side, spacing, size, part.network.divisor)
             return _Located(head, restore, {options.region_side: roi}, None)

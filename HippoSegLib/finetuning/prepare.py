@@ -19,6 +19,7 @@ from ..evaluation.grids import refuse_other_world, same_grid
 from ..evaluation.labelmap import read_labels
 from ..geometry.orientation import canonical_axes
 from ..geometry.roi import Roi, coverage, crop, roi_about
+from ..io.background import background_at_zero
 from ..io.images import Scan, check_scan, read_scan
 from ..labels import SIDES
 from ..models.store import Model
@@ -200,7 +201,7 @@ def _from_crop(source: Source, meaning: Meaning | None, side: str | None) -> lis
         # Crops often come without a world; voxels of one shape that lie apart are doubtful all the same.
         refuse_other_world(image, label, {side: classes > 0}, "scan", _label_name(source))
     found.volume_mm3 = _volume(classes, label)
-    head, _ = canonical_axes(image)
+    head = background_at_zero(canonical_axes(image)[0], region=True)
     aligned = _is_1_mm(head)
     region = _crop_region(head, side)
     if aligned:
@@ -272,7 +273,8 @@ def _from_head(
     anywhere = {"label": np.logical_or.reduce([meaning.classes(array, side) > 0 for side in SIDES])}
     refuse_other_world(image, label, anywhere, "scan", _label_name(source))
     result = segment(scan, model=base, device=device, threads=threads)
-    found = [_side_of_head(source, scan, label, meaning, result, side) for side in SIDES]
+    head = background_at_zero(canonical_axes(image)[0])
+    found = [_side_of_head(source, scan, head, label, meaning, result, side) for side in SIDES]
     there = [one for one in found if one is not None]
     if not there:
         raise InputError(
@@ -287,6 +289,7 @@ def _from_head(
 def _side_of_head(
     source: Source,
     scan: Scan,
+    head: sitk.Image,
     label: sitk.Image,
     meaning: Meaning,
     result: SegmentationResult,
@@ -321,7 +324,7 @@ def _side_of_head(
         CUT_SHAPE,
     )
     labels = _classes_on(classes, label, region.image(np.zeros(CUT_SHAPE, np.uint8)))
-    found.case = _case(found, crop(scan.image, region), labels)
+    found.case = _case(found, crop(head, region), labels)
     return found
 
 

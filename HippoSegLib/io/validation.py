@@ -10,6 +10,8 @@ import SimpleITK as sitk
 
 from ..errors import InputError
 from ..flags import Flag
+from .background import SAMPLE, background_level
+from .hounsfield import CT_FLAG, looks_like_ct
 
 #: Sensible voxel sizes, mm.
 SPACING_RANGE = (0.2, 6.0)
@@ -25,9 +27,6 @@ MIN_VOXELS = 8
 COARSE_SPACING = 3.0
 #: A label image has at most so many values, and so large a part of neighbouring voxels equal.
 LABEL_VALUES, LABEL_EQUAL_NEIGHBOURS = 256, 0.7
-#: Hounsfield units: air is −1000.
-CT_AIR, CT_AIR_PART = -500, 0.05
-CT_FLAG = Flag("contrast", "The image looks like a CT (air at -1000); HippoSeg is made for T1 MRI.")
 
 
 def check_image(image: sitk.Image, region: bool = False) -> tuple[sitk.Image, list[Flag]]:
@@ -39,7 +38,7 @@ def check_image(image: sitk.Image, region: bool = False) -> tuple[sitk.Image, li
 
     Returns:
         The image (the same object where nothing had to be changed; a last axis of length 1 dropped,
-        64-bit numbers as float32, NaN and infinity outside the head replaced by 0) and flags.
+        64-bit numbers as float32, NaN and infinity outside the head taken as background) and flags.
 
     Raises:
         InputError: It cannot be used.
@@ -73,7 +72,7 @@ def check_image(image: sitk.Image, region: bool = False) -> tuple[sitk.Image, li
             "Give the T1 image itself.",
             "label_image",
         )
-    if low <= CT_AIR and np.mean(array[::4, ::4, ::4] <= CT_AIR) > CT_AIR_PART:
+    if looks_like_ct(array):
         flags.append(CT_FLAG)
     return image, flags
 
@@ -151,7 +150,7 @@ def _check_geometry(image: sitk.Image, region: bool) -> list[Flag]:
 
 
 def _finite(image: sitk.Image, array: np.ndarray) -> tuple[sitk.Image, np.ndarray, list[Flag]]:
-    """Replace NaN and infinity outside the head by 0; refuse them inside."""
+    """Replace NaN and infinity outside the head by the background; refuse them inside."""
     with np.errstate(over="ignore", invalid="ignore"):
         # One pass: a sum is finite only if every term is (float64, so that it cannot overflow).
         if np.isfinite(array.sum(dtype=np.float64)):
@@ -163,9 +162,13 @@ def _finite(image: sitk.Image, array: np.ndarray) -> tuple[sitk.Image, np.ndarra
             "Export the scan again without a mask or division that creates them.",
             "not_finite",
         )
-    fixed = sitk.GetImageFromArray(np.where(bad, np.float32(0), array))
+    good = array[~bad]
+    background = background_level(good[:: max(1, good.size // SAMPLE)])
+    fixed = sitk.GetImageFromArray(np.where(bad, background, array))
     fixed.CopyInformation(image)
-    words = f"{int(bad.sum())} voxels outside the head were not numbers (NaN or infinite): replaced by 0."
+    words = (
+        f"{int(bad.sum())} voxels outside the head were not numbers (NaN or infinite): taken as background."
+    )
     return fixed, sitk.GetArrayViewFromImage(fixed), [Flag("not_finite", words, severity="info")]
 
 

@@ -19,6 +19,7 @@ from ..errors import NotFoundError
 from ..geometry.pose import WORLD_RAS, HeadPose, fit_pose
 from ..labels import SIDES
 from ..models.engines import Network
+from .normalisation import normalise
 
 
 @dataclass(frozen=True)
@@ -110,23 +111,16 @@ def coarse_image(image: sitk.Image, centre: np.ndarray, grid: CoarseGrid = GRID)
         0.0,
         sitk.sitkFloat32,
     )
-    array = sitk.GetArrayFromImage(resampled)
-    positive = array[array > 0]
-    top = float(np.percentile(positive, 99)) if positive.size else 1.0
-    return np.clip(array / max(top, 1e-6), 0, 1.5)
+    return normalise(sitk.GetArrayFromImage(resampled))
 
 
 def shrink(image: sitk.Image, grid: CoarseGrid = GRID) -> sitk.Image:
-    """Average blocks of voxels to at most the coarse spacing; float32, background at 0."""
+    """Average blocks of voxels to at most the coarse spacing; float32."""
     factors = [
         max(1, min(int(grid.spacing // s), n))
         for s, n in zip(image.GetSpacing(), image.GetSize(), strict=True)
     ]
-    small = sitk.Cast(sitk.BinShrink(image, factors), sitk.sitkFloat32)
-    array = sitk.GetArrayViewFromImage(small)
-    if array.min() < 0:
-        small = small - float(np.percentile(array, 0.5))
-    return small
+    return sitk.Cast(sitk.BinShrink(image, factors), sitk.sitkFloat32)
 
 
 def _field_of_view_centre(small: sitk.Image, grid: CoarseGrid) -> np.ndarray:
@@ -239,7 +233,8 @@ def localize(image: sitk.Image, network: Network, grid: CoarseGrid = GRID) -> Lo
     """Find the head's pose, and the hippocampi as far as the coarse network sees them (maybe neither).
 
     Args:
-        image: Scalar 3D head, stored in canonical axes (`geometry.orientation.canonical_axes`).
+        image: Scalar 3D head, stored in canonical axes (`geometry.orientation.canonical_axes`), its
+            background at 0 (`io.background`).
         network: The localisation network.
         grid: The grid it was trained on.
 

@@ -59,7 +59,7 @@ def place(head: sitk.Image, model: Model, given: Mapping[str, np.ndarray]) -> Pl
     """Decide which sides are segmented, and about which centres.
 
     Args:
-        head: Scalar 3D head in canonical axes.
+        head: Scalar 3D head in canonical axes, its background at 0 (`io.background`).
         model: With a localiser.
         given: side -> (3,) LPS mm, what the user states (`given_centres`).
 

@@ -16,6 +16,7 @@ import SimpleITK as sitk
 from ..geometry.roi import crop, roi_about
 from ..models.card_parts import RefinerCard
 from ..models.engines import Network, sigmoid
+from .normalisation import normalise
 
 #: Soft volume under which the network does not claim to see a hippocampus, mm³.
 MIN_MASS_MM3 = 600.0
@@ -41,25 +42,13 @@ class Refinement:
     certainty: float
 
 
-def normalise(image: np.ndarray) -> np.ndarray:
-    """Scale so that 0 stays 0 and the 99th percentile of what is above it becomes 1, clipped to 0..1.5.
-
-    Args:
-        image: (z, y, x). Returns float32 of the same shape; an empty image stays empty.
-    """
-    image = np.clip(image, 0, None)
-    positive = image[image > 0]
-    top = np.percentile(positive, 99) if positive.size else 1.0
-    return np.clip(image / max(float(top), 1e-6), 0, 1.5).astype(np.float32)
-
-
 def refine(
     head: sitk.Image, centre: np.ndarray, axes: np.ndarray, side: str, network: Network, card: RefinerCard
 ) -> Refinement | None:
     """Find the hippocampus of `side` near `centre`.
 
     Args:
-        head: Scalar 3D head in canonical axes.
+        head: Scalar 3D head in canonical axes, its background at 0.
         centre: (3,) LPS mm, where the coarse network puts it.
         axes: (3, 3) right, anterior, superior of the head, as `HeadPose.axes`.
         network: One channel, one class.
@@ -71,9 +60,7 @@ def refine(
     found, middle = None, np.asarray(centre, float)
     for _ in range(MAX_PASSES):
         region = roi_about(middle, axes, side, card.roi_size, card.spacing_mm)
-        array = crop(head, region)
-        # Grey values that begin below 0 are lifted, as for the coarse network.
-        array = normalise(array - min(0.0, float(np.percentile(array, 0.5))))
+        array = normalise(crop(head, region))
         p = sigmoid(network(array[None])[0])
         mass = float(p.sum()) * region.spacing**3
         seen = p * (p > 0.2)

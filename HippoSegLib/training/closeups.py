@@ -18,7 +18,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from ..geometry.pose import WORLD_RAS, HeadPose, pose_from_hippocampi
-from ..localization.refinement import normalise
+from ..localization.normalisation import normalise
 from .heads import LEFT, RIGHT, LabelHead, ras_image, world_points
 from .synthesis import Intensities, degrade, grey_values, keep_labels
 

@@ -18,7 +18,7 @@ from scipy.spatial.transform import Rotation
 
 from ..geometry.pose import WORLD_RAS
 from ..localization.coarse import GRID
-from ..localization.refinement import normalise
+from ..localization.normalisation import normalise
 from .heads import EXTRACRANIAL_FROM, LEFT, RIGHT, LabelHead, WeakHead
 
 SIZE, SPACING = GRID.size, GRID.spacing

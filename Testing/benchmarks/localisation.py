@@ -27,6 +27,7 @@ from synthetic_heads import read_label_map, synthesise  # noqa: E402
 from HippoSegLib.errors import HippoSegError  # noqa: E402
 from HippoSegLib.geometry.orientation import canonical_axes  # noqa: E402
 from HippoSegLib.geometry.pose import WORLD_RAS, HeadPose, pose_from_hippocampi  # noqa: E402
+from HippoSegLib.io.background import background_at_zero  # noqa: E402
 from HippoSegLib.io.validation import check_image  # noqa: E402
 from HippoSegLib.labels import COLORS, SIDES, WHOLE, other_side  # noqa: E402
 from HippoSegLib.localization.coarse import expected_centre  # noqa: E402
@@ -47,7 +48,7 @@ def measure_head(name, image, truth, model: Model, tags: dict, street: bool) -> 
         result.intracranial_in_view = truth.intracranial_in_view
     try:
         # As the pipeline does up to the ROIs.
-        head = canonical_axes(check_image(image)[0])[0]
+        head = background_at_zero(canonical_axes(check_image(image)[0])[0])
         placement = place(head, model, {})
         found, result.centres = placement.localization, placement.centres
     except HippoSegError as error:
@@ -156,7 +157,7 @@ def real(data: Path, model: Model, copies: int, street: bool, pictures) -> list[
 
 
 def _without_truth(head, model) -> None:
-    placement = place(canonical_axes(check_image(head.image)[0])[0], model, {})
+    placement = place(background_at_zero(canonical_axes(check_image(head.image)[0])[0]), model, {})
     centres, flags = placement.centres, placement.flags
     apart = np.linalg.norm(centres["left"] - centres["right"]) if len(centres) == 2 else float("nan")
     remarks = "; ".join(flag.message for flag in flags)

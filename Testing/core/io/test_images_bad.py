@@ -190,9 +190,8 @@ def test_label_images(head, dtype):
 
 def test_ct_is_remarked_on(head):
     array = sitk.GetArrayFromImage(head)
-    _, warnings = check_image(
-        changed(head, np.where(array < 300, -1000 + array % 10, array).astype(np.int16))
-    )
+    hounsfield = np.where(array < 300, -1000 + array % 10, array - 560).astype(np.int16)
+    _, warnings = check_image(changed(head, hounsfield))
     assert "CT" in warnings[0].message
 
 
@@ -212,8 +211,12 @@ def test_not_a_number_inside_and_outside(head, bad):
         check_image(changed(head, slab))
     masked = np.where(array < 150, bad, array)
     fixed, warnings = check_image(changed(head, masked))
-    assert "replaced by 0" in warnings[0].message and len(warnings) == 1
-    assert np.array_equal(sitk.GetArrayViewFromImage(fixed), np.where(array < 150, 0, array))
+    assert "taken as background" in warnings[0].message and len(warnings) == 1
+    found = sitk.GetArrayViewFromImage(fixed)
+    assert np.array_equal(found[array >= 150], array[array >= 150])
+    # One grey value, as dark as the darkest of what is left.
+    assert np.ptp(found[array < 150]) == 0
+    assert 150 <= found[array < 150].max() <= np.percentile(array[array >= 150], 2)
     assert fixed.GetOrigin() == head.GetOrigin() and fixed.GetDirection() == head.GetDirection()
     corner = array.copy()
     corner[0, 0, 0] = bad

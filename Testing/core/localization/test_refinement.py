@@ -8,9 +8,10 @@ from scipy.spatial.transform import Rotation
 from HippoSegLib.geometry.pose import WORLD_RAS
 from HippoSegLib.geometry.roi import roi_about
 from HippoSegLib.localization.refinement import MAX_CORRECTION_MM, refine
+from HippoSegLib.models.card_parts import RefinerCard
 from HippoSegLib.models.prediction import recentred
 
-CARD = {"region_size": [24, 28, 24], "spacing_mm": 3.0}
+CARD = RefinerCard((8, 16), (24, 28, 24), 3.0)
 
 
 @pytest.fixture
@@ -35,10 +36,9 @@ def head_with_ball(centre, radius=10.0, spacing=(1.2, 0.9, 2.0), turn=(10, -20, 
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-@pytest.mark.parametrize("lift", [0.0, -50.0])
-def test_the_centre_comes_in_world_millimetres(bright_is_hippocampus, side, lift):
+def test_the_centre_comes_in_world_millimetres(bright_is_hippocampus, side):
     truth = np.array([14.0, -9.0, 6.0])
-    head = head_with_ball(truth) + lift
+    head = head_with_ball(truth)
     axes = WORLD_RAS @ Rotation.from_euler("xyz", [8, 5, -12], degrees=True).as_matrix()
     found = refine(head, truth + [9, -8, 7], axes, side, bright_is_hippocampus, CARD)
     assert np.linalg.norm(found.centre - truth) < 0.5
