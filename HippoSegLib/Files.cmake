@@ -50,6 +50,16 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/io/atomic.py
   HippoSegLib/io/background.py
   HippoSegLib/io/dicom.py
+  HippoSegLib/io/dicom_compressed.py
+  HippoSegLib/io/dicom_content.py
+  HippoSegLib/io/dicom_elements.py
+  HippoSegLib/io/dicom_files.py
+  HippoSegLib/io/dicom_folder.py
+  HippoSegLib/io/dicom_headers.py
+  HippoSegLib/io/dicom_pixels.py
+  HippoSegLib/io/dicom_series.py
+  HippoSegLib/io/dicom_slice.py
+  HippoSegLib/io/dicom_stack.py
   HippoSegLib/io/files.py
   HippoSegLib/io/freesurfer.py
   HippoSegLib/io/hounsfield.py

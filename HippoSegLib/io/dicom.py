@@ -1,251 +1,99 @@
 """A DICOM folder: one series of evenly spaced slices, or a sentence that says what is in the way.
 
-Sorted by position, not by file name. Nothing that could name a patient is read into a message:
-series are told apart by number, modality and count of slices.
+Headers are read with pydicom, and every slice is checked before a voxel is read. Slices are sorted by
+position, not by file name. Nothing that could name a patient is put into a message: series are told apart by
+number, modality and count of images, slices by their InstanceNumber or their place in the folder.
 """
 
 from __future__ import annotations
 
 import os
-from collections import defaultdict
-from dataclasses import dataclass
+import warnings
 from pathlib import Path
 
-import numpy as np
 import SimpleITK as sitk
 
-from ..errors import InputError
+from ..errors import DependencyError, InputError
 from ..flags import Flag
-
-_SERIES_UID, _SERIES_NUMBER, _MODALITY = "0020|000e", "0020|0011", "0008|0060"
-_POSITION, _ORIENTATION, _TILT, _FRAMES = "0020|0032", "0020|0037", "0018|1120", "0028|0008"
-_DISTANCE, _SLOPE = "0018|0088", "0028|1053"
-
-#: How far slices may stray, as a part of the slice distance, and at least mm.
-_UNEVEN, _UNEVEN_MM = 0.02, 0.02
-#: How far the stack may lean away from the slices' normal (gantry tilt), as a sine.
-_TILT_SINE = 0.005
-
-
-@dataclass
-class Slice:
-    path: str
-    series: str
-    number: str
-    modality: str
-    size: tuple[float, ...]  # columns, rows, values per pixel, pixel spacing in x and y (mm)
-    position: np.ndarray | None  # (3,) LPS mm
-    orientation: np.ndarray | None  # (2, 3) unit vectors along rows and columns
-    tilt: float  # degrees
-    frames: int
-    distance: float  # mm between slices as stated; 0 where it is not
-    slope: float  # of the rescaling to be applied to the stored integers
+from .dicom_files import Contents, look_into
+from .dicom_folder import no_image
+from .dicom_pixels import check_formats, read_voxels
+from .dicom_series import Series, all_series, choose, lost_slices
+from .dicom_stack import build_stack, check_frames
+from .voxels import image_of
 
 
 def read_series(folder: str | Path, series: str | int | None = None) -> tuple[sitk.Image, list[Flag]]:
-    """Read the DICOM series of a folder (not of its subfolders).
+    """Read the DICOM series of a folder; where it holds none itself, that of its subfolders (a CD's layout).
 
     Args:
         folder: The folder that holds the slices; other files in it are ignored.
         series: Which series, where there are several: its number as the error message lists it.
 
     Returns:
-        A 3D image (int16, or float32 where the slices carry a rescaling) and flags.
+        A 3D image (integers, or float32 where the slices carry a rescaling) and flags.
 
     Raises:
-        InputError: No DICOM image, several series, missing or unevenly spaced slices, tilted gantry,
-            enhanced multi-frame files, colour images.
+        InputError: No DICOM image, several series, damaged or missing or unevenly spaced slices, a header
+            that does not state what is needed, and whatever else is no volume of grey values.
+        DependencyError: pydicom is not installed.
+        OSError: The folder or a slice cannot be read. MemoryError.
     """
-    folder = Path(folder)
-    slices = _scan(folder)
-    if not slices:
-        raise InputError(
-            f"The folder '{folder.name}' holds no DICOM image.",
-            "Give the folder that holds the slices themselves.",
-        )
-    chosen = _choose(slices, folder.name, series)
-    spacing_z = _check(chosen)
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames([s.path for s in chosen])
-    if any(s.slope != 1 for s in chosen):
-        reader.SetOutputPixelType(sitk.sitkFloat32)  # else the first slice's type would hold for all
     try:
-        image = reader.Execute()
-    except RuntimeError:
-        raise InputError(
-            f"The slices in the folder '{folder.name}' cannot be read: one of them is damaged or compressed "
-            "in an unsupported way.",
-            "Export the series again, or convert it to NIfTI with dcm2niix.",
+        import pydicom  # noqa: F401 (a quarter of a second, for DICOM alone)
+    except ImportError:
+        raise DependencyError(
+            "The Python package pydicom (reads DICOM) is not installed.",
+            'Install it: pip install "pydicom>=2.4".',
         ) from None
-    rows, columns = chosen[0].orientation
-    image.SetSpacing([*image.GetSpacing()[:2], spacing_z])
-    image.SetOrigin(chosen[0].position.tolist())
-    image.SetDirection(np.stack([rows, columns, np.cross(rows, columns)], axis=1).ravel().tolist())
-    flags = []
-    if spacing_z > 1.5 * chosen[0].distance > 0:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's, which may quote a header
+        contents = look_into(os.fspath(folder))
+        if series is not None and contents.folders and not contents.deep:
+            names = {one.name for one in all_series(contents.slices)}
+            if str(series).strip().lower() not in names:
+                contents = look_into(os.fspath(folder), deep=True)
+        if not contents.slices:
+            raise no_image(contents)
+        chosen, flags = choose(contents, series)
+        image, more = _read(chosen, contents)
+    return image, [*flags, *more]
+
+
+def _read(chosen: Series, contents: Contents) -> tuple[sitk.Image, list[Flag]]:
+    _check_complete(chosen, contents)
+    check_frames(chosen.slices)
+    check_formats(chosen.slices)
+    stack, flags = build_stack(chosen.slices)
+    voxels, inverted = read_voxels(stack.slices)
+    image = image_of(voxels, stack.spacing, stack.origin, stack.direction, "series")
+    if chosen.own_uids:
         text = (
-            f"The DICOM slices lie {spacing_z:.3g} mm apart, but the series states "
-            f"{chosen[0].distance:.3g} mm: slices may be missing."
+            f"Each of the {chosen.images} DICOM slices has a series UID of its own; they agree in number, "
+            "grid, orientation and frame of reference and were read as one series."
         )
-        flags.append(Flag("slices_missing", text))
+        flags.append(Flag("series_uids", text, severity="info"))
+    if inverted:
+        text = "The DICOM series stores its values inverted (MONOCHROME1); they were turned back."
+        flags.append(Flag("inverted", text, severity="info"))
     return image, flags
 
 
-def _scan(folder: Path) -> list[Slice]:
-    """Every DICOM image of the folder; files of other kinds, and DICOM without an image, left out."""
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("GDCMImageIO")
-    slices = []
-    for entry in sorted(os.scandir(folder), key=lambda e: e.name):
-        if not entry.is_file() or not _looks_like_dicom(entry.path):
-            continue
-        reader.SetFileName(entry.path)
-        try:
-            reader.ReadImageInformation()
-        except RuntimeError:
-            continue
-        slices.append(_slice(reader, entry.path))
-    return slices
-
-
-def _looks_like_dicom(path: str) -> bool:
-    with open(path, "rb") as file:
-        head = file.read(132)
-    # With the preamble of the standard, or a bare data set that starts with group 8 (or 2).
-    return head[128:132] == b"DICM" or head[:4] in (
-        b"\x08\x00\x00\x00",
-        b"\x08\x00\x05\x00",
-        b"\x08\x00\x08\x00",
-        b"\x02\x00\x00\x00",
-    )
-
-
-def _slice(reader: sitk.ImageFileReader, path: str) -> Slice:
-    def tag(key: str) -> str:
-        return reader.GetMetaData(key).strip(" \0") if reader.HasMetaDataKey(key) else ""
-
-    def numbers(key: str, count: int) -> np.ndarray | None:
-        try:
-            values = np.array([float(v) for v in tag(key).split("\\")])
-        except ValueError:
-            return None
-        return values if len(values) == count and np.isfinite(values).all() else None
-
-    orientation = numbers(_ORIENTATION, 6)
-    if orientation is not None:
-        orientation = orientation.reshape(2, 3)
-        norms = np.linalg.norm(orientation, axis=1, keepdims=True)
-        orientation = orientation / norms if (norms > 0).all() else None
-
-    def number(key: str, default: float) -> float:
-        values = numbers(key, 1)
-        return default if values is None else float(values[0])
-
-    return Slice(
-        path=path,
-        series=tag(_SERIES_UID),
-        number=tag(_SERIES_NUMBER),
-        modality=tag(_MODALITY),
-        size=(
-            *reader.GetSize()[:2],
-            reader.GetNumberOfComponents(),
-            *(round(v, 4) for v in reader.GetSpacing()[:2]),
-        ),
-        position=numbers(_POSITION, 3),
-        orientation=orientation,
-        tilt=number(_TILT, 0.0),
-        frames=int(number(_FRAMES, 1)),
-        distance=number(_DISTANCE, 0.0),
-        slope=number(_SLOPE, 1.0),
-    )
-
-
-def _choose(slices: list[Slice], folder: str, series: str | int | None) -> list[Slice]:
-    groups = defaultdict(list)
-    for item in slices:
-        groups[item.series].append(item)
-    names = _names(groups)
-    listing = ", ".join(
-        f"{name} ({groups[uid][0].modality or 'unknown modality'}, {_count(groups[uid])})"
-        for name, uid in names.items()
-    )
-    if series is not None:
-        if str(series) not in names:
-            raise InputError(f"The folder '{folder}' has no series {series}.", f"It holds series {listing}.")
-        return groups[names[str(series)]]
-    if len(groups) > 1:
+def _check_complete(chosen: Series, contents: Contents) -> None:
+    """No file that may be a slice of the series is left out, and all slices are of one patient."""
+    if len({(s.identity.patient, s.identity.study) for s in chosen.slices}) > 1:
         raise InputError(
-            f"The folder '{folder}' holds {len(groups)} DICOM series: {listing}.",
-            "Say which one to use by its number, or put it in a folder of its own.",
+            f"The slices of DICOM series {chosen.name} belong to several patients or examinations.",
+            "Export the series again.",
+            "several_patients",
         )
-    return slices
-
-
-def _count(group: list[Slice]) -> str:
-    return f"{len(group)} image{'s' if len(group) > 1 else ''}"
-
-
-def _names(groups: dict[str, list[Slice]]) -> dict[str, str]:
-    """Series number -> UID; where a number is shared or absent, a letter tells them apart."""
-    by_number = defaultdict(list)
-    for uid, group in groups.items():
-        by_number[group[0].number or "0"].append(uid)
-    names = {}
-    for number in sorted(by_number, key=lambda n: (len(n), n)):
-        uids = sorted(by_number[number])
-        for index, uid in enumerate(uids):
-            names[number if len(uids) == 1 else f"{number}{chr(ord('a') + index % 26)}"] = uid
-    return names
-
-
-def _check(slices: list[Slice]) -> float:
-    """Sort the slices by position, in place, and return their distance in mm."""
-    convert = "Convert it to NIfTI with dcm2niix and give that file."
-    first = slices[0]
-    if any(s.frames > 1 for s in slices):
+    lost = lost_slices(chosen, contents)
+    if lost:
+        which = f"file {lost[0].place} of its folder (sorted by name)"
+        if len(lost) > 1:
+            which = f"{len(lost)} files, the first of them {which},"
         raise InputError(
-            "The DICOM series is stored as enhanced multi-frame, which is not read here.", convert
+            f"The DICOM series is damaged: {which} cannot be read and may be a slice of it.",
+            "Copy or export the series again; if it is no slice, move it out of the folder.",
+            "damaged",
         )
-    if any(s.size[2] != 1 for s in slices):
-        raise InputError("The DICOM series holds colour images.", "Give the T1 series itself.")
-    if len(slices) == 1:
-        raise InputError(
-            "The DICOM series is a single slice.", "Give the folder with all slices of the series."
-        )
-    if any(s.position is None or s.orientation is None for s in slices):
-        raise InputError("The DICOM slices do not state where they lie.", "Export the original series again.")
-    if any(s.size != first.size or np.abs(s.orientation - first.orientation).max() > 1e-3 for s in slices):
-        raise InputError(
-            "The DICOM series mixes slices of different size or orientation (a localiser, perhaps).",
-            "Give the T1 series itself.",
-        )
-    rows, columns = first.orientation
-    if abs(rows @ columns) > 1e-3:
-        raise InputError(
-            "The DICOM slices have axes that are not at right angles.", "Export the series again."
-        )
-    normal = np.cross(rows, columns)
-    slices.sort(key=lambda s: float(s.position @ normal))
-    positions = np.array([s.position for s in slices])
-    steps = np.diff(positions, axis=0)
-    heights = steps @ normal
-    distance = float(np.median(heights))
-    if heights.min() < 0.01 * max(distance, 1.0):
-        raise InputError(
-            "The DICOM series has several images at one position (echoes, time points or a repeated export).",
-            "Export one volume, the T1 image, to a folder of its own.",
-        )
-    stray = np.abs(heights - distance)
-    if stray.max() > max(_UNEVEN * distance, _UNEVEN_MM):
-        ratio = heights / distance
-        if (np.abs(ratio - np.round(ratio)) < 0.1).all():
-            missing = int(np.round(ratio).sum()) - len(heights)
-            raise InputError(
-                f"The DICOM series has gaps: {missing} slice{'s are' if missing > 1 else ' is'} missing.",
-                "Export the complete series again.",
-            )
-        raise InputError("The DICOM series has unevenly spaced slices.", "Give an evenly spaced T1 series.")
-    leaning = np.linalg.norm((positions[-1] - positions[0]) - heights.sum() * normal) / heights.sum()
-    if leaning > _TILT_SINE or any(abs(s.tilt) > 0.5 for s in slices):
-        raise InputError("The DICOM series was taken with a tilted gantry (the stack leans).", convert)
-    return float(heights.mean())
