@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 
-from HippoSegLib import errors
+from HippoSegLib.models.store import bundled_folder
 
 SAMPLE_NAME, NODE_NAME = "HippoSeg sample head", "HippoSegSample"
 FILE_NAME = "hipposeg_sample_T1.nii.gz"
@@ -13,9 +12,8 @@ SHA256 = "b443b0026ae376d0bc1e861df41a3b5276ff37138fca1d045e3d9977b5581a56"
 
 
 def sampleFile() -> pathlib.Path:
-    """The sample's file, beside the library."""
-    root = pathlib.Path(os.path.abspath(errors.__file__)).parents[1]
-    return root / "Resources" / "SampleData" / FILE_NAME
+    """The sample's file, beside the models."""
+    return bundled_folder().parent / "SampleData" / FILE_NAME
 
 
 def registerSampleData(thumbnail: str) -> None:
