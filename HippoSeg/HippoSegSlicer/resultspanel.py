@@ -11,6 +11,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from HippoSegLib.errors import HippoSegError
+from HippoSegLib.io.atomic import replacing
 
 from . import scene
 from .jobs import PictureJob
@@ -101,7 +102,8 @@ class ResultsPanel:
     def _savePicture(self, path: str) -> None:
         target = self._questions.pictureFile("hippocampi.png")
         if target:
-            shutil.copyfile(path, target)
+            with replacing(target, overwrite=True) as temporary:  # the dialog has asked
+                shutil.copyfile(path, temporary)
 
     def _guarded(self, slot) -> None:
         try:

@@ -14,6 +14,7 @@ import SimpleITK as sitk
 from ..errors import OutputError
 from .atomic import replacing
 from .names import shown
+from .staging import staging_folder
 
 #: Bytes before the voxels in a NIfTI file as ITK writes it.
 _NIFTI_HEADER = 352
@@ -68,8 +69,8 @@ def _name_for_itk(path: Path, suffix: str) -> Iterator[str]:
     try:
         str(path).encode()
     except UnicodeEncodeError:
-        with tempfile.TemporaryDirectory(prefix="hipposeg-") as folder:
-            other = Path(folder) / f"image{suffix}"
+        with staging_folder(tempfile.gettempdir()) as folder:
+            other = folder / f"image{suffix}"
             yield str(other)
             shutil.copyfile(other, path)
     else:

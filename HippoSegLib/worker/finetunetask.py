@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError
 from .exchange import exchange_path, to_image
@@ -54,7 +55,7 @@ def finetune_task(
     sources = request.get("site") or _sources(request.get("cases", ()), folder)
     if not sources:
         raise InputError("There are no cases.", "Choose a folder, or segment volumes in the scene by hand.")
-    options = {name: request.get(name) for name in ("label_map", "side", "base", "threads")}
+    options: dict[str, Any] = {name: request.get(name) for name in ("label_map", "side", "base", "threads")}
     options |= {"region": bool(request.get("region")), "device": request.get("device") or "auto"}
     if request.get("check_only"):
         checked(*look_at(sources, progress=progress, cancel=cancel, **options))

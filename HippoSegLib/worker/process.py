@@ -227,7 +227,9 @@ def main(arguments: list[str] | None = None, tasks: Mapping[str, Task] | None = 
     faulthandler.enable()  # a crash in native code says on standard error where it was
     requests, replies = private_streams()
     if tasks is None:
-        from .tasks import TASKS as tasks
+        from .tasks import TASKS
+
+        tasks = TASKS
     worker = Worker(requests, replies, tasks, options.folder, options.idle_seconds)
     end_with(options.supervisor, worker.leave)
     worker.run()

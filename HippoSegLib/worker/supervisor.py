@@ -21,6 +21,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 from ..io.owned_folders import remove
 from ..io.owner import Owner, process
@@ -60,7 +61,7 @@ def supervise(command: list[str], folder: str, parent: Owner) -> int:
             signal.signal(getattr(signal, name), end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal, which the panel's process hears itself
     ended = threading.Event()
-    threading.Thread(target=lambda: (worker.wait(), ended.set()), daemon=True).start()
+    threading.Thread(target=_wait, args=(worker, ended), daemon=True).start()
     orphaned, kills = False, (kills_for_memory(),) * 2
     while not ended.wait(_WATCH_SECONDS):
         kills = (kills[1], kills_for_memory())
@@ -81,6 +82,11 @@ def supervise(command: list[str], folder: str, parent: Owner) -> int:
     return 1 if status is None else status if status >= 0 else 128 - status
 
 
+def _wait(worker: subprocess.Popen, ended: threading.Event) -> None:
+    worker.wait()
+    ended.set()
+
+
 def say(end: Ending) -> None:
     """Write the last line; the worker may have ended in the middle of another one."""
     line = json.dumps({"event": "end", **end.to_dict()}).encode("ascii")
@@ -95,7 +101,7 @@ def end_tree(worker: subprocess.Popen) -> None:
             ["taskkill", "/PID", str(worker.pid), "/T", "/F"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            creationflags=subprocess.CREATE_NO_WINDOW,
+            creationflags=subprocess.CREATE_NO_WINDOW,  # type: ignore[attr-defined]
             check=False,
         )
     with contextlib.suppress(OSError):
@@ -110,7 +116,7 @@ def _has_own_group(parent: Owner) -> bool:
         return False
 
 
-def end_with(supervisor: Owner, leave: object) -> None:
+def end_with(supervisor: Owner, leave: Callable[[], None]) -> None:
     """In the worker: end when the supervisor ends, on Linux also in the middle of native code.
 
     Args:

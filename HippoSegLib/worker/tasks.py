@@ -75,7 +75,9 @@ def segment_task(
 
     if segment is None:
         _load_libraries(progress)
-        from ..pipeline import segment
+        from ..pipeline import segment as whole_pipeline
+
+        segment = whole_pipeline
     run = request.get("run", "result")
     exchange_path(folder, f"{run}-labels.npy")
     image = to_image(request["image"], folder)
@@ -175,7 +177,7 @@ def files_task(request: dict, folder: str, progress, cancel) -> dict:
     _load_libraries(progress)
     from ..batch.run import segment_files
 
-    paths, rows = request["paths"], []
+    paths, rows = request["paths"], list[dict]()
 
     def tell(name: str, words: str, fraction: float) -> None:
         progress(f"{name}: {words}", (len(rows) + fraction) / len(paths))

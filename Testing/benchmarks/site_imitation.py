@@ -33,9 +33,11 @@ from HippoSegLib.finetuning.prepare import prepare
 from HippoSegLib.finetuning.run import fine_tune
 from HippoSegLib.finetuning.settings import FineTuneSettings
 from HippoSegLib.finetuning.sources import find_sources
+from HippoSegLib.io.owned_folders import claim
 from HippoSegLib.models.store import Model, load_model
 from HippoSegLib.training.cases import load_cases, subject_of
 
+RESULTS = "site_imitation.json"
 #: The site's voxels (x, y, z) in mm, its contrast, and noise as a part of the image's range.
 SPACING, GAMMA, NOISE, BIAS = (1.2, 2.4, 1.2), 0.45, 0.06, 0.35
 #: The site's protocol leaves out so much of the hippocampus's length at its posterior end.
@@ -60,10 +62,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     parser.add_argument("--write", action="store_true", help="save the report beside this file")
     args = parser.parse_args()
+    claim(args.output, "folder of imitated sites", lambda folder: (folder / RESULTS).is_file())
     base = load_model(args.model)
     names = base.card.segmenter.training.validation_cases
     train, test = divide(names, args.train)
-    results_file = args.output / "site_imitation.json"
+    results_file = args.output / RESULTS
     results = json.loads(results_file.read_text()) if results_file.exists() else {}
     for variant in args.variants:
         if variant in results:

@@ -266,11 +266,11 @@ def test_an_earlier_versions_run_without_a_marker_goes_on(trained, tmp_path):
 
 def test_an_export_that_is_killed_anywhere_is_repaired_by_the_next(trained, tmp_path, monkeypatch):
     """Killed after each of its renamings; never do weights stand beside a card that names them falsely."""
-    run, whole = str(trained / "run"), tmp_path / "whole"
+    run, whole = str(trained / "run"), tmp_path / "whole" / "m"
     assert export.main([run, "-o", str(whole)]) == 0
     expected = content(whole)
     for number in range(1, 3):
-        out = tmp_path / str(number)
+        out = tmp_path / str(number) / "m"
         moved = []
 
         def replace(source, target, number=number, moved=moved):
