@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--folds", type=_positive, help="of the cross-validation of small sites (default 3)")
     group.add_argument("--seed", type=int)
     group = parser.add_argument_group("run")
-    group.add_argument("--run", type=Path, help="new or empty folder for the state until the model is written")
+    group.add_argument("--run", type=Path, help="new folder for the state until the model is written")
     group.add_argument("--restart", action="store_true", help="refuse to continue an earlier run")
     group.add_argument("--micro-batch", type=_positive, default=2, help="samples in memory (default 2)")
     group.add_argument("--no-default", action="store_true", help="never let the panel offer the model first")

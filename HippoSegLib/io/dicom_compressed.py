@@ -18,6 +18,7 @@ import SimpleITK as sitk
 
 from ..errors import InputError
 from .dicom_slice import Slice
+from .staging import staging_folder
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
@@ -157,7 +158,8 @@ def _dataset(one: Slice, stream: bytes) -> FileDataset:
 
 
 def _decode_with_itk(dataset: FileDataset) -> np.ndarray | None:
-    with tempfile.TemporaryDirectory(prefix="hipposeg-") as folder:
+    # A killed run's is swept by the next one: it holds a patient's slice.
+    with staging_folder(tempfile.gettempdir(), "slice") as folder:
         path = os.path.join(folder, "slice.dcm")
         dataset.save_as(path)
         reader = sitk.ImageFileReader()

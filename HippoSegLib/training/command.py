@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments to its parser."""
     parser.add_argument("data", type=Path, help="folder with images/ and labels/, files of the same names")
     parser.add_argument("-o", "--output", type=Path, required=True, help="model folder to write")
-    parser.add_argument("--run", type=Path, help="new or empty folder for state and log (default: OUTPUT/run)")
+    parser.add_argument("--run", type=Path, help="new folder for state and log (default: OUTPUT/run)")
     parser.add_argument("--folds", type=int, default=5, help="number of folds, by subject (default 5)")
     parser.add_argument("--fold", type=int, default=0, help="the fold held out for evaluation (default 0)")
     parser.add_argument("--seed", type=int, default=0)
