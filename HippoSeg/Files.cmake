@@ -21,6 +21,7 @@ set(HIPPOSEG_MODULE_SCRIPTS
   HippoSegSlicer/progresspanel.py
   HippoSegSlicer/protocols.py
   HippoSegSlicer/questions.py
+  HippoSegSlicer/remedies.py
   HippoSegSlicer/report.py
   HippoSegSlicer/resultspanel.py
   HippoSegSlicer/runpanel.py

@@ -6,11 +6,13 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/batch/run.py
   HippoSegLib/cli.py
   HippoSegLib/commands/__init__.py
+  HippoSegLib/commands/arguments.py
   HippoSegLib/commands/evaluate.py
   HippoSegLib/commands/finetune.py
   HippoSegLib/commands/info.py
   HippoSegLib/commands/options.py
   HippoSegLib/commands/preprocess.py
+  HippoSegLib/commands/remedies.py
   HippoSegLib/commands/segment.py
   HippoSegLib/commands/tune.py
   HippoSegLib/dependencies.py

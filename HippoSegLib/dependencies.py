@@ -104,8 +104,8 @@ def explain_import_failure(package: Package, error: BaseException) -> Dependency
     if isinstance(error, ModuleNotFoundError) and error.name == package.module:
         return DependencyError(
             f"The Python package {package.module} ({package.purpose}) is not installed.",
-            "Install it with the button 'Install…' of the HippoSeg panel, or on the command line "
-            f'with: pip install "{package.requirement}".',
+            f'Install it: pip install "{package.requirement}".',
+            "not_installed",
         )
     for pattern, remedy in _IMPORT_REMEDIES:
         if re.search(pattern, text, re.IGNORECASE):

@@ -233,8 +233,16 @@ def _prepare(run: _Run, options: SegmentOptions) -> _Machinery:
             )
         segmenter = Segmenter(TorchNetwork(model.segmenter), used)
         quality = QualityModel.from_card(model.card.quality)
-        flags = _preprocessing_flags(used, trained)
+        unused = trained.without_effect(options.preprocessing)
+        flags = (*_preprocessing_flags(used, trained), *map(no_effect, unused))
         return _Machinery(model, segmenter, quality, device, reason, threads, flags)
+
+
+def no_effect(step: str) -> Flag:
+    """The remark on a step that is to be left out of a model that does not have it."""
+    return Flag(
+        "no_effect", f"The model has no step {step}: leaving it out changes nothing.", severity="info"
+    )
 
 
 def _preprocessing_flags(used: Preprocessing, trained: Preprocessing) -> tuple[Flag, ...]:

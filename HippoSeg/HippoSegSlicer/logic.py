@@ -17,6 +17,7 @@ from HippoSegLib.worker.exchange import exchange_path
 
 from .jobs import INPUT_FILE, Job, SegmentJob
 from .protocols import Timer, Worker
+from .remedies import remedyFor
 from .signal import Signal
 from .workerprocess import WorkerProcess
 
@@ -181,7 +182,8 @@ class Logic(slicer.util.VTKObservationMixin):
         kind = getattr(errors, event["kind"], None)
         if not (isinstance(kind, type) and issubclass(kind, HippoSegError)):
             kind = HippoSegError
-        error = kind(event["cause"], event["remedy"], event.get("code", ""))
+        code = event.get("code", "")
+        error = kind(event["cause"], remedyFor(code, event["remedy"]), code)
         if event["kind"] == "Cancelled" and self._reason is not None:
             error = self._reason
         self.lastLog = event.get("details") or ""

@@ -139,7 +139,8 @@ def _refuse_existing(output: Path, name: str, overwrite: bool) -> None:
     if not overwrite and (output / f"{name}_hippocampus.nii.gz").exists():
         raise OutputError(
             f"A result for '{name}' exists in the output folder.",
-            "Use --overwrite to replace it, or another folder.",
+            "Choose another folder, or allow overwriting.",
+            "exists",
         )
 
 
@@ -211,7 +212,7 @@ def write_channels(
     }
     for file in images:
         if not overwrite and (output / file).exists():
-            raise OutputError(f"'{file}' exists.", "Use --overwrite to replace it, or another folder.")
+            raise OutputError(f"'{file}' exists.", "Choose another folder, or allow overwriting.", "exists")
     with _staging(output) as staging:
         for file, image in images.items():
             write_image(image, staging / file)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import SOME_FAILED, InputError
 from .options import ProgressLine, add_input_options, add_model_options, segment_options
+from .remedies import in_words
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
             progress.clear()
             results.append(result)
             if result.error is not None:
-                print(f"hipposeg: {result.case}: {result.error}", file=sys.stderr)
+                print(f"hipposeg: {result.case}: {in_words(result.error)}", file=sys.stderr)
             elif not args.quiet:
                 print(f"{len(results)}/{len(cases)} {result.case}: {_in_words(result.rows)}", flush=True)
     finally:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+import re
 
 from ..errors import InputError
 from ..labels import SIDES
@@ -62,13 +64,13 @@ def _positive(text: str) -> int:
 
 def _numbers(text: str, count: int, option: str) -> list[float]:
     try:
-        values = [float(word) for word in text.replace(";", ",").split(",")]
+        # Numbers copied from a viewer or a document may bear a typographic minus, or spaces.
+        values = [float(word) for word in re.split(r"[,;\s]+", text.strip().replace("\u2212", "-"))]
     except ValueError:
         values = []
-    if len(values) != count:
-        raise InputError(
-            f"{option} takes {count} numbers, separated by commas.", "For instance 25.5,-20,-12."
-        )
+    if len(values) != count or not all(map(math.isfinite, values)):
+        example = ",".join(("-26.5", "-13", "-16", "-18", "8", "2")[:count])
+        raise InputError(f"{option} takes {count} numbers, separated by commas.", f"For instance {example}.")
     return values
 
 
@@ -89,11 +91,17 @@ def segment_options(args: argparse.Namespace) -> SegmentOptions:
     points, boxes = {}, {}
     for side in SIDES:
         point, box = getattr(args, f"{side}_point"), getattr(args, f"{side}_box")
+        if point is not None and box is not None:
+            raise InputError(
+                f"--{side}-point and --{side}-box say where the same hippocampus is.", "Give one of them."
+            )
         if point is not None:
             points[side] = _lps(_numbers(point, 3, f"--{side}-point"))
         if box is not None:
             values = _numbers(box, 6, f"--{side}-box")
             boxes[side] = (_lps(values[:3]), _lps(values[3:]))
+    if args.region and (points or boxes):
+        raise InputError("Points and boxes are for whole heads.", "Leave them out, or leave --region out.")
     outputs = {name: getattr(args, name, False) for name in ("parts", "probabilities", "uncertainty")}
     return SegmentOptions(
         model=args.model,
@@ -116,6 +124,10 @@ def preprocessing_changes(args: argparse.Namespace) -> dict:
     changes = {}
     for step, off, values in (("clahe_3d", args.no_clahe, clahe), ("sce_dwt_3d", args.no_sce, sce)):
         given = {name: value for name, value in values.items() if value is not None}
+        if off and given:
+            raise InputError(
+                "A preprocessing step is to be left out, and a parameter of it is given.", "Give one of both."
+            )
         if off:
             changes[step] = False
         elif given:

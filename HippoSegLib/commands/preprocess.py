@@ -23,10 +23,14 @@ def run(args: argparse.Namespace) -> int:
     options = segment_options(args)
     from ..batch.run import write_channels
     from ..io.images import image_stem, read_scan
-    from ..pipeline import network_input
+    from ..models.store import load_model
+    from ..pipeline import network_input, no_effect
 
     progress, name = ProgressLine(sys.stderr), image_stem(args.scan)
     scan = read_scan(args.scan, args.region, args.series)
+    trained = load_model(args.model).card.segmenter.preprocessing
+    for flag in (*scan.flags, *map(no_effect, trained.without_effect(options.preprocessing))):
+        print(f"{'note' if flag.severity == 'info' else 'WARNING'}: {flag.message}")
     regions = network_input(scan, options, lambda words, f: progress(name, words, f))
     progress.clear()
     for path in write_channels(regions, args.output, name, overwrite=args.overwrite):

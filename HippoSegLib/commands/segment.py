@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import SOME_FAILED
 from .options import ProgressLine, add_input_options, add_model_options, segment_options
+from .remedies import in_words
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
             outcomes += 1
             if outcome.error is not None:
                 codes.append(outcome.error.exit_code)
-                print(f"hipposeg: {outcome.scan}: {outcome.error}", file=sys.stderr)
+                print(f"hipposeg: {outcome.scan}: {in_words(outcome.error)}", file=sys.stderr)
             if outcome.result is not None:
                 _print(outcome)
     finally:

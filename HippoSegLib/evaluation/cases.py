@@ -63,7 +63,9 @@ def pair_cases(
     found = None if results is None else _given(results, "result")
     if scans is None:
         if found is None:
-            raise InputError("There is nothing to evaluate.", "Give --scans, or --results.")
+            raise InputError(
+                "There is nothing to evaluate.", "Give scans, or results.", "nothing_to_evaluate"
+            )
         first = _only_results(found)
         names = output_names([p.parent / _without_ending(image_stem(p)) for p in first.paths])
         results_of: list[Path] | None = first.paths

@@ -86,7 +86,9 @@ def label_map(text: str, side: str | None = None) -> LabelMap:
         values = {n: v for n, v in values.items() if n.split("-")[0] == side}
         if not values:
             raise InputError(
-                f"The label map has no value for the {side} hippocampus.", "Name one, or change --side."
+                f"The label map has no value for the {side} hippocampus.",
+                "Name one, or choose the other side.",
+                "label_map_side",
             )
     # A preset's parts are compared where they occur; what the user named must occur.
     required = tuple(values) if name == "custom" else tuple(n for n in values if n in SIDES)
@@ -104,7 +106,8 @@ def _parse(text: str, side: str | None) -> tuple[str, dict[str, tuple[int, ...]]
         if side is None:
             raise InputError(
                 "The label map msd is for crops of one hippocampus, whose side must be stated.",
-                "Add --region and --side left or --side right.",
+                "Say that the scans are crops, and of which side.",
+                "side_of_crops",
             )
         return "msd", {f"{side}-{part}": (value,) for value, part in enumerate(PARTS, start=1)}
     if preset in PRESETS:

@@ -52,7 +52,8 @@ def check_output(folder: Path, overwrite: bool) -> None:
     if there and not overwrite:
         raise OutputError(
             f"The output folder has results of an evaluation ({there[0]}).",
-            "Use --overwrite to replace them, or another folder.",
+            "Choose another folder, or allow overwriting.",
+            "exists",
         )
     nearest = folder.absolute()
     while not nearest.exists() and nearest != nearest.parent:

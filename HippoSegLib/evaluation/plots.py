@@ -35,7 +35,8 @@ def require_matplotlib() -> None:
     except (ImportError, OSError) as error:
         raise DependencyError(
             "The Python package matplotlib (draws the pictures) is not installed or does not load.",
-            'Install it with: pip install "matplotlib>=3.8", or leave the pictures out with --no-pictures.',
+            'Install it with: pip install "matplotlib>=3.8", or leave the pictures out.',
+            "no_matplotlib",
         ) from error
 
 

@@ -92,7 +92,8 @@ def check_references(cases: Sequence[EvaluationCase], meaning: LabelMap, region:
             raise InputError(
                 f"No reference has the value {values} that the label map gives to '{name}'; "
                 f"the values there are: {in_words(there)}.",
-                "Name the right values with --label-map; a side that is not labelled is left out.",
+                "Name the right values; a side that is not labelled is left out.",
+                "label_map_values",
             )
     return LabelMap(meaning.name, {name: meaning.values[name] for name in present}, tuple(meaning.required))
 
@@ -194,7 +195,8 @@ def _judge_existing(
         raise InputError(
             f"'{case.result.name}' has none of the values expected in a result; "
             f"the values there are: {in_words(there)}.",
-            "Say what they mean with --results-label-map.",
+            "Say what they mean.",
+            "results_label_map",
         )
     found = masks_of_labels(labels, results_meaning, reference)
     return CaseResult(case.name, _rows(case.name, meaning, reference, truth, found, []))
@@ -222,7 +224,7 @@ def _rows(case, meaning, reference, truth, found, flags) -> tuple[Row, ...]:
             state, note = MISSING, f"no {words} hippocampus was found; counted as Dice 0"
         elif _lies_on_other_side(name, mask, truth, values["dice"]):
             state = EXCHANGED
-            note = f"what was found as {words} lies on the other side's label: check --label-map; counted"
+            note = f"what was found as {words} lies on the other side's label: check the label map; counted"
         rows.append(Row(case, name, state, note, values, text))
     return tuple(rows)
 

@@ -255,11 +255,12 @@ def refuse(cases: Sequence[SiteCase], site: Sequence[str], leave_out: bool, anyw
         more = f"; and {len(bad) - 3} more" if len(bad) > 3 else ""
         raise TrainingError(
             f"{len(bad)} of {len(cases)} cases cannot be used ({names}{more}).",
-            "Correct them, or leave them out with --leave-out.",
+            "Correct them, or leave them out.",
+            "unusable_cases",
         )
     if site and not anyway:
         raise TrainingError(
-            " ".join(site), "Check the pairs and the label map; --anyway trains nevertheless."
+            " ".join(site), "Check the pairs and the label map, or train nevertheless.", "doubtful_labels"
         )
     good = [case for case in cases if case.usable]
     subjects = {case.subject for case in good}

@@ -85,7 +85,8 @@ class Meaning:
         if not wanted & set(there):
             raise InputError(
                 f"'{name}' has none of the label map's values; the values there are: {in_words(there)}.",
-                "Name the right values with --label-map.",
+                "Name the right values.",
+                "label_map_values",
             )
 
 

@@ -191,7 +191,8 @@ def _from_crop(source: Source, meaning: Meaning | None, side: str | None) -> lis
     if side is None:
         raise InputError(
             f"The side of the crop {source.name} is not known.",
-            "State it with --side, in the file's name (…_left, …_rh), or in a table.",
+            "State it, in the file's name (…_left, …_rh) or in a table.",
+            "side_unknown",
         )
     scan, label = _read(source, True)
     image = scan.image

@@ -155,7 +155,7 @@ def search(
         waiting = True
         _pause(cancel)
     if not done():
-        raise TrainingError("No trial of the search came to an end.", "Look at the cases with --check-only.")
+        raise TrainingError("No trial of the search came to an end.", "Check the cases.", "no_trial")
     _write(optuna, study, folder, start)
     best = study.best_trial
     return {"value": best.value, "settings": _settings(best, start), "trials": done()}

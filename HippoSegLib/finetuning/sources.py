@@ -23,7 +23,7 @@ from ..labels import SIDES
 TRAINING, VALIDATION = "training", "validation"
 _REMEDY = (
     "Give a folder with images/ and labels/ (files of the same names), a BIDS folder with "
-    "derivatives/, or the patterns --scans and --labels."
+    "derivatives/, or a pattern each for scans and labels."
 )
 #: What the names of BIDS label files have.
 _BIDS_LABEL = re.compile(r"_(dseg|mask)\.|label|hippo", re.IGNORECASE)
@@ -73,9 +73,9 @@ def find_sources(
     """
     site = Path(site)
     if not site.is_dir():
-        raise InputError(f"'{site.name}' is not a folder.", _REMEDY)
+        raise InputError(f"'{site.name}' is not a folder.", _REMEDY, "no_cases")
     if (scans is None) != (labels is None):
-        raise InputError("Only one of the two patterns is given.", "Give both --scans and --labels.")
+        raise InputError("Only one of the two patterns is given.", "Give both.", "one_pattern")
     if scans is not None:
         pairs = _paired([str(site / scans)], [str(site / labels)])
     elif (site / "images").is_dir() and (site / "labels").is_dir():
@@ -83,7 +83,7 @@ def find_sources(
     elif (site / "derivatives").is_dir() and any(site.glob("sub-*")):
         pairs = _bids(site)
     else:
-        raise InputError(f"No labelled scans are recognised in '{site.name}'.", _REMEDY)
+        raise InputError(f"No labelled scans are recognised in '{site.name}'.", _REMEDY, "no_cases")
     found = [
         Source(name, subject_of(name, image.relative_to(site)), image, label, side_of(name), role)
         for name, image, label in pairs
@@ -104,7 +104,7 @@ def _bids(site: Path) -> list[tuple[str, Path, Path]]:
         if path.is_file() and path.name.lower().endswith(SUFFIXES)
     )
     if not scans:
-        raise InputError(f"The BIDS folder '{site.name}' has no T1w scans.", _REMEDY)
+        raise InputError(f"The BIDS folder '{site.name}' has no T1w scans.", _REMEDY, "no_cases")
     pairs = []
     for scan in scans:
         key = re.split(r"_(?:acq|run|rec|ce|desc|T1w)", scan.name)[0]  # sub-X[_ses-Y]
@@ -116,11 +116,12 @@ def _bids(site: Path) -> list[tuple[str, Path, Path]]:
         same = scan.name.split("_T1w")[0]
         candidates = [path for path in candidates if path.name.startswith(same + "_")] or candidates
         if not candidates:
-            raise InputError(f"'{scan.name}' has no label under derivatives/.", _REMEDY)
+            raise InputError(f"'{scan.name}' has no label under derivatives/.", _REMEDY, "no_cases")
         if len(candidates) > 1:
             raise InputError(
                 f"'{scan.name}' has {len(candidates)} labels under derivatives/.",
-                "Say which with the patterns --scans and --labels.",
+                "Say which by patterns for scans and labels.",
+                "several_labels",
             )
         pairs.append((scan.name.split(".")[0], scan, candidates[0]))
     return pairs

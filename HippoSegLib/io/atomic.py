@@ -45,5 +45,5 @@ def replacing(path: str | Path, overwrite: bool = False, suffix: str | None = No
 def _refuse_existing(path: Path, overwrite: bool) -> None:
     if path.exists() and not overwrite:
         raise OutputError(
-            f"'{path.name}' exists already.", "Choose another output folder, or allow overwriting."
+            f"'{path.name}' exists already.", "Choose another output folder, or allow overwriting.", "exists"
         )

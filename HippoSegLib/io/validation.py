@@ -136,14 +136,13 @@ def _check_geometry(image: sitk.Image, region: bool) -> list[Flag]:
                 "slab",
             )
         what = "of one hippocampus" if region else "of a head"
-        remedy = "Check the voxel size in the header (the unit is mm)"
+        remedy, code = "Check the voxel size in the header (the unit is mm).", "extent"
         if region and extent.max() > most:
-            remedy = "Give the crop of one hippocampus, or segment it as a whole head"
+            remedy = "Give the crop of one hippocampus, or segment it as a whole head."
         elif not region and extent.min() >= REGION_EXTENT[0] and extent.max() <= REGION_EXTENT[1]:
-            remedy = "Give a whole head; if this is the crop of one hippocampus, say so (region and side)"
-        raise InputError(
-            f"The image measures {size} mm, which is not the size {what}.", remedy + ".", "extent"
-        )
+            remedy = "Give a whole head; if this is the crop of one hippocampus, say so, and of which side."
+            code = "crop"
+        raise InputError(f"The image measures {size} mm, which is not the size {what}.", remedy, code)
     if spacing.max() > COARSE_SPACING + 1e-3:
         return [Flag("coarse_voxels", f"The voxels are coarse ({text} mm): expect uncertain volumes.")]
     return []

@@ -42,7 +42,9 @@ def write_image(image: sitk.Image, path: str | Path, overwrite: bool = False) ->
         )
     if path.exists() and not overwrite:
         raise OutputError(
-            f"'{shown(path)}' exists already.", "Choose another output folder, or allow overwriting."
+            f"'{shown(path)}' exists already.",
+            "Choose another output folder, or allow overwriting.",
+            "exists",
         )
     if image.GetMetaDataKeys():
         # A new image: the text fields of `sitk.Image(image)` would be shared with the caller's.

@@ -95,7 +95,8 @@ class Preprocessing:
             if name not in present and change is not False:
                 raise InputError(
                     f"This preprocessing has no step {name!r} to change.",
-                    "Choose a model trained with it (see `hipposeg info`), or give the channels in full.",
+                    "Choose a model trained with it, or give the channels in full.",
+                    "no_step",
                 )
         return Preprocessing(
             tuple(
@@ -107,6 +108,15 @@ class Preprocessing:
                 for steps in self.channels
             )
         )
+
+    def without_effect(self, changes: Preprocessing | Mapping | None) -> list[str]:
+        """The steps, in words, that changes as in :meth:`changed` leave out though no channel has them."""
+        if changes is None or isinstance(changes, Preprocessing) or "channels" in changes:
+            return []
+        present = {one["step"] for steps in self.channels for one in steps}
+        return [
+            STEPS[name].title for name, change in changes.items() if change is False and name not in present
+        ]
 
     def differs_from(self, other: Preprocessing) -> list[str]:
         """Say in words how this differs from ``other`` (a model's own); empty where it does not."""

@@ -51,7 +51,9 @@ def refuse_existing(folder: Path, overwrite: bool) -> None:
         )
     if (folder / WEIGHTS).exists() and not overwrite:
         raise OutputError(
-            f"'{folder.name}' already holds a model.", "Choose another folder, or use --overwrite."
+            f"'{folder.name}' already holds a model.",
+            "Choose another folder, or allow overwriting.",
+            "exists",
         )
 
 

@@ -80,7 +80,9 @@ def load_hosts(folder: str | Path, shape: tuple[int, int, int] = HOST_SHAPE) -> 
             ) from error
     if not hosts:
         raise InputError(
-            f"{folder} has none of the heads that may train.", "Leave out --hosts, or name their folder."
+            f"{folder} has none of the heads that may train.",
+            "Leave them out, or name their folder.",
+            "no_hosts",
         )
     return hosts
 

@@ -71,7 +71,7 @@ def collect(
     names = [case.name for cases in held_out for case in cases]
     if len(set(names)) < len(names):
         raise TrainingError(
-            "Two of the models held out the same cases.", "Give folds of one division with --run."
+            "Two of the models held out the same cases.", "Give models of folds of one division."
         )
     if path is not None and path.exists():
         return [Trial.from_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -95,7 +95,7 @@ def _held_out(cases: list[Case], model: Model) -> list[Case]:
     if not found:
         raise TrainingError(
             "The model's card lists no held-out case of the data: it learned from all of them.",
-            "Give the model of a fold with --run.",
+            "Give the model of a fold.",
         )
     return found
 
@@ -117,7 +117,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace the file of --report")
     args = parser.parse_args(arguments)
     if args.report and args.report.exists() and not args.overwrite:
-        raise OutputError(f"'{args.report.name}' exists already.", "Give another name, or --overwrite.")
+        raise OutputError(
+            f"'{args.report.name}' exists already.", "Give another name, or allow overwriting.", "exists"
+        )
     torch.set_num_threads(1)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     base = load_model(args.model)
@@ -152,10 +154,10 @@ def unseen(made: list[Trial], card: ModelCard) -> list[Trial]:
         TrainingError: The score was fitted on subjects of the trials.
     """
     if card.quality is None:
-        raise ModelError("The model has no quality score.", "Fit one: leave out --judge.")
+        raise ModelError("The model has no quality score.", "Fit one.")
     if {t.subject for t in made} & set(card.quality.subjects):
         raise TrainingError(
-            "The score was fitted on subjects of these trials.", "Give the model of another fold with --run."
+            "The score was fitted on subjects of these trials.", "Give the model of another fold."
         )
     return made
 

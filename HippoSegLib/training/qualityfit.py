@@ -81,7 +81,9 @@ def fit(trials: Sequence[Trial]) -> QualityModel:
     dice = np.array([t.dice for t, _ in known])
     good = dice > USUAL
     if good.sum() < 10 or (dice < POOR).sum() < 10:
-        raise TrainingError("There are too few good or too few poor trials.", "Raise --per-kind.")
+        raise TrainingError(
+            "There are too few good or too few poor trials.", "Make more trials of each kind."
+        )
     names = tuple(name for name in known[0][1] if name not in NOT_SCORED)
     values = np.array([[f[name] for name in names] for _, f in known])
     low, middle, high = np.percentile(values[good], (16, 50, 84), axis=0)

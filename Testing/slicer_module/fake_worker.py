@@ -64,7 +64,7 @@ def misbehave(behaviour: str) -> None:
     if behaviour == "input-error":
         raise InputError("The scan is constant.", "Choose another volume.")
     if behaviour == "not-found":
-        raise NotFoundError("No hippocampus was found.", "Mark them.")
+        raise NotFoundError("No hippocampus was found.", "Mark them.", "no_hippocampus")
     if behaviour == "noisy":
         print("a library prints")
         os.system("echo a program prints")

@@ -126,7 +126,7 @@ def test_an_existing_result_stays_unless_overwriting(tmp_path, street):
     list(batch.segment_files([scan], out, picture=False))
     stamp = (out / "a_hippocampus.nii.gz").stat().st_mtime_ns
     (outcome,) = batch.segment_files([scan], out, picture=False)
-    assert isinstance(outcome.error, OutputError) and "--overwrite" in str(outcome.error)
+    assert isinstance(outcome.error, OutputError) and outcome.error.code == "exists"
     assert (out / "a_hippocampus.nii.gz").stat().st_mtime_ns == stamp
     assert _table(out)[0]["status"] == "ok"
     (outcome,) = batch.segment_files([scan], out, picture=False, overwrite=True)
