@@ -57,6 +57,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/io/dicom_elements.py
   HippoSegLib/io/dicom_files.py
   HippoSegLib/io/dicom_folder.py
+  HippoSegLib/io/dicom_format.py
   HippoSegLib/io/dicom_headers.py
   HippoSegLib/io/dicom_pixels.py
   HippoSegLib/io/dicom_series.py

@@ -17,7 +17,8 @@ from ..errors import DependencyError, InputError
 from ..flags import Flag
 from .dicom_files import Contents, look_into
 from .dicom_folder import no_image
-from .dicom_pixels import check_formats, read_voxels
+from .dicom_format import check_formats
+from .dicom_pixels import read_voxels
 from .dicom_series import Series, all_series, choose, lost_slices
 from .dicom_stack import build_stack, check_frames
 from .voxels import image_of

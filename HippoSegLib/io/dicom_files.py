@@ -95,12 +95,15 @@ def _list(folder: str) -> _Listing:
     for item in sorted(found, key=lambda e: e.name):
         if item.name.startswith("."):
             continue
-        if item.is_dir():
+        try:
+            is_folder, regular = item.is_dir(), item.is_file()
+            size = item.stat().st_size if regular else 0
+        except OSError:  # a link to itself; an entry that is gone by now
+            is_folder, regular, size = False, False, 0
+        if is_folder:
             folders += [] if item.is_symlink() else [item.path]
-            continue
-        regular = item.is_file()
-        size = item.stat().st_size if regular else 0
-        entries.append(Entry(item.path, folder, len(entries) + 1, size, regular))
+        else:
+            entries.append(Entry(item.path, folder, len(entries) + 1, size, regular))
     return _Listing(tuple(entries), tuple(folders))
 
 

@@ -1,9 +1,8 @@
-"""The voxels of a stack of DICOM slices: the description in every header is checked before one is read."""
+"""The voxels of a stack of DICOM slices whose headers have passed the checks of `dicom_format`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 import numpy as np
@@ -11,26 +10,12 @@ import numpy as np
 from ..errors import InputError
 from .dicom_compressed import COMPRESSED, decode_frames
 from .dicom_content import open_content
+from .dicom_format import result_type
 from .dicom_slice import PixelFormat, Slice
-from .dicom_stack import CONVERT, EXPORT, faulty
-from .voxels import MAX_BYTES
+from .dicom_stack import CONVERT
 
-#: Transfer syntaxes in which integers lie one after the other (a deflated file counts as unpacked).
-_NATIVE = frozenset(("", "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"))
-_GREY = ("MONOCHROME1", "MONOCHROME2")
-#: Field -> whether it is missing, or cannot be for a grey-value image; each supposes those before it.
-_IMPOSSIBLE: dict[str, Callable[[PixelFormat], bool]] = {
-    "Rows": lambda f: not 0 < f.rows < 1 << 16,
-    "Columns": lambda f: not 0 < f.columns < 1 << 16,
-    "SamplesPerPixel": lambda f: f.samples != 1,
-    "PhotometricInterpretation": lambda f: f.photometric not in _GREY,
-    "BitsAllocated": lambda f: f.bits_allocated not in (8, 16, 32),
-    "BitsStored": lambda f: not 0 < f.bits_stored <= f.bits_allocated,
-    "HighBit": lambda f: f.high_bit != f.bits_stored - 1,
-    "PixelRepresentation": lambda f: f.signed not in (0, 1),
-}
-#: Integer types in the order in which the smallest that holds a rescaled range is taken.
-_INTEGERS = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32)
+#: Group of the pixel data's element; so many bytes after them must be no image.
+_PIXEL_GROUP, _LOOK_BEHIND = 0x7FE0, 512
 
 
 def read_voxels(slices: Sequence[Slice]) -> tuple[np.ndarray, bool]:
@@ -43,11 +28,10 @@ def read_voxels(slices: Sequence[Slice]) -> tuple[np.ndarray, bool]:
     Raises:
         InputError: What is stored is not what the header describes, or is stored in a way that is not read.
     """
-    check_formats(slices)
     inverted = slices[0].format.photometric == "MONOCHROME1"
     rows, columns = slices[0].format.rows, slices[0].format.columns
     rescaled = [s.rescale.values for s in slices]
-    voxels = np.empty((len(slices), rows, columns), _result_type(slices))
+    voxels = np.empty((len(slices), rows, columns), result_type(slices))
     order = sorted(range(len(slices)), key=lambda k: (slices[k].entry.path, slices[k].frame))
     for _, indices in groupby(order, key=lambda k: slices[k].entry.path):
         numbers = list(indices)
@@ -59,112 +43,6 @@ def read_voxels(slices: Sequence[Slice]) -> tuple[np.ndarray, bool]:
                 stored = stored.astype(np.float64) * slope + intercept
             voxels[index] = stored
     return voxels, inverted
-
-
-def check_formats(slices: Sequence[Slice]) -> None:
-    """Refuse what is no stack of grey values, and a description that lacks a field or contradicts itself.
-
-    Raises:
-        InputError: As said.
-    """
-    if any(s.format.samples > 1 or "RGB" in s.format.photometric for s in slices):
-        raise InputError("The DICOM series holds colour images.", "Give the T1 series itself.", "colour")
-    for field, wrong in _IMPOSSIBLE.items():
-        where = faulty(slices, partial(_format_is, wrong))
-        if where:
-            raise InputError(
-                f"{field} is missing, or is none that a grey-value image can have, in {where} of the DICOM "
-                "series.",
-                CONVERT,
-                "dicom_field",
-            )
-    _check_rescaling(slices)
-    voxels = len(slices) * max(s.format.rows for s in slices) * max(s.format.columns for s in slices)
-    most = MAX_BYTES // _result_type(slices).itemsize
-    if voxels > most:
-        raise InputError(
-            f"The DICOM series has {voxels / 1e6:.0f} million voxels, more than are read here "
-            f"({most / 1e6:.0f} million).",
-            "Give the T1 series itself, or resample it to larger voxels.",
-            "too_large",
-        )
-    if any(s.place.keyword != "PixelData" for s in slices):
-        raise InputError("The DICOM series holds floating-point pixel data.", CONVERT, "pixel_format")
-    where = faulty(slices, lambda s: s.place.syntax not in _NATIVE and s.place.syntax not in COMPRESSED)
-    if where:
-        raise InputError(
-            f"The pixel data of the DICOM series are stored in a way that is not read here (in {where}).",
-            CONVERT,
-            "pixel_format",
-        )
-    for one in slices:
-        if one.place.syntax in _NATIVE:
-            _check_length(one)
-
-
-def _format_is(wrong: Callable[[PixelFormat], bool], one: Slice) -> bool:
-    return wrong(one.format)
-
-
-def _rescaling_lacks(field: str, one: Slice) -> bool:
-    return one.rescale.unusable == field
-
-
-def _check_rescaling(slices: Sequence[Slice]) -> None:
-    for field in ("RescaleSlope", "RescaleIntercept"):
-        where = faulty(slices, partial(_rescaling_lacks, field))
-        if where:
-            raise InputError(
-                f"{field} is no usable number in {where} of the DICOM series.", EXPORT, "dicom_field"
-            )
-    where = faulty(slices, lambda s: s.rescale.slope is None)
-    if where and any(s.rescale.values[0] != 1 for s in slices):
-        raise InputError(
-            f"RescaleSlope is missing in {where} of the DICOM series, but is stated in others.",
-            EXPORT,
-            "dicom_field",
-        )
-    if any(s.rescale.table for s in slices):
-        raise InputError(
-            "The values of the DICOM series are to be looked up in a table (ModalityLUTSequence).",
-            CONVERT,
-            "pixel_format",
-        )
-    photometric = {s.format.photometric for s in slices}
-    if len(photometric) > 1 or (
-        photometric == {"MONOCHROME1"} and len({s.rescale.values for s in slices}) > 1
-    ):
-        raise InputError(
-            "PhotometricInterpretation differs between the slices of the DICOM series, or inverts slices "
-            "that are rescaled differently.",
-            CONVERT,
-            "pixel_format",
-        )
-
-
-def _check_length(one: Slice) -> None:
-    """Uncompressed pixel data must hold what the header describes, but for a padding of less than a row."""
-    form = one.format
-    size = form.bits_allocated // 8
-    needed = form.rows * form.columns * size * one.frames
-    held = -1 if one.place.length is None else min(one.place.length, one.place.room)
-    if held < needed:
-        there = (
-            f"holds {max(held, 0)} bytes of pixel data" if held >= 0 else "holds pixel data without a length"
-        )
-        raise InputError(
-            f"The DICOM series is damaged: {one.name} {there}; Rows, Columns and BitsAllocated describe "
-            f"{needed}.",
-            "Copy or export the series again.",
-            "truncated",
-        )
-    if held - needed >= min(form.rows, form.columns) * size:
-        raise InputError(
-            f"The DICOM series is damaged: {one.name} holds {held} bytes of pixel data; Rows, Columns and "
-            f"BitsAllocated describe only {needed}.",
-            CONVERT,
-            "too_long",
-        )
 
 
 def _stored(slices: Sequence[Slice]) -> Iterator[np.ndarray]:
@@ -192,6 +70,25 @@ def _stored(slices: Sequence[Slice]) -> Iterator[np.ndarray]:
             order = kind.newbyteorder("<" if place.little_endian else ">")
             array = np.frombuffer(data, order, form.rows * form.columns).astype(kind, copy=False)
             yield _in_range(one, array.reshape(form.rows, form.columns))
+        file.seek(place.offset + (place.length or 0))
+        if not _may_follow(file.read(_LOOK_BEHIND), place.little_endian):
+            raise InputError(
+                f"The DICOM series is damaged: the file of {slices[0].name} goes on after its pixel data "
+                "with what is no DICOM element.",
+                "Copy or export the series again, or convert it to NIfTI with dcm2niix.",
+                "too_long",
+            )
+
+
+def _may_follow(rest: bytes, little_endian: bool) -> bool:
+    """Whether bytes may follow pixel data: zeros, or an element of the same group or a later one.
+
+    Else bytes were inserted before them, and what was read is shifted.
+    """
+    if len(rest) % 2:
+        return False
+    group = int.from_bytes(rest[:2], "little" if little_endian else "big")
+    return not rest.strip(b"\0") or group >= _PIXEL_GROUP
 
 
 def _in_range(one: Slice, bits: np.ndarray) -> np.ndarray:
@@ -224,22 +121,3 @@ def _in_range(one: Slice, bits: np.ndarray) -> np.ndarray:
 def _highest(form: PixelFormat) -> int:
     """The number that a stored value and its inverse add up to."""
     return -1 if form.signed else (1 << form.bits_stored) - 1
-
-
-def _result_type(slices: Sequence[Slice]) -> np.dtype:
-    """The stored type if nothing is rescaled, an integer type if whole numbers are added, else float32."""
-    stored = {np.dtype(f"{'i' if s.format.signed else 'u'}{s.format.bits_allocated // 8}") for s in slices}
-    rescaled = {s.rescale.values for s in slices}
-    if rescaled == {(1.0, 0.0)}:
-        kind = np.result_type(*stored)
-        return kind if kind.itemsize <= 4 else np.dtype(np.float32)
-    if all(slope == 1 and intercept == round(intercept) for slope, intercept in rescaled):
-        low, high = [], []
-        for one in slices:
-            bits, offset = one.format.bits_stored, int(one.rescale.values[1])
-            low.append((-(1 << bits - 1) if one.format.signed else 0) + offset)
-            high.append(((1 << bits - 1) if one.format.signed else (1 << bits)) - 1 + offset)
-        for integer in _INTEGERS:
-            if np.iinfo(integer).min <= min(low) and max(high) <= np.iinfo(integer).max:
-                return np.dtype(integer)
-    return np.dtype(np.float32)

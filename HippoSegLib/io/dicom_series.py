@@ -8,16 +8,17 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from ..errors import InputError
 from ..flags import Flag
 from .dicom_files import MIN_SLICES, Contents
-from .dicom_slice import Entry, Slice
+from .dicom_slice import Damaged, Entry, Slice
 
 #: Series that a message lists at most.
 _LISTED = 30
+_UID = re.compile(r"\d+(\.\d+)+")
 #: Modalities that are no scan.
 _NO_SCANS = frozenset(("SEG", "RTDOSE", "RTIMAGE"))
 
@@ -171,21 +172,35 @@ def _left_out(chosen: Series, series: Sequence[Series]) -> Flag:
 def lost_slices(series: Series, contents: Contents) -> list[Entry]:
     """Files that may be slices of a series and cannot be read, in the order of folders and names.
 
-    They carry its UID; or they do not tell theirs and lie beside its slices, with the mark of DICOM or with a
-    name that differs from a slice's in its digits alone (an empty file, zeros, a link that leads nowhere).
+    They carry its UID; or they lie beside its slices, and have a name that differs from a slice's in its
+    digits alone (an empty file, zeros, a link that leads nowhere), or the mark of DICOM and nothing that says
+    that they belong elsewhere.
     """
-    uids = {s.identity.series for s in series.slices}
+    own = {s.identity.series for s in series.slices}
+    others = {s.identity.series for s in contents.slices} - own
     classes = {s.identity.sop_class for s in series.slices}
     folders = {s.entry.folder for s in series.slices}
     shapes = {(s.entry.folder, _shape(s.entry)) for s in series.slices}
-    lost = [
-        one.entry
-        for one in contents.damaged
-        if one.series in uids
-        or (not one.series and one.entry.folder in folders and one.sop_class in ("", *classes))
-    ]
+
+    def may_belong(one: Damaged) -> bool:
+        if one.series in own or one.series in others:
+            return one.series in own
+        if (one.entry.folder, _shape(one.entry)) in shapes:
+            return True
+        told = bool(_UID.fullmatch(one.series)) and not series.own_uids
+        elsewhere = told or (one.sop_class in _registered() and one.sop_class not in classes)
+        return one.entry.folder in folders and not elsewhere
+
+    lost = [one.entry for one in contents.damaged if may_belong(one)]
     lost += [entry for entry in contents.others if (entry.folder, _shape(entry)) in shapes]
     return sorted(lost, key=lambda entry: (entry.folder, entry.place))
+
+
+def _registered() -> Collection[str]:
+    """The UIDs that the standard defines: a damaged one is none of them."""
+    from pydicom.uid import UID_dictionary
+
+    return UID_dictionary
 
 
 def _shape(entry: Entry) -> str:

@@ -66,13 +66,15 @@ def test_a_damaged_slice_is_not_dropped(tmp_path, damage, victim):
 
 
 @pytest.mark.parametrize("victim", ENDS)
-@pytest.mark.parametrize("kind", ["dangling link", "pipe", "socket", "device"])
+@pytest.mark.parametrize("kind", ["dangling link", "loop", "pipe", "socket", "device"])
 def test_a_slice_that_is_no_file_is_not_dropped_and_not_opened(tmp_path, kind, victim, monkeypatch):
     folder = write_series(tmp_path / "s")
     path = folder / victim
     path.unlink()
     if kind == "dangling link":
         path.symlink_to("/nowhere/Doe")
+    elif kind == "loop":
+        path.symlink_to(path)
     elif kind == "pipe":
         os.mkfifo(path)
     elif kind == "socket":
@@ -101,6 +103,18 @@ def test_several_damaged_files_are_counted(tmp_path):
     for victim in ("IM0003", "IM0010"):
         (folder / victim).write_bytes(b"")
     refused("2 files, the first of them file 3 of its folder", folder)
+
+
+@pytest.mark.parametrize("victim", ENDS)
+@pytest.mark.parametrize(
+    "damage", [(b"1.2.840.10008.5.1.4.1.1.4", b"M"), (b"UI\x08\x001.2.3.4", b"UI\x08\x001.9.9")]
+)
+def test_a_damaged_slice_that_claims_to_be_of_another_kind_is_not_dropped(tmp_path, damage, victim):
+    folder = write_series(tmp_path / "s")
+    raw = (folder / victim).read_bytes()
+    raw = raw.replace(damage[0], damage[1] + damage[0][len(damage[1]) :])
+    (folder / victim).write_bytes(raw[: raw.index(b"\xe0\x7f\x10\x00")])
+    refused(f"file {int(victim[2:])} of its folder", folder)
 
 
 def test_a_damaged_file_of_another_series_is_no_slice_of_this_one(tmp_path):

@@ -113,13 +113,16 @@ def test_offsets_of_their_own_stay_integers(tmp_path):
     assert np.array_equal(sitk.GetArrayFromImage(image), expected)
 
 
-def test_a_rescaling_that_only_some_slices_state_is_refused(tmp_path):
+@pytest.mark.parametrize(("field", "value"), [("RescaleSlope", "2"), ("RescaleIntercept", "-100")])
+def test_a_rescaling_that_only_some_slices_state_is_refused(tmp_path, field, value):
     def change(data, index):
-        if index != 6:
-            data.RescaleSlope, data.RescaleIntercept = "2", "0"
+        data.RescaleSlope, data.RescaleIntercept = "1", "0"
+        setattr(data, field, value)
+        if index == 6:
+            delattr(data, field)
 
     write_series(tmp_path / "s", change=change)
-    refused("RescaleSlope is missing in the slice with InstanceNumber 7", tmp_path / "s")
+    refused(f"{field} is missing in the slice with InstanceNumber 7", tmp_path / "s")
 
 
 @pytest.mark.parametrize("tags", [{}, {"RescaleSlope": "0.5", "RescaleIntercept": "3"}])
@@ -193,6 +196,18 @@ def test_padding_is_no_fault_but_a_wrong_size_is(tmp_path):
     refused("holds 1056 bytes of pixel data; .* only 1008", tmp_path / "wide")
 
 
+def test_what_may_follow_the_pixel_data(tmp_path):
+    folder = write_series(tmp_path / "s")
+    whole = (folder / "IM0008").read_bytes()
+    for tail in (bytes(700), b"\xfc\xff\xfc\xffOB\0\0\x08\0\0\0" + bytes(8)):
+        (folder / "IM0008").write_bytes(whole + tail)
+        assert np.array_equal(sitk.GetArrayFromImage(read_series(folder)[0]), volume()[::-1])
+    at = whole.index(b"\xe0\x7f\x10\0") + 300
+    for count in (2, 3, 44, 300):  # inserted within them: all that follow are shifted
+        (folder / "IM0008").write_bytes(whole[:at] + b"x" * count + whole[at:])
+        assert refused("slice with InstanceNumber 8 goes on after its pixel data", folder).code == "too_long"
+
+
 def test_odd_numbers_of_bytes(tmp_path):
     array = small(np.uint8)[:, :23, :21]
     write_series(tmp_path / "s", array)  # pydicom pads to an even length
@@ -245,7 +260,7 @@ def _save_as_explicit(data, path, **_):
 
 
 def test_too_many_voxels_are_refused_before_any_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("HippoSegLib.io.dicom_pixels.MAX_BYTES", 16_000)
+    monkeypatch.setattr("HippoSegLib.io.dicom_format.MAX_BYTES", 16_000)
     assert refused("million voxels", write_series(tmp_path / "s")).code == "too_large"
 
 
