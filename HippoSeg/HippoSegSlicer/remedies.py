@@ -22,6 +22,9 @@ def remedyFor(code: str, remedy: str) -> str:
         "crop": crop,
         "crops_only": _("Say under “It shows” which crop it is, or choose a model for whole heads."),
         "out_of_memory": _("Close other programs, or choose the CPU under “Device”."),
+        "several_series": _(
+            "Load the series with Slicer's DICOM module and choose it, or give a folder that holds it alone."
+        ),
         "not_installed": _("Install it with “Install…” at the top of the panel."),
         "no_step": _("Choose a model trained with it, or “Reset to the model's” under “Preprocessing”."),
         "label_map_values": _("Name the right values under “Label values”."),

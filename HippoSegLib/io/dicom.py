@@ -16,7 +16,7 @@ import SimpleITK as sitk
 from ..errors import DependencyError, InputError
 from ..flags import Flag
 from .dicom_files import Contents, look_into
-from .dicom_folder import no_image
+from .dicom_folder import check_no_other_scans, no_image
 from .dicom_format import check_formats
 from .dicom_pixels import read_voxels
 from .dicom_series import Series, all_series, choose, lost_slices
@@ -56,6 +56,8 @@ def read_series(folder: str | Path, series: str | int | None = None) -> tuple[si
                 contents = look_into(os.fspath(folder), deep=True)
         if not contents.slices:
             raise no_image(contents)
+        if series is None:
+            check_no_other_scans(contents)
         chosen, flags = choose(contents, series)
         image, more = _read(chosen, contents)
     return image, [*flags, *more]

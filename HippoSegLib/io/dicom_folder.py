@@ -1,4 +1,4 @@
-"""What is said about a folder that holds no DICOM image: what it is instead, and what to give."""
+"""What is said about a folder that holds no DICOM image, or other scans as well: what it is, what to give."""
 
 from __future__ import annotations
 
@@ -38,15 +38,41 @@ def no_image(contents: Contents) -> InputError:
             "damaged",
         )
     where = "The folder and its subfolders hold" if contents.deep else "The folder holds"
-    kinds = Counter(kind for name in names if (kind := _kind(name)))
+    kinds = _kinds(contents)
     if kinds:
         packed = set(kinds) == {"archive"}
-        listing = " and ".join(f"{_many(count, kind)}" for kind, count in kinds.most_common())
+        listing = _listing(kinds)
         remedy = "Unpack it and give the folder with the slices." if packed else _GIVE_FILES
         return InputError(f"{where} {listing}, but no DICOM image.", remedy, "no_dicom_image")
     return InputError(
         f"{where} no DICOM image.", "Give the folder that holds the slices themselves.", "no_dicom_image"
     )
+
+
+def check_no_other_scans(contents: Contents) -> None:
+    """Refuse to take the DICOM series of a subfolder for the scan where scans of other kinds lie below, too.
+
+    Raises:
+        InputError: As said.
+    """
+    kinds = _kinds(contents)
+    del kinds["archive"]
+    if contents.deep and kinds:
+        raise InputError(
+            f"The folder and its subfolders hold DICOM images and {_listing(kinds)}.",
+            "Give the folder with the slices of one series, or the T1 scans themselves; several can be given "
+            "at once.",
+            "mixed_folder",
+        )
+
+
+def _kinds(contents: Contents) -> Counter[str]:
+    names = (os.path.basename(entry.path).lower() for entry in contents.others)
+    return Counter(kind for name in names if (kind := _kind(name)))
+
+
+def _listing(kinds: Counter[str]) -> str:
+    return " and ".join(_many(count, kind) for kind, count in kinds.most_common())
 
 
 def _kind(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pydicom
 import pytest
-from dicomwriter import write_series
+from dicomwriter import COUNT, write_series
 
 from HippoSegLib.errors import InputError
 from HippoSegLib.io.images import read_scan
@@ -58,6 +58,16 @@ def test_a_bids_root(tmp_path, described):
     touch(tmp_path / "b", *scans, *(["dataset_description.json"] if described else []))
     error = refused("BIDS data set .3 subjects., not a scan", tmp_path / "b")
     assert error.code == "bids_folder" and "sub-*/anat/*_T1w.nii.gz" in error.remedy
+
+
+def test_a_series_below_a_folder_of_other_scans_is_not_taken_for_the_scan(tmp_path):
+    write_series(tmp_path / "d" / "series")
+    touch(tmp_path / "d", "Doe1/T1.nii.gz", "Doe2/T1.nii.gz")
+    error = refused("hold DICOM images and 2 NIfTI files", tmp_path / "d")
+    assert error.code == "mixed_folder"
+    assert read_scan(tmp_path / "d", series=7).image.GetSize()[2] == COUNT
+    touch(tmp_path / "d" / "series", "T1.nii.gz")  # beside the slices: what a conversion leaves there
+    assert read_scan(tmp_path / "d" / "series").image.GetSize()[2] == COUNT
 
 
 def test_damaged_files_alone(tmp_path):
