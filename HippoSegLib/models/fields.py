@@ -37,9 +37,13 @@ class FieldError(ValueError):
 
     def __init__(self, place: str, problem: str):
         self.place, self.problem = place, problem
-        # Names come from the file: they may be long, and hold what no terminal should get.
-        shown = "".join(letter if letter.isprintable() else "?" for letter in place[:100])
-        super().__init__(f"{shown or 'it'} {problem}")
+        super().__init__(f"{_shown(place, 100) or 'it'} {_shown(problem, 250)}")
+
+
+def _shown(words: str, most: int) -> str:
+    """Words from a file: they may be long, and hold what no terminal should get."""
+    short = words if len(words) <= most else f"{words[:most]} …"
+    return "".join(letter if letter.isprintable() else "?" for letter in short)
 
 
 class Fields:

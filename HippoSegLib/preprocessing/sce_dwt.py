@@ -23,7 +23,7 @@ EXTENSIONS = frozenset(
     + ("periodization", "reflect", "antisymmetric", "antireflect")
 )
 #: Beyond these, time or memory would be absurd, or the result no image any more.
-MAX_LEVELS, MAX_FACTOR = 8, 1000.0
+MAX_LEVELS, MAX_FACTOR, MAX_THRESHOLD = 8, 1e3, 1e9
 
 
 def sce_dwt_3d(
@@ -98,7 +98,7 @@ def check_sce_dwt(wavelet: str, levels: int, factor: float | Mapping, threshold:
         and 1 <= levels <= MAX_LEVELS
         and int(levels) == levels
         and is_number(threshold)
-        and 0 <= threshold < float("inf")
+        and 0 <= threshold <= MAX_THRESHOLD
     ):
         raise InputError(
             f"SCE-3DWT cannot use {levels} levels with threshold {threshold}.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -72,11 +73,12 @@ def assess(
             scores[side] = round(score, 3)
         flags += _edge_flags(side, mask, inside)
     distances = {} if placement is None else outline_distances(placement, prediction)
+    known = {side: score for side, score in scores.items() if not math.isnan(score)}
     if quality is not None:
         flags += _score_flags(scores, quality) + _contrast_flags(likenesses, quality)
         if placement is not None:
             flags += _place_flags(placement, distances, quality)
-    return Assessment(scores, distances, tuple(flags))
+    return Assessment(known, distances, tuple(flags))
 
 
 def _edge_flags(side: str, mask: np.ndarray, inside: np.ndarray) -> list[Flag]:
@@ -87,16 +89,17 @@ def _edge_flags(side: str, mask: np.ndarray, inside: np.ndarray) -> list[Flag]:
 
 
 def _score_flags(scores: Mapping[str, float], quality: QualityModel) -> list[Flag]:
-    return [
-        Flag(
-            "quality",
-            f"The {side} outline is uncertain (expected overlap with a manual outline about {score:.2f}): "
-            "check it.",
-            side,
-        )
-        for side, score in scores.items()
-        if not score >= quality.threshold  # also a score that is no number
-    ]
+    flags = []
+    for side, score in scores.items():
+        if score >= quality.threshold:
+            continue
+        if math.isnan(score):
+            text = f"The quality of the {side} outline could not be judged: check it."
+        else:
+            overlap = f"expected overlap with a manual outline about {score:.2f}"
+            text = f"The {side} outline is uncertain ({overlap}): check it."
+        flags.append(Flag("quality", text, side))
+    return flags
 
 
 def _contrast_flags(likenesses: Mapping[str, float], quality: QualityModel) -> list[Flag]:

@@ -75,6 +75,8 @@ def test_what_is_fitted_ranks_results_and_survives_the_card():
     clean = next(t for t in made if t.kind == "clean")
     assert "contrast" in judge(inverted, model)[1] and "contrast" not in judge(clean, model)[1]
     assert judge(replace(clean, features=None), model)[0] == 0
+    unknown = replace(clean, features=clean.features | {"volume": float("nan")})
+    assert "quality" in judge(unknown, model)[1] and "quality" not in judge(clean, model)[1]
 
 
 def test_a_held_out_kind_and_subject_are_not_learned_from():

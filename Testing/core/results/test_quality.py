@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from HippoSegLib import cli, segment
 from HippoSegLib.io.images import read_image
 from HippoSegLib.models.store import load_model
+from HippoSegLib.results.quality import QualityModel
 from HippoSegLib.results.quality_features import block_ranks, entropy, likeness, side_features
 
 
@@ -113,6 +114,15 @@ def test_a_model_without_coefficients_gives_no_score(sample):
     assert result.measurements.quality == {}
     assert result.measurements.as_row()["left_quality"] is None
     assert "quality" not in result.provenance and "quality" not in codes(result)
+
+
+def test_a_score_that_is_no_number_is_flagged_and_stands_nowhere(sample, monkeypatch):
+    monkeypatch.setattr(QualityModel, "score", lambda self, features: float("nan"))
+    result = run(sample)
+    flags = [flag for flag in result.flags if flag.code == "quality"]
+    assert [flag.name for flag in flags] == ["quality:left", "quality:right"] and result.status == "review"
+    assert all("could not be judged" in flag.message for flag in flags)
+    assert result.measurements.quality == {} and "nan" not in json.dumps(result.provenance).lower()
 
 
 def test_likeness_is_the_rank_correlation_of_blocks():
