@@ -93,6 +93,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/models/blas.py
   HippoSegLib/models/card.py
   HippoSegLib/models/card_parts.py
+  HippoSegLib/models/card_words.py
   HippoSegLib/models/devices.py
   HippoSegLib/models/engines.py
   HippoSegLib/models/fields.py

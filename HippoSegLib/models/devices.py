@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 from ..errors import DependencyError, DeviceError
 
@@ -16,7 +17,7 @@ class Device:
     description: str
 
 
-def import_torch():
+def import_torch() -> Any:
     """Import PyTorch, or say in one sentence why it cannot be.
 
     Raises:

@@ -108,7 +108,8 @@ class Fields:
 
     def free(self, name: str) -> dict[str, Any]:
         """An object whose content is for display alone; empty where it is missing."""
-        return dict(self.value(name, _object, {}))
+        nothing: dict[str, Any] = {}
+        return dict(self.value(name, _object, nothing))
 
     def rest(self) -> dict[str, Any]:
         """The fields that nobody asked for; they are kept, for display and for rewriting."""

@@ -22,7 +22,7 @@ class NetworkShape:
     @property
     def divisor(self) -> int:
         """Each side of the input, in voxels, must be a multiple of this."""
-        return 2 ** (len(self.widths) - 1)
+        return 1 << (len(self.widths) - 1)
 
     @property
     def parameters(self) -> int:

@@ -9,6 +9,7 @@ the z, y and x index, and every step works on long runs of memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ TERMS = (
     (np.subtract, (0, 0), (0, 1)),
 )
 #: `map`, or a thread pool's.
-Run = Callable[[Callable, Iterable], Iterable]
+Run = Callable[[Callable[..., Any], Iterable[Any]], Iterable[Any]]
 
 
 class Grid:
@@ -90,7 +91,9 @@ def convolution_weights(weight: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(factors).reshape(4, 4, len(weight), -1)
 
 
-def _input_terms(grid: Grid, inputs: Sequence[np.ndarray], which: int, planes: slice, out: np.ndarray):
+def _input_terms(
+    grid: Grid, inputs: Sequence[np.ndarray], which: int, planes: slice, out: np.ndarray
+) -> None:
     """Term `which` along z, all along y, at the taps -1, 0, 1 and 2 of x: (4 terms, planes, 4 taps, ...)."""
     operation, *neighbours = TERMS[which]
     done = 0
@@ -98,8 +101,8 @@ def _input_terms(grid: Grid, inputs: Sequence[np.ndarray], which: int, planes: s
         along_z = operation(*(array[p][:, planes.start + 1 + d : planes.stop + 1 + d] for p, d in neighbours))
         size = array.shape[-1] - 2 * grid.margin
         for term, (add_or_subtract, *pair) in zip(out, TERMS, strict=True):
-            both = (along_z[p][..., grid.margin + d * grid.row :][..., :size] for p, d in pair)
-            add_or_subtract(*both, out=term[:, 1:3, done : done + size])
+            first, second = (along_z[p][..., grid.margin + d * grid.row :][..., :size] for p, d in pair)
+            add_or_subtract(first, second, out=term[:, 1:3, done : done + size])
         done += size
     # The taps at -1 and 2 are those of the odd voxel before and the even one after.
     out[:, :, 0, 0], out[:, :, 3, -1] = 0, 0
@@ -113,7 +116,9 @@ def _outputs(products: np.ndarray, out: np.ndarray) -> None:
     np.subtract(np.subtract(second, third, out=second), fourth, out=out[1])
 
 
-def convolve(grid: Grid, inputs: Sequence[np.ndarray], weight: np.ndarray, run: Run = map):
+def convolve(
+    grid: Grid, inputs: Sequence[np.ndarray], weight: np.ndarray, run: Run = map
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """3x3x3 convolution, zeros outside, no bias, of one or more arrays' channels.
 
     Returns the array (its zeros may hold anything), and mean and variance of its channels, float64 (out,).

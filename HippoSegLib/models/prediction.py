@@ -19,7 +19,7 @@ from .protocols import part_probabilities
 RECENTRE_MM = 3.0
 
 #: Marks a stage of the work: its name in words and the fraction done so far.
-Stage = Callable[[str, float], AbstractContextManager]
+Stage = Callable[[str, float], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Prediction:
     maps: Mapping[str, np.ndarray]
 
 
-def _no_stage(_words: str, _fraction: float) -> AbstractContextManager:
+def _no_stage(_words: str, _fraction: float) -> AbstractContextManager[None]:
     return nullcontext()
 
 
@@ -66,8 +66,9 @@ def predict_rois(
             saw, also in a contrast that misleads the segmenter; or it is the whole crop.
         stage: Marks the work, for progress and timing.
     """
-    placed, inputs, maps = dict(rois), {}, {}
-    pending = dict(rois)
+    placed, pending = dict(rois), dict(rois)
+    inputs: dict[str, np.ndarray] = {}
+    maps: dict[str, np.ndarray] = {}
     for attempt in range(2):
         with stage("Preparing the regions", 0.4 + 0.25 * attempt):
             new = {side: channels(crop(head, roi), segmenter.preprocessing) for side, roi in pending.items()}

@@ -33,4 +33,5 @@ def part_probabilities(probabilities: np.ndarray, protocol: str = PROTOCOLS[0]) 
         return parts
     # Half each where neither part is at all probable.
     share = (parts + 1e-6) / (parts + 1e-6).sum(axis=0)
-    return parts + share * probabilities[3]
+    whole: np.ndarray = parts + share * probabilities[3]
+    return whole

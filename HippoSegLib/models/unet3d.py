@@ -86,7 +86,8 @@ class UNet3D(nn.Module):
             skips.append(x)
         for level in range(len(self.up) - 1, -1, -1):
             x = self.up[level](torch.cat((skips[level], self.enlarge[level](x)), dim=1))
-        return self.head(x)
+        logits: torch.Tensor = self.head(x)
+        return logits
 
 
 def count_parameters(model: nn.Module) -> int:

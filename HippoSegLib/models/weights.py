@@ -11,6 +11,7 @@ import io
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,7 @@ def write_weights(path: Path, state: Mapping[str, np.ndarray]) -> None:
     Raises:
         OutputError: The file exists or cannot be written.
     """
-    halves = {name: np.asarray(value).astype(np.float16) for name, value in state.items()}
+    halves: dict[str, Any] = {name: np.asarray(value).astype(np.float16) for name, value in state.items()}
     with replacing(path) as temporary, open(temporary, "xb") as file:
         np.savez(file, **halves)
 

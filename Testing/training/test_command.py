@@ -3,6 +3,7 @@
 import argparse
 import csv
 import hashlib
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 import torch
 from crops import write_folder
 
+from HippoSegLib import cli
 from HippoSegLib.errors import InputError, OutputError, TrainingError
 from HippoSegLib.models.card import read_card
 from HippoSegLib.models.store import load_model
 from HippoSegLib.models.unet3d import UNet3D
+from HippoSegLib.models.user_models import user_models
 from HippoSegLib.preprocessing.chain import Preprocessing
 from HippoSegLib.training import export
 from HippoSegLib.training.cases import load_cases, split_by_subject
@@ -87,6 +90,64 @@ def test_the_model_loads_where_inference_loads_it(trained):
     model = load_model(trained / "model")
     with torch.inference_mode():
         assert model.segmenter(torch.zeros(1, 1, 48, 56, 40)).shape == (1, 3, 48, 56, 40)
+
+
+def crop_options(trained):
+    """Options of a command that takes one of the made-up crops with the trained model."""
+    return "--model", trained / "model", "--region", "--side", "left", "--threads", 1, "--device", "cpu"
+
+
+def call(*words) -> int:
+    return cli.main([str(word) for word in words])
+
+
+def test_segment_takes_the_model_for_crops(trained, tmp_path, capsys):
+    crop = trained / "crops" / "images" / "hippocampus_001.nii.gz"
+    words = ("segment", crop, "-o", tmp_path, "--no-picture", "-q", *crop_options(trained))
+    assert call(*words) == 0, capsys.readouterr().err
+    (record,) = tmp_path.rglob("*.json")
+    used = json.loads(record.read_text(encoding="utf-8"))["model"]
+    assert used["name"] == "model" and used["sha256"] == load_model(trained / "model").sha256
+
+
+def test_segment_says_that_it_finds_no_hippocampus_in_a_head(trained, tmp_path, sample_path, capsys):
+    words = ("segment", sample_path, "-o", tmp_path, "-q", "--model", trained / "model", "--device", "cpu")
+    assert call(*words) == InputError.exit_code
+    told = capsys.readouterr().err
+    assert "Model 'model' segments the crop of one hippocampus" in told and "--region" in told
+
+
+def test_evaluate_takes_the_model_and_knows_its_cases(trained, tmp_path, capsys):
+    images, labels = trained / "crops" / "images", trained / "crops" / "labels"
+    name = read_card(trained / "model").segmenter.training.train_cases[0] + ".nii.gz"
+    words = ("evaluate", "--scans", images / name, "--labels", labels / name)
+    words += ("--label-map", "msd", "-o", tmp_path / "out", "--no-pictures", "-q", *crop_options(trained))
+    code = call(*words)
+    told = capsys.readouterr()
+    assert code == 0, told.err
+    assert "names of cases that the model was trained on" in told.out
+
+
+def test_info_prints_the_card_and_lists_one_s_own_models(trained, monkeypatch, capsys):
+    assert call("info", trained / "model") == 0
+    told = capsys.readouterr().out
+    assert "crops of one hippocampus" in told and "hipposeg train crops -o model" in told
+    monkeypatch.setenv("HIPPOSEG_MODELS", str(trained))
+    assert call("info") == 0
+    told = capsys.readouterr().out
+    assert (
+        "Your models\n  model " in told and read_card(trained / "model").files["segmenter.pt"].sha256 in told
+    )
+    assert [folder.name for folder in user_models()] == ["model"]
+
+
+def test_finetune_begins_with_the_model(trained, tmp_path, capsys):
+    words = ("finetune", trained / "crops", "--region", "--side", "left", "--label-map", "msd")
+    words += ("--base", trained / "model", "--check-only", "-o", tmp_path / "check", "-q", "--device", "cpu")
+    call(*words)
+    table = (tmp_path / "check" / "site_check.csv").read_text(encoding="utf-8")
+    # Four of the six cases are those that the base learned from.
+    assert table.count("learned from a case of this name") == 4
 
 
 def test_a_model_is_not_overwritten(trained):
