@@ -1,5 +1,5 @@
-# Everything on a fresh machine with Python 3.10 or later and venv: `make demo`, `make test`.
-# TORCH=system uses the PyTorch that is already installed instead of the pinned one.
+# Everything on a fresh machine with Python 3.10 or later and venv: `make demo`, `make test`. The demo needs no
+# PyTorch; the tests install it, or with TORCH=system use the one that is already installed.
 
 PYTHON ?= python3
 TORCH ?= pinned
@@ -23,7 +23,7 @@ test: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
 
-bench: $(VENV)/.test
+bench: $(VENV)/.run
 	$(BIN)/python Testing/benchmarks/pipeline_speed.py
 
 lint: $(VENV)/.test
@@ -37,11 +37,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV_OPTIONS) $(VENV)
 
 $(VENV)/.run: requirements/run.txt pyproject.toml | $(VENV)/bin/python
-	cat requirements/run.txt $(WITHOUT_TORCH) > $(VENV)/run.txt
-	$(BIN)/python -m pip install --disable-pip-version-check -q -r $(VENV)/run.txt
+	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements/run.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --no-build-isolation -e .
 	touch $@
 
 $(VENV)/.test: $(VENV)/.run requirements/test.txt
-	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements/test.txt
+	cat requirements/test.txt $(WITHOUT_TORCH) > $(VENV)/test.txt
+	$(BIN)/python -m pip install --disable-pip-version-check -q -r $(VENV)/test.txt
 	touch $@

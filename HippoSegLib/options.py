@@ -11,6 +11,7 @@ from .errors import InputError
 from .labels import SIDES
 
 if TYPE_CHECKING:
+    from .models.engines import Engine
     from .models.store import Model
     from .preprocessing.chain import Preprocessing
 
@@ -23,8 +24,10 @@ class SegmentOptions:
 
     Attributes:
         model: Bundled name, model folder, loaded `Model`, or None for the default one.
+        engine: "auto", "numpy" or "torch"; or an `Engine` that was chosen before, which settles device and
+            threads too.
         device: "auto", "cpu", "cuda:N" or "mps". Nothing falls back silently.
-        threads: CPU threads; None takes those this process may use.
+        threads: CPU threads; None takes the idle CPUs.
         region_side: "left" or "right": the image is a crop of that hippocampus alone.
         points: side -> LPS mm of a point inside the hippocampus, where the search is to be helped.
         boxes: side -> (lower, upper) corners, LPS mm, of a box around the hippocampus; its middle is taken.
@@ -39,6 +42,7 @@ class SegmentOptions:
     """
 
     model: str | Path | Model | None = None
+    engine: str | Engine = "auto"
     device: str = "auto"
     threads: int | None = None
     region_side: str | None = None

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import SimpleITK as sitk
 
+from .dependencies import require_packages
 from .errors import Cancelled, DeviceError, InputError
 from .flags import Flag, Status, status_of
 from .geometry.native_grid import native_labels, native_probabilities
@@ -21,10 +22,9 @@ from .geometry.roi import Roi, crop, roi_about, whole_image_roi
 from .io.background import background_at_zero
 from .io.images import Scan, check_scan
 from .localization.placement import Placement, given_centres, place
-from .models import devices
-from .models.engines import TorchNetwork
+from .models.engines import Engine, choose
 from .models.prediction import Prediction, Segmenter, predict_rois
-from .models.store import Model, load_model
+from .models.store import Model, Networks, load_model
 from .options import SegmentOptions
 from .preprocessing.chain import Preprocessing, channels
 from .results.assessment import Assessment, assess, uncertainty_image
@@ -89,14 +89,13 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Machinery:
-    """The model on its device, ready to run, and what was chosen to get there."""
+    """The model's networks on an engine, ready to run, and what was chosen to get there."""
 
     model: Model
+    engine: Engine
+    networks: Networks
     segmenter: Segmenter
     quality: QualityModel | None
-    device: str
-    device_reason: str
-    threads: int
     flags: tuple[Flag, ...]
 
 
@@ -208,16 +207,14 @@ def _memory_guard(device: str):
 
 
 def _prepare(run: _Run, options: SegmentOptions) -> _Machinery:
-    """Model, device, threads and preprocessing."""
+    """Engine, model and preprocessing."""
     with run.stage("Loading the model", 0.02):
-        torch = devices.import_torch()
-        threads = options.threads or devices.default_threads()
-        if torch.get_num_threads() != threads:
-            torch.set_num_threads(threads)
-        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
-        device, reason = devices.resolve(options.device)
-        model = options.model if isinstance(options.model, Model) else load_model(options.model, device)
-        if not options.region and model.localizer is None:
+        engine = options.engine
+        if not isinstance(engine, Engine):
+            engine = choose(engine, options.device, options.threads)
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(engine.threads)
+        model = options.model if isinstance(options.model, Model) else load_model(options.model)
+        if not options.region and model.card.localizer is None:
             raise InputError(
                 f"Model '{model.name}' segments the crop of one hippocampus; it has no localiser that finds "
                 "it in a head.",
@@ -231,11 +228,13 @@ def _prepare(run: _Run, options: SegmentOptions) -> _Machinery:
                 f"The model wants {len(trained.channels)} channels, but is given {len(used.channels)}.",
                 "Change steps and parameters, not the number of channels.",
             )
-        segmenter = Segmenter(TorchNetwork(model.segmenter), used)
+        require_packages(used.packages)
+        networks = model.networks(engine)
+        segmenter = Segmenter(networks.segmenter, used)
         quality = QualityModel.from_card(model.card.quality)
         unused = trained.without_effect(options.preprocessing)
         flags = (*_preprocessing_flags(used, trained), *map(no_effect, unused))
-        return _Machinery(model, segmenter, quality, device, reason, threads, flags)
+        return _Machinery(model, engine, networks, segmenter, quality, flags)
 
 
 def no_effect(step: str) -> Flag:
@@ -279,7 +278,7 @@ def _localise(
         if options.region_side is not None:
             roi = whole_image_roi(head, options.region_side, spacing, size, part.network.divisor)
             return _Located(head, restore, {options.region_side: roi}, None)
-        placement = place(head, machinery.model, given)
+        placement = place(head, machinery.networks, given)
         axes = placement.localization.pose.axes
         rois = {side: roi_about(c, axes, side, size, spacing) for side, c in placement.centres.items()}
         return _Located(head, restore, rois, placement)
@@ -335,9 +334,10 @@ def _provenance(
     flags: tuple[Flag, ...],
 ) -> Provenance:
     settings = {
-        "device": machinery.device,
-        "device_reason": machinery.device_reason,
-        "threads": machinery.threads,
+        "engine": machinery.engine.name,
+        "device": machinery.engine.device,
+        "device_reason": machinery.engine.reason,
+        "threads": machinery.engine.threads,
         "preprocessing": machinery.segmenter.preprocessing.to_dict(),
         "region_side": options.region_side,
         "given_points_lps_mm": {side: [round(float(v), 3) for v in p] for side, p in given.items()},

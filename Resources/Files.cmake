@@ -3,12 +3,12 @@ set(HIPPOSEG_RESOURCES
   Resources/Models/README.md
   Resources/Models/hipposeg/CARD.md
   Resources/Models/hipposeg/card.json
-  Resources/Models/hipposeg/localizer.pt
-  Resources/Models/hipposeg/refiner.pt
-  Resources/Models/hipposeg/segmenter.pt
+  Resources/Models/hipposeg/localizer.npz
+  Resources/Models/hipposeg/refiner.npz
+  Resources/Models/hipposeg/segmenter.npz
   Resources/Models/hipposeg_clahe_sce/CARD.md
   Resources/Models/hipposeg_clahe_sce/card.json
-  Resources/Models/hipposeg_clahe_sce/segmenter.pt
+  Resources/Models/hipposeg_clahe_sce/segmenter.npz
   Resources/SampleData/LICENSE.txt
   Resources/SampleData/README.md
   Resources/SampleData/hipposeg_sample_T1.nii.gz

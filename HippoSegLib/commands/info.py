@@ -31,15 +31,15 @@ def run(args: argparse.Namespace) -> int:
     for name, version in versions().items():
         print(f"  {name:14} {version}")
     print("Devices")
-    try:
-        from ..models import devices
+    from ..models import devices, engines
 
+    try:
         for device in devices.candidates():
             reason = None if device.name == "cpu" else devices.probe(device.name)
             print(f"  {device.name:14} {device.description}" + (f" - not usable: {reason}" if reason else ""))
-        print(f"  auto           {devices.resolve('auto')[1]}")
     except HippoSegError as error:
         print(f"  {error}")
+    print(f"  auto           {engines.choose().reason}")
     print("Models")
     _print_models(bundled_folder())
     if user_models_folder().is_dir():

@@ -8,6 +8,7 @@ import re
 
 from ..errors import InputError
 from ..labels import SIDES
+from ..models.engines import ENGINES
 from ..options import SegmentOptions
 
 
@@ -36,6 +37,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("model and machine")
     group.add_argument(
         "--model", help="name of a bundled model, or a model folder (default: the bundled one)"
+    )
+    group.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="auto",
+        help="what computes the networks: numpy (CPU), torch (PyTorch), or what is fastest (default: auto)",
     )
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
     group.add_argument("--threads", type=_positive, help="CPU threads (default: the idle CPUs, at most 8)")
@@ -105,6 +112,7 @@ def segment_options(args: argparse.Namespace) -> SegmentOptions:
     outputs = {name: getattr(args, name, False) for name in ("parts", "probabilities", "uncertainty")}
     return SegmentOptions(
         model=args.model,
+        engine=args.engine,
         device=args.device,
         threads=args.threads,
         region_side=args.side,

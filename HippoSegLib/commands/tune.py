@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     torch = devices.import_torch()
     torch.set_num_threads(args.threads or devices.default_threads())
     device, _ = devices.resolve(args.device)
-    base = load_model(args.base, device)
+    base = load_model(args.base)
     sources = find_sources(args.site, args.scans, args.labels, args.table)
     chosen = {name: options[name] for name in ("region", "side", "threads")}
     cases = prepare(sources, base, args.label_map, device=device, **chosen)

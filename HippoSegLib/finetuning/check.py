@@ -61,10 +61,11 @@ def check(cases: Sequence[SiteCase], base: Model, device: str = "cpu") -> list[s
         What concerns the site as a whole, in sentences.
     """
     there = [case for case in cases if case.case is not None]
-    found = [found_in(case.case.image, base, base.segmenter, device) for case in there]
+    network = base.module("segmenter", device)
+    found = [found_in(case.case.image, base, network, device) for case in there]
     for case, mask in zip(there, found, strict=True):
         case.base_dice = dice(mask, case.case.label > 0)
-        _side(case, base, device)
+        _side(case, base, network, device)
     _volumes(there)
     _agreement(there)
     _twins(there)
@@ -82,11 +83,11 @@ def found_in(image: np.ndarray, base: Model, network, device: str) -> np.ndarray
     return fit(labels_of(predict(network, inputs, device), FULL) > 0, image.shape)
 
 
-def _side(case: SiteCase, base: Model, device: str) -> None:
+def _side(case: SiteCase, base: Model, network, device: str) -> None:
     """In a crop, the side is only stated: does the mirrored crop fit the model much better?"""
     if case.name.endswith(f"_{case.side}") or case.base_dice > 0.75:
         return
-    mirrored = found_in(case.case.image[:, :, ::-1].copy(), base, base.segmenter, device)
+    mirrored = found_in(case.case.image[:, :, ::-1].copy(), base, network, device)
     if dice(mirrored, case.case.label[:, :, ::-1] > 0) > case.base_dice + 0.1:
         case.add(
             DOUBT, "side", f"It looks like the crop of the other side, not of a {case.side} hippocampus."

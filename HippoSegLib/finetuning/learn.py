@@ -105,7 +105,7 @@ def learn(
     where = torch.device(device)
     torch.manual_seed(settings.seed)
     part = base.card.segmenter
-    model = build(part.network, base.segmenter.state_dict(), settings.dropout)
+    model = build(part.network, base.weights["segmenter"], settings.dropout)
     encode, loss = None, dice_and_cross_entropy
     if part.classes == OUTLINE_CLASSES:
         encode, loss = encoded, PartialLabels(STRUCTURES)

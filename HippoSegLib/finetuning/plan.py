@@ -107,7 +107,7 @@ class Plan:
     def judged_before(self, held: Sequence[SiteCase]) -> list[dict]:
         """Rows of the base model."""
         evaluate = SiteEvaluator([case.case for case in held], *region_of(self.base))
-        return evaluate(self.base.segmenter, self.device)
+        return evaluate(self.base.module("segmenter", self.device), self.device)
 
     def _held_out(self, train: list[SiteCase], held: list[SiteCase], how: str) -> Trained:
         """One training; the epoch that is best on the held-out cases is kept."""

@@ -15,6 +15,7 @@ from ..io.staging import staging_folder
 from ..models.card import ROLES, ModelCard, Role, printable_name
 from ..models.store import Model, save_model
 from ..models.training_card import FineTuningCard
+from ..models.weights import write_weights
 from ..results.provenance import versions
 from .check import table_rows
 from .curves import before_after_png, bland_altman_png, curves_png
@@ -40,15 +41,13 @@ def write_model(
     Raises:
         OutputError: It exists or cannot be written.
     """
-    import torch
-
     folder = Path(outcome.folder)
     card = new_card(outcome, base, settings, cases, prepared, trained, doubts)
     by_name = {case.name: case.sha256 for case in cases}
     try:
         with staging_folder(folder.parent, "model") as staging:
-            weights = staging / "weights.pt"
-            torch.save({name: value.half() for name, value in trained.weights.items()}, weights)
+            weights = staging / "weights.npz"
+            write_weights(weights, trained.weights)
             files: dict[Role, Path] = {"segmenter": weights}
             files |= {role: path for role in ROLES[1:] if (path := base.file(role)) is not None}
             made = save_model(staging / folder.name, card, files)

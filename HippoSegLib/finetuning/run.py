@@ -111,7 +111,7 @@ def fine_tune(
     torch = devices.import_torch()
     torch.set_num_threads(threads or devices.default_threads())
     name, _ = devices.resolve(device)
-    base = base if isinstance(base, Model) else load_model(base, name)
+    base = base if isinstance(base, Model) else load_model(base)
     sources = find_all(site, validation, scans, labels, table)
     options = {"region": region, "side": side, "threads": threads, "device": name}
     prepared = prepare(sources, base, label_map, **options, progress=progress, cancel=cancel)
@@ -161,7 +161,7 @@ def look_at(
     torch = devices.import_torch()
     torch.set_num_threads(threads or devices.default_threads())
     name, _ = devices.resolve(device)
-    base = base if isinstance(base, Model) else load_model(base, name)
+    base = base if isinstance(base, Model) else load_model(base)
     options = {"region": region, "side": side, "threads": threads, "device": name}
     cases = prepare(find_all(site, **sources), base, label_map, **options, progress=progress, cancel=cancel)
     return cases, check(cases, base, name)
@@ -191,7 +191,7 @@ def _lost(base: Model, weights: dict, cases: list[Case], device: str) -> dict:
     shape, preprocessing = region_of(base)
     evaluate = SiteEvaluator(cases, shape, preprocessing)
     new = network_of(base, weights).to(device)
-    return compare_models(evaluate(base.segmenter, device), evaluate(new, device))
+    return compare_models(evaluate(base.module("segmenter", device), device), evaluate(new, device))
 
 
 def _default(outcome: Outcome, wanted: bool) -> bool:

@@ -12,8 +12,7 @@ from ..errors import InputError, NotFoundError
 from ..flags import Flag
 from ..geometry.pose import WORLD_RAS, HeadPose
 from ..labels import SIDES
-from ..models.engines import TorchNetwork
-from ..models.store import Model
+from ..models.store import Networks
 from .coarse import (
     HALF_DISTANCE,
     MAX_RESIDUAL_UNSEEN_MM,
@@ -55,12 +54,12 @@ def given_centres(points: Mapping | None, boxes: Mapping | None) -> dict[str, np
     return centres
 
 
-def place(head: sitk.Image, model: Model, given: Mapping[str, np.ndarray]) -> Placement:
+def place(head: sitk.Image, networks: Networks, given: Mapping[str, np.ndarray]) -> Placement:
     """Decide which sides are segmented, and about which centres.
 
     Args:
         head: Scalar 3D head in canonical axes, its background at 0 (`io.background`).
-        model: With a localiser.
+        networks: With a localiser.
         given: side -> (3,) LPS mm, what the user states (`given_centres`).
 
     Raises:
@@ -68,7 +67,7 @@ def place(head: sitk.Image, model: Model, given: Mapping[str, np.ndarray]) -> Pl
         InputError: A point lies outside the image, or the two are swapped.
     """
     _check_given(head, given)
-    localization, flags = _localize(head, model, given)
+    localization, flags = _localize(head, networks, given)
     centres: dict[str, np.ndarray] = {}
     refined: dict[str, Refinement] = {}
     for side in SIDES:
@@ -79,7 +78,7 @@ def place(head: sitk.Image, model: Model, given: Mapping[str, np.ndarray]) -> Pl
             continue
         seen = side in localization.centres
         centre = localization.centres[side] if seen else expected_centre(localization.pose, side)
-        refinement = _refine(head, model, localization, side, centre)
+        refinement = _refine(head, networks, localization, side, centre)
         if refinement is not None:
             # Where the coarse network saw nothing, this one may: a hippocampus cut in half, say.
             refined[side], centre = refinement, refinement.centre
@@ -126,13 +125,13 @@ def _check_given(head: sitk.Image, given: Mapping[str, np.ndarray]) -> None:
 
 
 def _localize(
-    head: sitk.Image, model: Model, given: Mapping[str, np.ndarray]
+    head: sitk.Image, networks: Networks, given: Mapping[str, np.ndarray]
 ) -> tuple[Localization, list[Flag]]:
-    card = model.card.localizer
-    assert card is not None  # `place` is not asked of a model without a localiser
+    card, network = networks.card.localizer, networks.localizer
+    assert card is not None and network is not None  # `place` is not asked of a model without a localiser
     grid = CoarseGrid(card.grid_size, card.grid_spacing_mm, card.coordinate_unit_mm)
     try:
-        return localize(head, TorchNetwork(model.localizer), grid), []
+        return localize(head, network, grid), []
     except NotFoundError:
         if not given:
             raise
@@ -149,10 +148,10 @@ def _unknown_pose(given: Mapping[str, np.ndarray]) -> Localization:
 
 
 def _refine(
-    head: sitk.Image, model: Model, localization: Localization, side: str, centre: np.ndarray
+    head: sitk.Image, networks: Networks, localization: Localization, side: str, centre: np.ndarray
 ) -> Refinement | None:
-    if model.refiner is None or model.card.refiner is None:
+    card, network = networks.card.refiner, networks.refiner
+    if card is None or network is None:
         return None
-    network = TorchNetwork(model.refiner)
-    found = refine(head, centre, localization.pose.axes, side, network, model.card.refiner)
+    found = refine(head, centre, localization.pose.axes, side, network, card)
     return found if found is not None and _inside(head, found.centre) else None

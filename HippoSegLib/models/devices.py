@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,7 @@ def import_torch() -> Any:
             + (" (a library of it is missing)." if "DLL" in str(error) or ".so" in str(error) else "."),
             "Install it (in Slicer: the PyTorch extension; elsewhere: pip install torch); on Windows also "
             "the Microsoft Visual C++ runtime.",
+            "not_installed",
         ) from error
     except OSError as error:
         raise DependencyError(
@@ -59,10 +61,24 @@ def probe(name: str) -> str | None:
         return f"its test failed ({type(error).__name__})"
 
 
+def torch_is_installed() -> bool:
+    """Whether PyTorch can be found; it is not imported for that."""
+    try:
+        return importlib.util.find_spec("torch") is not None
+    except (ImportError, OSError, ValueError):
+        return False
+
+
 def candidates() -> list[Device]:
-    """Devices PyTorch reports, CPU first, not yet probed."""
+    """The CPU, and the devices that PyTorch reports where it is installed, not yet probed.
+
+    Raises:
+        DependencyError: PyTorch is installed, but does not load.
+    """
+    found = [Device("cpu", f"CPU, {default_threads()} threads")]
+    if not torch_is_installed():
+        return found
     torch = import_torch()
-    found = [Device("cpu", f"CPU, {torch.get_num_threads()} threads")]
     if torch.cuda.is_available():
         for i in range(torch.cuda.device_count()):
             found.append(Device(f"cuda:{i}", f"{torch.cuda.get_device_name(i)} (cuda:{i})"))
@@ -77,7 +93,7 @@ def available() -> list[Device]:
 
 
 def resolve(name: str = "auto") -> tuple[str, str]:
-    """Choose the device.
+    """Choose the device for PyTorch.
 
     Args:
         name: "auto", "cpu", "cuda", "cuda:N" or "mps".
@@ -88,8 +104,9 @@ def resolve(name: str = "auto") -> tuple[str, str]:
 
     Raises:
         DeviceError: A device was named that is not here or fails its probe. There is no silent fall-back.
-        DependencyError: PyTorch does not load.
+        DependencyError: PyTorch is missing or does not load.
     """
+    import_torch()
     name = name.strip().lower()
     found = candidates()
     if name == "auto":

@@ -27,13 +27,21 @@ class NetworkShape:
     @property
     def parameters(self) -> int:
         """Number of learned values, without building the network."""
-        total = (self.widths[0] + 1) * self.out_channels
+        return sum(math.prod(shape) for shape in self.arrays.values())
+
+    @property
+    def arrays(self) -> dict[str, tuple[int, ...]]:
+        """Name -> shape of each array of its weights, as `UNet3D.state_dict()` has them."""
+        result: dict[str, tuple[int, ...]] = {}
         for level, width in enumerate(self.widths):
             above = self.widths[level - 1] if level else self.in_channels
-            total += _block(above, width)
+            result |= _block_arrays(f"down.{level}", above, width)
             if level:
-                total += (8 * width + 1) * above + _block(2 * above, above)
-        return total
+                result[f"enlarge.{level - 1}.weight"] = (width, above, 2, 2, 2)
+                result[f"enlarge.{level - 1}.bias"] = (above,)
+                result |= _block_arrays(f"up.{level - 1}", 2 * above, above)
+        result["head.weight"] = (self.out_channels, self.widths[0], 1, 1, 1)
+        return {**result, "head.bias": (self.out_channels,)}
 
     def takes(self, size: tuple[int, ...]) -> bool:
         """Whether it works on inputs of `size` (z, y, x) voxels; its deepest level needs two each way."""
@@ -44,6 +52,13 @@ class NetworkShape:
         return math.prod(size) * self.widths[0]
 
 
-def _block(inputs: int, width: int) -> int:
-    """Learned values of two 3x3x3 convolutions without bias, each with a norm's scale and shift."""
-    return 27 * width * (inputs + width) + 4 * width
+def _block_arrays(name: str, inputs: int, width: int) -> dict[str, tuple[int, ...]]:
+    """Two 3x3x3 convolutions without bias, each with a norm's scale and shift."""
+    return {
+        f"{name}.0.weight": (width, inputs, 3, 3, 3),
+        f"{name}.1.weight": (width,),
+        f"{name}.1.bias": (width,),
+        f"{name}.3.weight": (width, width, 3, 3, 3),
+        f"{name}.4.weight": (width,),
+        f"{name}.4.bias": (width,),
+    }

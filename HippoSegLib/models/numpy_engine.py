@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from .blas import one_blas_thread
+from .engines import Threaded
 from .numpy_layers import EPSILON, Grid, Run, convolution_weights, convolve, enlarge, normalise, pool
 
 
-class NumpyUNet:
+class NumpyUNet(Threaded):
     """A `UNet3D` in evaluation mode.
 
     Args:

@@ -1,5 +1,5 @@
 """Models on disk: a folder with `card.json`, the segmenter's weights and, for whole heads, those of the
-localiser's two networks.
+localiser's two networks; and loaded, from where an engine makes its networks.
 
 Weights are read without executing code, and only if their SHA-256 is the card's. Models that come together
 may share a file: the card of one then says from which folder beside its own.
@@ -16,11 +16,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..errors import ModelError, OutputError
 from ..io.staging import staging_folder
 from .card import CARD, ROLES, ModelCard, Role, card_text, read_card
 from .card_parts import FileCard
+from .engines import Engine, Network, TorchNetwork, choose
 from .network import build
+from .numpy_engine import NumpyUNet
 from .weights import FORMATS, RESTORE, file_sha256, read_weights
 
 if TYPE_CHECKING:
@@ -30,18 +34,46 @@ DEFAULT = "hipposeg"
 
 
 @dataclass(frozen=True)
-class Model:
-    """A loaded model: its card and networks, in evaluation mode on one device.
+class Networks:
+    """A model's networks on an engine, with the card that says what they take.
 
     `localizer` is None in a model for crops alone, `refiner` also in models older than it.
     """
 
+    card: ModelCard
+    segmenter: Network
+    localizer: Network | None = None
+    refiner: Network | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A loaded model: its card, and by network the weights, name -> array."""
+
     name: str
     folder: Path
     card: ModelCard
-    segmenter: UNet3D
-    localizer: UNet3D | None = None
-    refiner: UNet3D | None = None
+    weights: Mapping[Role, Mapping[str, np.ndarray]]
+
+    def networks(self, engine: Engine | None = None) -> Networks:
+        """The networks on an engine, by default the fastest for a single scan.
+
+        Raises:
+            DependencyError: The engine is not there.
+        """
+        engine = engine or choose()
+        built = _built(self, engine.name, engine.device)
+        return Networks(self.card, **{role: net.with_threads(engine.threads) for role, net in built.items()})
+
+    def module(self, role: Role = "segmenter", device: str = "cpu") -> UNet3D:
+        """A new PyTorch module of a network, in evaluation mode, for training code.
+
+        Raises:
+            DependencyError: PyTorch is missing or does not load.
+        """
+        shape = self.card.network(role)
+        assert shape is not None  # asked of a model that has this network
+        return build(shape, self.weights[role]).requires_grad_(False).to(device)
 
     def file(self, role: Role) -> Path | None:
         """Where the weights of one of its networks lie; None where it has none of that role."""
@@ -125,46 +157,50 @@ def weight_file(folder: Path, card: ModelCard, role: Role) -> Path | None:
     return folder / name if owner is None else folder.parent / owner / name
 
 
-def _load_network(folder: Path, card: ModelCard, role: Role, device: str) -> UNet3D | None:
+def _read_network(folder: Path, card: ModelCard, role: Role) -> dict[str, np.ndarray] | None:
     path, shape = weight_file(folder, card, role), card.network(role)
     if path is None or shape is None:
         return None
     weights = read_weights(path, card.files[path.name].sha256, folder.name)
-    try:
-        network = build(shape, weights)
-    except RuntimeError as error:
+    if {name: value.shape for name, value in weights.items()} != shape.arrays:
         raise ModelError(
             f"The weights '{path.name}' of model '{folder.name}' are not those of the network that its card "
             "describes.",
             RESTORE,
-        ) from error
-    network.requires_grad_(False)
-    return network.to(device)
+        )
+    return weights
 
 
 @lru_cache(maxsize=4)
-def _load(folder: Path, device: str, _stamp: tuple[tuple[int, int], ...]) -> Model:
+def _load(folder: Path, _stamp: tuple[tuple[int, int], ...]) -> Model:
     card = read_card(folder)
-    segmenter, localizer, refiner = (_load_network(folder, card, role, device) for role in ROLES)
-    assert segmenter is not None  # a card without one is refused
-    return Model(card.name or folder.name, folder, card, segmenter, localizer, refiner)
+    read = {role: _read_network(folder, card, role) for role in ROLES}
+    weights = {role: arrays for role, arrays in read.items() if arrays is not None}
+    return Model(card.name or folder.name, folder, card, weights)
 
 
-def load_model(model: str | Path | None = None, device: str = "cpu") -> Model:
-    """Load a model onto a device; a second call for the same files returns the same object.
+@lru_cache(maxsize=4)
+def _built(model: Model, engine: str, device: str) -> dict[Role, NumpyUNet | TorchNetwork]:
+    if engine == "torch":
+        return {role: TorchNetwork(model.module(role, device)) for role in model.weights}
+    return {role: NumpyUNet(weights) for role, weights in model.weights.items()}
+
+
+def load_model(model: str | Path | None = None) -> Model:
+    """Load a model; a second call for the same files returns the same object.
 
     Args:
         model: Bundled name, folder, or None for the default model.
-        device: PyTorch device name, as `devices.resolve` returns it.
 
     Raises:
         ModelError: Missing, damaged, altered, or of a later format version.
+        DependencyError: Its weights are a PyTorch file, and PyTorch is missing.
     """
     folder = model_folder(model).resolve()
     card = read_card(folder)
     files = [folder / CARD, *(path for role in ROLES if (path := weight_file(folder, card, role)))]
     stamp = tuple((p.stat().st_mtime_ns, p.stat().st_size) for p in files if p.exists())
-    return _load(folder, device, stamp)
+    return _load(folder, stamp)
 
 
 def file_card(path: Path) -> FileCard:

@@ -97,6 +97,7 @@ def _parse_torch(content: bytes, named: str) -> dict[str, np.ndarray]:
         raise DependencyError(
             f"The {named} are in PyTorch's own format, and PyTorch is not installed or does not load.",
             "Install PyTorch, or choose another model.",
+            error.code,
         ) from error
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)

@@ -70,6 +70,11 @@ class Preprocessing:
         """Return the description as plain JSON values, for a model's card."""
         return {"channels": [[dict(one) for one in steps] for steps in self.channels]}
 
+    @property
+    def packages(self) -> set[str]:
+        """Modules that its steps import beyond the core's; see `dependencies.PACKAGES`."""
+        return {name for steps in self.channels for one in steps for name in STEPS[one["step"]].packages}
+
     def changed(self, changes: Preprocessing | Mapping) -> Preprocessing:
         """Return this with a caller's changes.
 

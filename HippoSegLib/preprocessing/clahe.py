@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from ..dependencies import require
 from ..errors import InputError
 from .volume import as_volume, is_number
 
@@ -36,9 +37,9 @@ def clahe_3d(
     Raises:
         InputError: NaN or infinite voxels, a kernel that is not three positive sizes, or a clip
             limit outside [0, 1].
+        DependencyError: scikit-image is missing or does not load.
     """
-    from skimage.exposure import equalize_adapthist
-
+    exposure = require("skimage.exposure")
     array = as_volume(array)
     check_clahe(clip_limit, kernel_size)
     low, high = float(array.min()), float(array.max())
@@ -46,7 +47,7 @@ def clahe_3d(
         return array.copy()
     unit = ((array.astype(np.float64) - low) / (high - low)).astype(np.float32)
     kernel = None if kernel_size is None else tuple(int(k) for k in kernel_size)
-    result = equalize_adapthist(unit, kernel_size=kernel, clip_limit=clip_limit).astype(np.float32)
+    result = exposure.equalize_adapthist(unit, kernel_size=kernel, clip_limit=clip_limit).astype(np.float32)
     result[array == 0] = 0
     return result
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
 
+from ..dependencies import require
 from ..errors import InputError
 from .volume import as_volume, is_number
 
@@ -56,11 +58,9 @@ def sce_dwt_3d(
 
     Raises:
         InputError: NaN or infinite voxels, or a parameter PyWavelets does not know.
+        DependencyError: PyWavelets is missing or does not load.
     """
-    import warnings
-
-    import pywt
-
+    pywt = require("pywt")
     array = as_volume(array)
     check_sce_dwt(wavelet, levels, factor, threshold, mode)
     factors = [_band_factors(factor, level) for level in range(int(levels), 0, -1)]

@@ -27,24 +27,31 @@ class StepKind:
         defaults: Every parameter with its default value, as JSON has them.
         title: Its name for people.
         check: Called with the parameters when a step is described; raises InputError for impossible ones.
+        packages: Modules that it imports beyond the core's; see `dependencies.PACKAGES`.
     """
 
     function: Callable[..., np.ndarray]
     defaults: Mapping[str, object]
     title: str
     check: Callable[..., None] = lambda **_parameters: None
+    packages: tuple[str, ...] = ()
 
 
 STEPS: dict[str, StepKind] = {
     "min_max": StepKind(min_max, {"lower": 0.5, "upper": 99.5}, "min-max", check_min_max),
     "clahe_3d": StepKind(
-        clahe_3d, {"clip_limit": 0.03, "kernel_size": list(CLAHE_KERNEL)}, "CLAHE", check_clahe
+        clahe_3d,
+        {"clip_limit": 0.03, "kernel_size": list(CLAHE_KERNEL)},
+        "CLAHE",
+        check_clahe,
+        ("skimage",),
     ),
     "sce_dwt_3d": StepKind(
         sce_dwt_3d,
         {"wavelet": "coif5", "levels": 2, "factor": 0.8, "threshold": 0.1, "mode": "symmetric"},
         "SCE-3DWT",
         check_sce_dwt,
+        ("pywt",),
     ),
 }
 

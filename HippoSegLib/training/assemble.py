@@ -16,11 +16,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import ModelError
+from ..io.staging import staging_folder
 from ..models.card import ModelCard, Role, read_card
 from ..models.card_parts import LocalizerCard, RefinerCard
 from ..models.store import save_model
 from ..models.training_card import TrainingCard
-from ..models.weights import read_weights
+from ..models.weights import read_weights, write_weights
 
 #: What everything loaded at inference may come to.
 MAX_PARAMETERS, MAX_BYTES = 2_000_000, 8_000_000
@@ -28,11 +29,6 @@ LICENCE = (
     "Weights: CC-BY-SA 4.0, as the Medical Segmentation Decathlon crops they were trained on. The localiser "
     "was trained on label maps (Apache-2.0) and public-domain heads (PDDL, CC0)."
 )
-
-
-def count(path: Path) -> int:
-    """Number of learned values in a weight file."""
-    return sum(value.size for value in read_weights(path).values())
 
 
 def assemble(
@@ -60,13 +56,10 @@ def assemble(
         ModelError: Too large. OutputError: The folder exists or cannot be written.
     """
     part = read_card(segmenter).segmenter
-    weights: dict[Role, Path] = {
-        "segmenter": segmenter / "segmenter.pt",
-        "localizer": localizer / "localizer.pt",
-        "refiner": refiner / "refiner.pt",
-    }
-    parameters = sum(map(count, weights.values()))
-    size = sum(path.stat().st_size for path in weights.values())
+    runs: dict[Role, Path] = {"segmenter": segmenter, "localizer": localizer, "refiner": refiner}
+    trained = {role: read_weights(folder / f"{role}.pt") for role, folder in runs.items()}
+    parameters = sum(array.size for arrays in trained.values() for array in arrays.values())
+    size = 2 * parameters  # half precision
     if parameters > MAX_PARAMETERS or size > MAX_BYTES:
         raise ModelError(
             f"The model has {parameters} parameters in {size} bytes; {MAX_PARAMETERS} and {MAX_BYTES} "
@@ -85,7 +78,11 @@ def assemble(
         refiner=RefinerCard.read(_json(refiner / "refiner.json"), "refiner"),
         figures=figures or {},
     )
-    return save_model(folder, card, weights, share)
+    with staging_folder(folder.parent, "model") as staging:
+        weights: dict[Role, Path] = {role: staging / f"{role}.npz" for role in trained}
+        for role, path in weights.items():
+            write_weights(path, trained[role])
+        return save_model(folder, card, weights, share)
 
 
 def _told(folder: Path) -> TrainingCard:

@@ -52,7 +52,7 @@ def with_segmenter(base: Model, folder: Path) -> Model:
             error.cause, "Export it again: python -m HippoSegLib.training.export RUN -o FOLDER."
         ) from error
     card = replace(base.card, segmenter=other.card.segmenter)
-    return replace(base, card=card, segmenter=other.segmenter)
+    return replace(base, card=card, weights={**base.weights, "segmenter": other.weights["segmenter"]})
 
 
 def collect(

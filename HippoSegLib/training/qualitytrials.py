@@ -21,7 +21,6 @@ from ..geometry.pose import WORLD_RAS
 from ..geometry.roi import Roi, coverage, crop, roi_about, whole_image_roi
 from ..labels import WHOLE
 from ..models.card_parts import SegmenterCard
-from ..models.engines import TorchNetwork
 from ..models.prediction import Segmenter, predict_rois
 from ..models.store import Model
 from ..preprocessing.min_max import min_max
@@ -117,7 +116,7 @@ def trial(
         region = _misplaced(grid, part, kind, strength, rng)
     else:
         region = whole_image_roi(head, "left", part.spacing_mm, part.roi_size, part.network.divisor)
-    segmenter = Segmenter(TorchNetwork(model.segmenter), part.preprocessing)
+    segmenter = Segmenter(model.networks().segmenter, part.preprocessing)
     prediction = predict_rois(head, {"left": region}, segmenter, fixed=() if in_host else ("left",))
     region, maps = prediction.rois["left"], prediction.maps["left"]
     labels = native_labels(head, prediction.rois, prediction.maps)

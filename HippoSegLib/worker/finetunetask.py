@@ -36,7 +36,7 @@ def finetune_task(
     from ..dependencies import require_packages
 
     progress("Loading libraries", 0.0)
-    require_packages()
+    require_packages(["torch"])
     from ..finetuning.check import table_lines
     from ..finetuning.run import fine_tune, look_at
     from ..finetuning.settings import FineTuneSettings

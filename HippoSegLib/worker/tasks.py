@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dependencies import require_packages
-from ..errors import HippoSegError
+from ..errors import DependencyError, HippoSegError
 from .exchange import exchange_path, from_image, to_image, write_array
 from .finetunetask import finetune_task
 
@@ -120,25 +119,34 @@ def preview_task(request: dict, folder: str, progress, cancel) -> dict:
 def devices_task(request: dict, folder: str, progress, cancel) -> dict:
     """List the devices that pass their probe, say what "auto" means, and load the model ahead of use.
 
+    A GPU is offered where PyTorch is installed, which is then loaded to ask it.
+
     Returns:
         ``devices`` (``name``, ``description``), ``refused`` (device and reason in words), ``automatic``
         (device and reason in words).
     """
     _load_libraries(progress)
     from ..models import devices
+    from ..models.engines import choose
     from ..models.store import load_model
 
     offered, refused = [], []
-    for device in devices.candidates():
+    try:
+        found = devices.candidates()
+    except DependencyError as error:
+        found = [devices.Device("cpu", "CPU")]
+        refused.append(error.cause)
+    for device in found:
         reason = None if device.name == "cpu" else devices.probe(device.name)
         if reason is None:
             offered.append(plain(device))
         else:
             refused.append(f"{device.description}: {reason}")
-    name, why = devices.resolve("auto")
+    engine = choose()
     with contextlib.suppress(HippoSegError):  # said when a segmentation is asked for
-        load_model(request.get("model"), name)
-    return {"devices": offered, "refused": refused, "automatic": {"name": name, "reason": why}}
+        load_model(request.get("model")).networks(engine)
+    automatic = {"name": engine.device, "reason": engine.reason}
+    return {"devices": offered, "refused": refused, "automatic": automatic}
 
 
 def picture_task(request: dict, folder: str, progress, cancel) -> dict:
@@ -192,8 +200,9 @@ def files_task(request: dict, folder: str, progress, cancel) -> dict:
 
 
 def _load_libraries(progress: Callable[[str, float], None]) -> None:
+    # What a model needs beyond the core's packages is loaded, or named, once the model is known.
     progress("Loading libraries", 0.0)
-    require_packages()
+    from .. import pipeline  # noqa: F401
 
 
 TASKS: dict[str, Callable[..., dict]] = {

@@ -49,7 +49,7 @@ def measure_head(name, image, truth, model: Model, tags: dict, street: bool) -> 
     try:
         # As the pipeline does up to the ROIs.
         head = background_at_zero(canonical_axes(check_image(image)[0])[0])
-        placement = place(head, model, {})
+        placement = place(head, model.networks(), {})
         found, result.centres = placement.localization, placement.centres
     except HippoSegError as error:
         result.refused = str(error)
@@ -157,7 +157,7 @@ def real(data: Path, model: Model, copies: int, street: bool, pictures) -> list[
 
 
 def _without_truth(head, model) -> None:
-    placement = place(background_at_zero(canonical_axes(check_image(head.image)[0])[0]), model, {})
+    placement = place(background_at_zero(canonical_axes(check_image(head.image)[0])[0]), model.networks(), {})
     centres, flags = placement.centres, placement.flags
     apart = np.linalg.norm(centres["left"] - centres["right"]) if len(centres) == 2 else float("nan")
     remarks = "; ".join(flag.message for flag in flags)

@@ -49,7 +49,7 @@ class Reader:
 
     def __init__(self, folder: Path):
         model = load_model(folder)
-        self.card, self.network = model.card.segmenter, model.segmenter
+        self.card, self.network = model.card.segmenter, model.module()
         self.preprocessing, self.shape = self.card.preprocessing, self.card.roi_size
 
     def __call__(self, image: np.ndarray) -> np.ndarray:

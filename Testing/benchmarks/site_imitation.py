@@ -127,7 +127,7 @@ def one_variant(variant: str, base: Model, args, train: list[str], test: list[st
     new = load_model(model)
     cases = prepare(find_sources(folder / "test"), base, "msd", region=True, side="left")
     evaluate = SiteEvaluator([case.case for case in cases], *region_of(base))
-    comparison = compare_models(evaluate(base.segmenter), evaluate(new.segmenter))
+    comparison = compare_models(evaluate(base.module()), evaluate(new.module()))
     return {
         "test": comparison,
         "original": outcome.original,

@@ -89,7 +89,7 @@ def test_figures_are_those_of_the_written_weights(trained):
 def test_the_model_loads_where_inference_loads_it(trained):
     model = load_model(trained / "model")
     with torch.inference_mode():
-        assert model.segmenter(torch.zeros(1, 1, 48, 56, 40)).shape == (1, 3, 48, 56, 40)
+        assert model.module()(torch.zeros(1, 1, 48, 56, 40)).shape == (1, 3, 48, 56, 40)
 
 
 def crop_options(trained):

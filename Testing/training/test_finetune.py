@@ -20,6 +20,7 @@ from HippoSegLib.finetuning import fine_tune
 from HippoSegLib.finetuning.settings import FineTuneSettings, scaled
 from HippoSegLib.models import user_models as usermodels
 from HippoSegLib.models.card_parts import SegmenterCard
+from HippoSegLib.models.weights import read_weights
 from HippoSegLib.preprocessing.chain import Preprocessing
 from HippoSegLib.training.augmentation import Augmentation, sample
 from HippoSegLib.training.cases import Case, make_case
@@ -56,7 +57,7 @@ def tune(site, base_folder, output, **options):
 
 
 def weights(folder):
-    return torch.load(folder / "segmenter.pt", weights_only=True)
+    return read_weights(folder / "segmenter.npz")
 
 
 def overlap(a, b) -> float:
@@ -70,7 +71,7 @@ def fine_tuning(folder) -> dict:
 
 
 def equal(a, b) -> bool:
-    return all(torch.equal(x, y) for x, y in zip(weights(a).values(), weights(b).values(), strict=True))
+    return all(np.array_equal(x, y) for x, y in zip(weights(a).values(), weights(b).values(), strict=True))
 
 
 # --- what it gives
@@ -95,7 +96,7 @@ def test_a_site_with_another_protocol_gets_a_better_model(site, base_folder, tmp
         image, label = body(seed)
         inputs = torch.from_numpy(channels(image - image.min(), Preprocessing.named("plain")))[None]
         truth = wider(label) > 0
-        found = [model.segmenter(inputs).argmax(1)[0].numpy() > 0 for model in (old, new)]
+        found = [model.module()(inputs).argmax(1)[0].numpy() > 0 for model in (old, new)]
         gains.append(overlap(found[1], truth) - overlap(found[0], truth))
     assert min(gains) > 0.03
     fractions = [part for _, part in told if "epoch" in _]
@@ -194,7 +195,7 @@ def test_labels_of_the_whole_alone_leave_the_parts_what_they_are(base_folder, tm
         truth = wider(label)
         scores = []
         for model in (old, new):
-            found = model.segmenter(inputs).argmax(1)[0].numpy()
+            found = model.module()(inputs).argmax(1)[0].numpy()
             scores.append([overlap(found == p, truth == p) for p in (1, 2)])
         assert np.min(np.subtract(scores[1], scores[0])) > -0.02
 

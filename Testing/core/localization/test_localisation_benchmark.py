@@ -3,7 +3,6 @@
 import csv
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,6 +27,7 @@ from HippoSegLib.geometry.pose import WORLD_RAS, HeadPose
 from HippoSegLib.io.images import read_image
 from HippoSegLib.localization.coarse import Localization
 from HippoSegLib.localization.placement import Placement
+from HippoSegLib.models.store import load_model
 
 ALL = [("all", lambda tags: True)]
 
@@ -88,7 +88,7 @@ def test_a_head_is_measured_against_its_truth(sample_path, monkeypatch, swap):
     }
     found = Localization(HeadPose(turned, np.zeros(3)), {"left": centres["left"]}, {}, 0.9e6, 1.0)
     monkeypatch.setattr(localisation, "place", lambda *_: Placement(found, centres, {}))
-    result = measure_head("x", read_image(sample_path), truth, None, {}, street=False)
+    result = measure_head("x", read_image(sample_path), truth, load_model(), {}, street=False)
     assert [row.swapped for row in result.sides.values()] == [swap, swap]
     assert result.sides["left"].found == "seen" and result.sides["right"].found == "by pose"
     error = np.hypot(50, 3) if swap else 3.0
@@ -102,7 +102,7 @@ def test_a_refused_head_is_kept_with_its_reason(sample_path, monkeypatch, tmp_pa
         raise NotFoundError("No head.", "Give points.")
 
     monkeypatch.setattr(localisation, "place", refuse)
-    result = measure_head("x", read_image(sample_path), _truth(), SimpleNamespace(), {"k": "v"}, street=True)
+    result = measure_head("x", read_image(sample_path), _truth(), load_model(), {"k": "v"}, street=True)
     write_cases(tmp_path / "cases.csv", [result])
     with open(tmp_path / "cases.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

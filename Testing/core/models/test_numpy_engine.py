@@ -163,11 +163,11 @@ def test_a_size_that_the_levels_do_not_divide_is_refused():
 @pytest.mark.parametrize("name", ["hipposeg", "hipposeg_clahe_sce"])
 def test_models_that_ship_give_the_same_labels(name, sample_path):
     model = load_model(name)
-    segmenter = NumpyUNet(arrays(model.segmenter))
+    segmenter, module = NumpyUNet(model.weights["segmenter"]), model.module()
     for side, channels in network_input(read_image(sample_path), model=name).items():
         image = np.stack([sitk.GetArrayFromImage(one) for one in channels])
         with torch.inference_mode():
-            expected = model.segmenter(torch.from_numpy(image)[None])[0].numpy()
+            expected = module(torch.from_numpy(image)[None])[0].numpy()
         found = segmenter(image)
         assert np.abs(found - expected).max() < 1e-3, side
         assert (found.argmax(axis=0) != expected.argmax(axis=0)).sum() <= 1, side
@@ -175,8 +175,8 @@ def test_models_that_ship_give_the_same_labels(name, sample_path):
 
 def test_localiser_and_refinement_network_that_ship():
     model = load_model()
-    for network, shape in ((model.localizer, (40, 40, 40)), (model.refiner, (24, 28, 24))):
-        image = np.abs(random(1, *shape))
+    for role, shape in (("localizer", (40, 40, 40)), ("refiner", (24, 28, 24))):
+        image, network = np.abs(random(1, *shape)), model.module(role)
         with torch.inference_mode():
             expected = network(torch.from_numpy(image)[None])[0].numpy()
-        assert np.abs(NumpyUNet(arrays(network))(image) - expected).max() < 1e-3
+        assert np.abs(NumpyUNet(model.weights[role])(image) - expected).max() < 1e-3

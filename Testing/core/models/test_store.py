@@ -41,9 +41,11 @@ def test_what_was_saved_loads_and_gives_the_same_values(model_folder):
 
     model = load_model(model_folder)
     stored = torch.load(model_folder / SEGMENTER, weights_only=True)
-    for name, value in model.segmenter.state_dict().items():
+    module = model.module()
+    for name, value in module.state_dict().items():
         assert torch.equal(value, stored[name].float())
-    assert not model.segmenter.training and model.localizer is None
+    assert not module.training and not any(p.requires_grad for p in module.parameters())
+    assert model.networks().localizer is None and model.networks().refiner is None
 
 
 def test_a_model_is_never_overwritten(model_folder, tmp_path):
@@ -199,8 +201,8 @@ def test_an_unknown_model_is_named_and_the_known_ones_listed():
 @pytest.mark.parametrize("name", bundled_models())
 def test_a_bundled_model_keeps_the_size_promised(name):
     model = load_model(name)
-    networks = (model.segmenter, model.localizer, model.refiner)
-    parameters = sum(p.numel() for network in networks for p in network.parameters())
+    assert set(model.weights) == {"segmenter", "localizer", "refiner"}
+    parameters = sum(array.size for arrays in model.weights.values() for array in arrays.values())
     assert parameters <= 2_000_000
     card = read_card(model.folder)
     assert card.name == name and card.parameters == parameters

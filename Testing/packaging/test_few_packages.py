@@ -1,0 +1,80 @@
+"""The core with few packages: PyTorch and others missing, and in an environment like Slicer's own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from HippoSegLib.io.images import read_scan, write_image
+from HippoSegLib.pipeline import segment
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = Path(__file__).with_name("few_packages.py")
+#: What Slicer 5.10 and 5.12 bundle of what the core can use; versions as near as there are wheels.
+SLICER = {
+    "5.10": ("numpy==2.0.2", "scipy==1.14.1", "pillow==11.0.0", "SimpleITK==2.5.7", "pydicom==3.0.2"),
+    "5.12": ("numpy==2.4.6", "scipy==1.17.1", "pillow==13.0.0", "SimpleITK==2.5.7", "pydicom==3.0.2"),
+}
+
+
+@pytest.fixture(scope="module")
+def labels(sample_path, tmp_path_factory) -> Path:
+    """The sample's label map by PyTorch's engine."""
+    path = tmp_path_factory.mktemp("torch") / "labels.nii.gz"
+    return write_image(segment(read_scan(sample_path), engine="torch", threads=1).labels, path)
+
+
+def run(python: str, sample_path: Path, labels: Path, tmp_path: Path) -> str:
+    """What the script prints; it fails where a claim of it does."""
+    command = [python, str(SCRIPT), str(sample_path), str(tmp_path / "out"), str(labels)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HIPPOSEG_MODELS": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_where_importing_torch_raises_the_plain_model_segments(sample_path, labels, tmp_path):
+    told = run(sys.executable, sample_path, labels, tmp_path)
+    assert "numpy" in told and told.rstrip().endswith("well")
+
+
+def python_312() -> str | None:
+    """Python 3.12, as in Slicer, where this machine has one."""
+    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for python in (*map(str, sorted(versions.glob("3.12*/bin/python"))), shutil.which("python3.12")):
+        # pyenv has a `python3.12` that only says where there is one.
+        if python and subprocess.run([python, "--version"], capture_output=True).returncode == 0:
+            return python
+    return None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", SLICER)
+def test_slicers_own_packages_are_enough(version, sample_path, labels, tmp_path):
+    python = python_312()
+    if python is None:
+        pytest.skip("this machine has no Python 3.12")
+    with tempfile.TemporaryDirectory() as venv:  # some hundred MB, which pytest would keep
+        subprocess.run([python, "-m", "venv", "--without-pip", venv], check=True)
+        mine = str(Path(venv) / ("Scripts" if os.name == "nt" else "bin") / "python")
+        install = [
+            mine,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--disable-pip-version-check",
+            "--only-binary",
+            ":all:",
+        ]
+        done = subprocess.run([*install, *SLICER[version]], capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"the packages cannot be installed: {done.stderr.strip().splitlines()[-1:]}")
+        told = run(mine, sample_path, labels, tmp_path)
+    assert f"numpy {SLICER[version][0].removeprefix('numpy==')} Python 3.12" in told
