@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..errors import InputError
-from .dicom_headers import read_file
+from .dicom_headers import FileContent, read_file
 from .dicom_slice import Damaged, Entry, Slice
 
 #: Most files that are looked at, and how deep subfolders are looked into (a CD nests four or five).
@@ -33,7 +33,7 @@ class Contents:
     Attributes:
         slices: Of all images, in the order of folders and names.
         damaged: Files that look like DICOM and cannot be read.
-        others: All other entries but folders.
+        others: All entries that are neither folders nor DICOM.
         folders: Names of the subfolders of the folder that was given.
         deep: Subfolders were looked into.
     """
@@ -131,7 +131,7 @@ def _sort_out(entries: tuple[Entry, ...], folders: tuple[str, ...], deep: bool) 
             content = read_file(entry, marked) if likely else None
         except OSError:
             content = None  # not to be opened: what it is, its name and size must tell
-        if content is None or not (content.slices or content.damaged):
+        if content is None or content == FileContent():
             others.append(entry)
         else:
             slices += content.slices

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 from .dicom_elements import META_SOP_CLASS, Elements, HeaderError, read_elements
@@ -36,16 +37,18 @@ _IMAGES = frozenset(
     f"1.2.840.10008.5.1.4.1.1.{ending}"
     for ending in ("2", "2.1", "2.2", "4", "4.1", "4.3", "4.4", "7", "20", "128", "128.1", "130")
 )
+UID, _STANDARD = re.compile(r"\d+(\.\d+)+"), "1.2.840.10008."
 #: How far the length of a direction may be from 1.
 _UNIT = 0.01
 
 
 @dataclass(frozen=True)
 class FileContent:
-    """What a file turned out to be: slices of one series, or damaged; neither where it holds no image."""
+    """What a file turned out to be: slices of a series, damaged, DICOM without an image, or no DICOM."""
 
     slices: tuple[Slice, ...] = ()
     damaged: Damaged | None = None
+    no_image: bool = False
 
 
 def read_file(entry: Entry, marked: bool) -> FileContent:
@@ -64,11 +67,20 @@ def read_file(entry: Entry, marked: bool) -> FileContent:
             return FileContent(slices=_slices(entry, elements, place))
     except HeaderError:
         whole = False
-    sop_class = elements.text(_SOP_CLASS) or elements.text(META_SOP_CLASS)
-    image = sop_class in _IMAGES or (not sop_class and _ROWS in elements)
-    if (whole and not image) or not (marked or _ROWS in elements):
+    if not marked and _ROWS not in elements:
         return FileContent()
+    sop_class = elements.text(_SOP_CLASS) or elements.text(META_SOP_CLASS)
+    private = bool(UID.fullmatch(sop_class)) and not sop_class.startswith(_STANDARD)
+    if whole and sop_class not in _IMAGES and (private or is_registered(sop_class)):
+        return FileContent(no_image=True)
     return FileContent(damaged=Damaged(entry, sop_class, elements.text(_SERIES), marked))
+
+
+def is_registered(uid: str) -> bool:
+    """Whether the standard defines a UID: a damaged one is none of them."""
+    from pydicom.uid import UID_dictionary
+
+    return uid in UID_dictionary
 
 
 def _slices(entry: Entry, elements: Elements, place: Place) -> tuple[Slice, ...]:

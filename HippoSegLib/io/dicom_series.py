@@ -8,17 +8,17 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..errors import InputError
 from ..flags import Flag
 from .dicom_files import MIN_SLICES, Contents
+from .dicom_headers import UID, is_registered
 from .dicom_slice import Damaged, Entry, Slice
 
 #: Series that a message lists at most.
 _LISTED = 30
-_UID = re.compile(r"\d+(\.\d+)+")
 #: Modalities that are no scan.
 _NO_SCANS = frozenset(("SEG", "RTDOSE", "RTIMAGE"))
 
@@ -187,20 +187,13 @@ def lost_slices(series: Series, contents: Contents) -> list[Entry]:
             return one.series in own
         if (one.entry.folder, _shape(one.entry)) in shapes:
             return True
-        told = bool(_UID.fullmatch(one.series)) and not series.own_uids
-        elsewhere = told or (one.sop_class in _registered() and one.sop_class not in classes)
+        told = bool(UID.fullmatch(one.series)) and not series.own_uids
+        elsewhere = told or (is_registered(one.sop_class) and one.sop_class not in classes)
         return one.entry.folder in folders and not elsewhere
 
     lost = [one.entry for one in contents.damaged if may_belong(one)]
     lost += [entry for entry in contents.others if (entry.folder, _shape(entry)) in shapes]
     return sorted(lost, key=lambda entry: (entry.folder, entry.place))
-
-
-def _registered() -> Collection[str]:
-    """The UIDs that the standard defines: a damaged one is none of them."""
-    from pydicom.uid import UID_dictionary
-
-    return UID_dictionary
 
 
 def _shape(entry: Entry) -> str:

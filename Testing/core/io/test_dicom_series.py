@@ -155,15 +155,18 @@ def test_a_localiser_and_a_screenshot_beside_the_series_are_left_out_with_a_note
     assert len(sitk.GetArrayFromImage(read_series(folder, "7")[0])) == COUNT
 
 
-def test_what_is_no_image_is_no_series(tmp_path):
+@pytest.mark.parametrize("named", ["alike", "otherwise"])
+def test_what_is_no_image_is_no_series_and_no_lost_slice(tmp_path, named):
     folder = write_series(tmp_path / "s")
-    classes = {"SR": "88.11", "RTSTRUCT": "481.3", "PR": "11.1", "spectroscopy": "4.2"}
-    for name, ending in classes.items():
+    standard = "1.2.840.10008.5.1.4.1.1."
+    classes = {"SR": standard + "88.11", "RTSTRUCT": standard + "481.3", "PR": standard + "11.1"}
+    classes |= {"spectroscopy": standard + "4.2", "Siemens raw": "1.3.12.2.1107.5.9.1"}
+    for index, (name, uid) in enumerate(classes.items()):
         data = pydicom.dcmread(folder / "IM0001")
         del data.PixelData
-        data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = f"1.2.840.10008.5.1.4.1.1.{ending}"
+        data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = uid
         data.SeriesInstanceUID, data.Modality = generate_uid(), name[:2]
-        data.save_as(folder / f"{name}.dcm")
+        data.save_as(folder / (f"IM{COUNT + 1 + index:04d}" if named == "alike" else f"{name}.dcm"))
     image, flags = read_series(folder)
     assert flags == [] and np.array_equal(sitk.GetArrayFromImage(image), volume()[::-1])
 
