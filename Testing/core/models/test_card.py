@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import shutil
 
 import numpy as np
@@ -56,7 +55,7 @@ def test_a_card_says_what_its_file_says():
     assert part.training.extra["seed"] == told["training"]["seed"]
     assert card.localizer.grid_spacing_mm == values["localizer"]["grid_spacing_mm"]
     assert list(card.refiner.roi_size) == values["refiner"]["region_size"]
-    assert card.files["localizer.pt"].shared_from == "hipposeg" and card.file_of("refiner") == "refiner.pt"
+    assert card.files["localizer.npz"].shared_from == "hipposeg" and card.file_of("refiner") == "refiner.npz"
     assert card.quality.threshold == values["quality"]["threshold"]
     row = values["quality"]["features"]["volume"]
     assert [getattr(card.quality.features["volume"], n) for n in ("middle", "weight_of_amount")] == [
@@ -68,7 +67,7 @@ def test_a_card_says_what_its_file_says():
 def test_fields_of_a_later_time_are_kept_wherever_they_stand(tmp_path):
     values = bundled("hipposeg")
     places = [values, values["segmenter"], values["segmenter"]["training"], values["localizer"]]
-    places += [values["refiner"], values["quality"], values["files"]["refiner.pt"]]
+    places += [values["refiner"], values["quality"], values["files"]["refiner.npz"]]
     for number, place in enumerate(places):
         place["added"] = {"number": number, "list": [None, 1.5, "ß"]}
     shutil.copytree(bundled_folder() / "hipposeg", tmp_path / "m")
@@ -78,20 +77,30 @@ def test_fields_of_a_later_time_are_kept_wherever_they_stand(tmp_path):
     assert load_model(tmp_path / "m").card.extra["added"]["number"] == 0
 
 
-def alone() -> dict:
+def alone(sha256: str = "0" * 64) -> dict:
     """A card as `hipposeg train` wrote it before version 2: the segmenter's part alone, with a sum."""
-    values = bundled("hipposeg")
-    return values["segmenter"] | {"sha256": {"segmenter.pt": values["files"]["segmenter.pt"]["sha256"]}}
+    return bundled("hipposeg")["segmenter"] | {"sha256": {"segmenter.pt": sha256}}
+
+
+def as_torch(folder, role: str) -> str:
+    """Write a network of the default model as PyTorch's file, as it was before version 2; its sum."""
+    import torch
+
+    weights = load_model("hipposeg").weights[role]
+    torch.save({name: torch.from_numpy(value) for name, value in weights.items()}, folder / f"{role}.pt")
+    return file_sha256(folder / f"{role}.pt")
+
+
+def same_weights(first: dict, second: dict) -> bool:
+    return first.keys() == second.keys() and all(np.array_equal(first[n], second[n]) for n in first)
 
 
 def test_a_model_that_an_earlier_train_wrote_is_one_for_crops(tmp_path):
-    shutil.copy(bundled_folder() / "hipposeg" / "segmenter.pt", tmp_path)
-    (tmp_path / CARD).write_text(json.dumps(alone()))
+    (tmp_path / CARD).write_text(json.dumps(alone(as_torch(tmp_path, "segmenter"))))
     model, whole = load_model(tmp_path), load_model("hipposeg")
-    assert model.name == tmp_path.name and model.localizer is None and model.refiner is None
+    assert model.name == tmp_path.name and set(model.weights) == {"segmenter"}
     assert model.card.segmenter == whole.card.segmenter
-    for name, value in whole.segmenter.state_dict().items():
-        assert np.array_equal(model.segmenter.state_dict()[name], value)
+    assert same_weights(model.weights["segmenter"], whole.weights["segmenter"])
     assert any("crops of one hippocampus" in line for line in card_lines(model.card))
 
 
@@ -195,8 +204,8 @@ def test_no_path_is_taken_for_a_folder_beside(name):
     with pytest.raises(FieldError, match="^second_reader"):
         ModelCard.read(values)
     values = bundled("hipposeg")
-    values["files"]["refiner.pt"]["from"] = name
-    with pytest.raises(FieldError, match=r"^files\.refiner\.pt\.from"):
+    values["files"]["refiner.npz"]["from"] = name
+    with pytest.raises(FieldError, match=r"^files\.refiner\.npz\.from"):
         ModelCard.read(values)
 
 
@@ -205,7 +214,7 @@ def test_files_and_networks_belong_together():
         with pytest.raises(FieldError, match="^files does not name one file for the"):
             ModelCard.read(bundled("hipposeg") | change)
     values = bundled("hipposeg")
-    values["files"]["segmenter.npz"] = values["files"]["segmenter.pt"]  # which of the two?
+    values["files"]["segmenter.pt"] = {"sha256": "0" * 64}  # which of the two?
     with pytest.raises(FieldError, match="^files does not name one file for the segmenter"):
         ModelCard.read(values)
     values = bundled("hipposeg")
@@ -216,45 +225,37 @@ def test_files_and_networks_belong_together():
 
 def test_the_format_of_a_file_is_that_of_its_name():
     values = bundled("hipposeg")
-    values["files"]["segmenter.pt"]["format"] = "numpy"
-    with pytest.raises(FieldError, match=r"^files\.segmenter\.pt\.format"):
+    values["files"]["segmenter.npz"]["format"] = "torch"
+    with pytest.raises(FieldError, match=r"^files\.segmenter\.npz\.format"):
         ModelCard.read(values)
-    values["files"]["segmenter.npz"] = values["files"].pop("segmenter.pt")
-    assert ModelCard.read(values).files["segmenter.npz"].format == "numpy"
+    values["files"]["segmenter.pt"] = values["files"].pop("segmenter.npz")
+    assert ModelCard.read(values).files["segmenter.pt"].format == "torch"
 
 
-def test_weights_in_numpy_s_format_make_the_same_network(tmp_path):
-    from HippoSegLib.models.weights import write_weights
-
-    shutil.copytree(bundled_folder() / "hipposeg", tmp_path / "m")
-    model = load_model("hipposeg")
-    os.unlink(tmp_path / "m" / "segmenter.pt")
-    write_weights(tmp_path / "m" / "segmenter.npz", model.segmenter.state_dict())
-    values = bundled("hipposeg")
-    del values["files"]["segmenter.pt"]
-    values["files"]["segmenter.npz"] = {"sha256": file_sha256(tmp_path / "m" / "segmenter.npz")}
-    (tmp_path / "m" / CARD).write_text(json.dumps(values))
-    other = load_model(tmp_path / "m")
-    assert other.file("segmenter").name == "segmenter.npz"
-    for name, value in model.segmenter.state_dict().items():
-        assert np.array_equal(other.segmenter.state_dict()[name], value)
+def test_weights_in_pytorch_s_format_make_the_same_networks(tmp_path):
+    values, model = bundled("hipposeg"), load_model("hipposeg")
+    values["files"] = {f"{role}.pt": {"sha256": as_torch(tmp_path, role)} for role in model.weights}
+    values["format_version"] = 1
+    (tmp_path / CARD).write_text(json.dumps(values))
+    other = load_model(tmp_path)
+    assert other.file("segmenter").name == "segmenter.pt"
+    assert all(same_weights(other.weights[role], weights) for role, weights in model.weights.items())
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("role", ["segmenter", "localizer", "refiner"])
 def test_weights_that_are_no_numbers_are_refused(tmp_path, role, value):
-    import torch
-
     shutil.copytree(bundled_folder() / "hipposeg", tmp_path / "m")
-    path = tmp_path / "m" / f"{role}.pt"
-    state = torch.load(path, weights_only=True)
+    path = tmp_path / "m" / f"{role}.npz"
+    with np.load(path) as file:
+        state = dict(file)
     state["up.0.0.weight"][1, 2, 0, 1, 2] = value
-    torch.save(state, path)
+    np.savez(path, **state)
     values = bundled("hipposeg")
     values["files"][path.name] = {"sha256": file_sha256(path)}
     (tmp_path / "m" / CARD).write_text(json.dumps(values))
     with pytest.raises(
-        ModelError, match=rf"'{role}\.pt' of model 'm' hold something else than finite numbers"
+        ModelError, match=rf"'{role}\.npz' of model 'm' hold something else than finite numbers"
     ):
         load_model(tmp_path / "m")
 
