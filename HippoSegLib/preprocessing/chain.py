@@ -60,7 +60,11 @@ class Preprocessing:
     def from_dict(cls, card: Mapping) -> Preprocessing:
         """Read the form :meth:`to_dict` writes; raises InputError where it cannot be read."""
         try:
-            return cls(tuple(tuple(dict(one) for one in steps) for steps in card["channels"]))
+            channels = card["channels"]
+            # An empty text or group would pass for a channel without steps.
+            if not all(isinstance(steps, list | tuple) for steps in (channels, *channels)):
+                raise TypeError("channels and steps are lists")
+            return cls(tuple(tuple(dict(one) for one in steps) for steps in channels))
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 "The preprocessing description cannot be read.", "Use the form of a model's card."

@@ -172,6 +172,14 @@ def test_networks_and_sizes_of_absurd_memory_are_refused(part, name, value, word
         ModelCard.read(values)
 
 
+@pytest.mark.parametrize("steps", ["", {}, None, 3, [[]], ["min_max"], [{"lower": 1}], [{"step": "blur"}]])
+def test_a_channel_is_a_list_of_known_steps(steps):
+    values = bundled("hipposeg")
+    values["segmenter"]["preprocessing"]["channels"][0] = steps
+    with pytest.raises(FieldError, match=r"^segmenter\.preprocessing cannot be used"):
+        ModelCard.read(values)
+
+
 @pytest.mark.parametrize("shape", [(1, 3, (4,)), (2, 4, (4, 6, 8)), (1, 7, (8, 24, 48, 56))])
 def test_learned_values_are_counted_without_the_network(shape):
     shape = NetworkShape(*shape)
