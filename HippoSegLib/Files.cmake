@@ -3,7 +3,21 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/__init__.py
   HippoSegLib/__main__.py
   HippoSegLib/batch/__init__.py
+  HippoSegLib/batch/columns.py
+  HippoSegLib/batch/commit.py
+  HippoSegLib/batch/failure.py
+  HippoSegLib/batch/files.py
+  HippoSegLib/batch/folder.py
+  HippoSegLib/batch/index.py
+  HippoSegLib/batch/naming.py
+  HippoSegLib/batch/outcome.py
+  HippoSegLib/batch/record.py
+  HippoSegLib/batch/request.py
   HippoSegLib/batch/run.py
+  HippoSegLib/batch/runner.py
+  HippoSegLib/batch/source.py
+  HippoSegLib/batch/table.py
+  HippoSegLib/batch/tablefile.py
   HippoSegLib/cli.py
   HippoSegLib/commands/__init__.py
   HippoSegLib/commands/arguments.py
@@ -14,6 +28,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/commands/preprocess.py
   HippoSegLib/commands/remedies.py
   HippoSegLib/commands/segment.py
+  HippoSegLib/commands/streams.py
   HippoSegLib/commands/tune.py
   HippoSegLib/dependencies.py
   HippoSegLib/errors.py
@@ -64,6 +79,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/io/dicom_slice.py
   HippoSegLib/io/dicom_stack.py
   HippoSegLib/io/files.py
+  HippoSegLib/io/folder_lock.py
   HippoSegLib/io/freesurfer.py
   HippoSegLib/io/hounsfield.py
   HippoSegLib/io/images.py
@@ -77,6 +93,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/io/owned_folders.py
   HippoSegLib/io/owner.py
   HippoSegLib/io/pairs.py
+  HippoSegLib/io/plain_text.py
   HippoSegLib/io/staging.py
   HippoSegLib/io/stream.py
   HippoSegLib/io/textheader.py

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
-import os
 import signal
 import sys
 
 from . import __version__
 from .commands.arguments import joined
 from .commands.remedies import in_words
+from .commands.streams import steady_output
 from .errors import Cancelled, HippoSegError
 
 #: Command -> module with `add_arguments(parser)` and `run(args) -> exit code`, and a line of help.
@@ -44,17 +44,18 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code (`errors.py` lists them, 2 is a wrong option)."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    command = next((a for a in arguments if a in COMMANDS), None)
-    args = build_parser(command).parse_args(joined(arguments))
+    with steady_output():
+        command = next((a for a in arguments if a in COMMANDS), None)
+        return _run(build_parser(command).parse_args(joined(arguments)))
+
+
+def _run(args: argparse.Namespace) -> int:
     _stop_on_termination()
     try:
         return importlib.import_module(COMMANDS[args.command][0]).run(args)
     except HippoSegError as error:
         print(f"hipposeg: {in_words(error)}", file=sys.stderr)
         return error.exit_code
-    except BrokenPipeError:  # the reader of our output (head, less) has closed it: nothing to tell
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except KeyboardInterrupt:
         print("\nhipposeg: Cancelled.", file=sys.stderr)
         return Cancelled.exit_code

@@ -40,3 +40,16 @@ class Flag:
 def status_of(flags: Iterable[Flag]) -> Status:
     """`review` where a flag is a warning, else `ok`."""
     return "review" if any(flag.severity == "warning" for flag in flags) else "ok"
+
+
+def flag_columns(flags: Iterable[Flag]) -> dict[str, str]:
+    """The columns of a table that hold flags: `status`, `flags` (codes), `severity` (the worst one, or empty)
+    and `remarks` (sentences)."""
+    flags = list(flags)
+    warned = status_of(flags) == "review"
+    return {
+        "status": status_of(flags),
+        "flags": " ".join(dict.fromkeys(flag.name for flag in flags)),
+        "severity": "warning" if warned else "info" if flags else "",
+        "remarks": " ".join(dict.fromkeys(flag.message for flag in flags)),
+    }

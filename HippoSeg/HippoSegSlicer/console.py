@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 import slicer
 
 from HippoSegLib.errors import Cancelled, HippoSegError, InputError
+from HippoSegLib.flags import Flag, flag_columns
 
 from .inputvolume import checkVolume, worldToLocal
 from .jobs import Job, SegmentJob
@@ -68,8 +69,8 @@ def segment(
         output: Takes the lines of progress; None keeps quiet.
 
     Returns:
-        The segmentation node and the measurements: columns of `HippoSegLib.results.volumes.COLUMNS`,
-        with `flags`, the remarks in words.
+        The segmentation node and the measurements: columns of `HippoSegLib.results.volumes.COLUMNS`, with
+        `status` ("ok" or "review"), `flags` (codes), `severity` and `remarks` (sentences).
 
     Raises:
         HippoSegError: What is wrong and what to do.
@@ -86,7 +87,7 @@ def segment(
     }
     job = SegmentJob(volumeNode, options, segmentationNode, replaceEdited, labelMap)
     node = _run(logic, job, output, volumeNode.GetName())
-    return node, {**job.outcome.row, "flags": job.outcome.warnings()}
+    return node, {**job.outcome.row, **flag_columns(Flag(**flag) for flag in job.outcome.flags)}
 
 
 def segmentAll(
@@ -100,7 +101,8 @@ def segmentAll(
         options: As in :func:`segment`.
 
     Returns:
-        A row per volume or frame: `scan`, `status` ("ok" or "failed: …"), measurements, `flags`, `node`.
+        A row per volume or frame: `scan`, `status` ("ok", "review" or "failed"), measurements, `flags`
+        (codes), `severity`, `remarks` (sentences), `error` (its code), `node`.
     """
     browsers = {}
     if volumeNodes is None:
@@ -188,7 +190,8 @@ def segmentFolder(
         options: As in :func:`HippoSegLib.batch.run.segment_files`.
 
     Returns:
-        The rows of the table, one per scan; `status` is "ok" or "failed: …".
+        The rows of the table, one per scan, in the order of their names; `status` is "ok", "review" or
+        "failed".
 
     Raises:
         InputError: The folder holds no scans. OutputError: The output folder cannot be used.
@@ -225,16 +228,15 @@ def _localBox(volumeNode, box) -> list[list[float]]:
 
 
 def _row(logic: Logic, volumeNode, output, options: Mapping) -> dict:
-    row = {NAME: volumeNode.GetName(), STATUS: "ok", "node": None}
+    row = {NAME: volumeNode.GetName(), STATUS: "failed", "node": None}
     try:
-        row["node"], measurements = segment(logic, volumeNode, output=output, **options)
+        node, measurements = segment(logic, volumeNode, output=output, **options)
     except Cancelled:
         raise
     except HippoSegError as error:
-        row[STATUS] = f"failed: {error}"
-        _say(output, f"  {row[STATUS]}")
-        return row
-    return {**row, **measurements}
+        _say(output, f"  {row[STATUS]}: {error}")
+        return {**row, "flags": "", "severity": "error", "remarks": str(error), "error": error.code}
+    return {**row, **measurements, "error": "", "node": node}
 
 
 def _run(logic: Logic, job: Job, output, name: str):

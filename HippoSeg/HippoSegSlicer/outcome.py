@@ -43,10 +43,6 @@ class Outcome:
         """The label values that are there, ascending."""
         return [int(value) for value in np.unique(self.labels) if value]
 
-    def warnings(self) -> list[str]:
-        """The remarks in words."""
-        return [flag["message"] for flag in self.flags]
-
 
 def readOutcome(result: Mapping, folder: str) -> Outcome:
     """Read the result of the task ``segment`` from the exchange folder."""

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     options = segment_options(args)
-    from ..batch.run import write_channels
+    from ..batch.files import write_channels
     from ..io.images import image_stem, read_scan
     from ..models.store import load_model
     from ..pipeline import network_input, no_effect

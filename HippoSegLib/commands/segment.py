@@ -5,10 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import SOME_FAILED
 from .options import ProgressLine, add_input_options, add_model_options, segment_options
 from .remedies import in_words
+
+if TYPE_CHECKING:
+    from ..batch.run import Outcome
+    from ..errors import HippoSegError
+    from ..pipeline import SegmentationResult
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="SCAN",
-        help="T1 head: NIfTI, NRRD, MetaImage, FreeSurfer (.mgz), or a folder with a DICOM series",
+        help="T1 head: NIfTI, NRRD, MetaImage, or a folder with a DICOM series",
     )
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="OUT", help="folder for the results"
@@ -38,46 +44,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     options = segment_options(args)
-    from ..batch.run import TABLE, segment_files
+    from ..batch.run import TABLE, BatchOptions, segment_files
 
     progress = ProgressLine(sys.stderr)
+    batch = BatchOptions(not args.no_picture, args.overwrite, args.series)
     codes, outcomes = [], 0
     try:
-        for outcome in segment_files(
-            args.scans,
-            args.output,
-            options,
-            picture=not args.no_picture,
-            overwrite=args.overwrite,
-            series=args.series,
-            progress=None if args.quiet else progress,
-        ):
+        tell = None if args.quiet else progress
+        for outcome in segment_files(args.scans, args.output, options, batch, tell):
             progress.clear()
             outcomes += 1
             if outcome.error is not None:
                 codes.append(outcome.error.exit_code)
-                print(f"hipposeg: {outcome.scan}: {in_words(outcome.error)}", file=sys.stderr)
+                _print_failure(outcome, outcome.error)
             if outcome.result is not None:
-                _print(outcome)
+                _print(outcome, outcome.result)
     finally:
         progress.clear()
-    if len(codes) < outcomes:
+    if (args.output / TABLE).exists():
         print(f"Table: {args.output / TABLE}")
     if not codes:
         return 0
     return codes[0] if len(args.scans) == 1 else SOME_FAILED
 
 
-def _print(outcome) -> None:
-    row = outcome.result.measurements.as_row()
+def _print(outcome: Outcome, result: SegmentationResult) -> None:
+    row = result.measurements.as_row()
     volumes = ", ".join(
         f"{side} {row[f'{side}_mm3']:.0f} mm³" if row[f"{side}_mm3"] is not None else f"{side} not found"
         for side in ("left", "right")
     )
     asymmetry = row["asymmetry_index"]
-    print(f"{outcome.scan}: {volumes}" + ("" if asymmetry is None else f", asymmetry {asymmetry:+.3f}"))
-    for flag in outcome.result.flags:
+    words = "" if asymmetry is None else f", asymmetry {asymmetry:+.3f}"
+    print(f"{outcome.scan}: {outcome.status}: {volumes}{words}")
+    for flag in result.flags:
         print(f"  {'note' if flag.severity == 'info' else 'WARNING'}: {flag.message}")
     for path in outcome.files:
         if path.suffix == ".png":
             print(f"  picture: {path}")
+
+
+def _print_failure(outcome: Outcome, error: HippoSegError) -> None:
+    print(f"hipposeg: {outcome.scan}: {in_words(error)}", file=sys.stderr)
+    if outcome.earlier_stays:
+        print("  The earlier result stays as it was.", file=sys.stderr)
+    if outcome.details is not None:
+        print(f"  Report: {outcome.details}", file=sys.stderr)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..batch.run import output_names
+from ..batch.naming import output_names
 from ..errors import InputError
 from ..io.images import SUFFIXES, image_stem
 

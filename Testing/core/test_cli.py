@@ -8,6 +8,7 @@ import pytest
 import SimpleITK as sitk
 
 from HippoSegLib import cli
+from HippoSegLib.batch.record import read_record
 from HippoSegLib.commands.options import preprocessing_changes, segment_options
 from HippoSegLib.errors import InputError, ModelError, NotFoundError, OutputError
 
@@ -63,7 +64,9 @@ def test_an_image_of_something_else_is_not_found(tmp_path, capsys):
     code = cli.main(["segment", str(_noise(tmp_path / "noise.nii.gz")), "-o", str(tmp_path / "out"), "-q"])
     assert code == NotFoundError.exit_code
     assert "point" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+    record = read_record(tmp_path / "out" / "noise_hippocampus.json")
+    assert record.status == "failed" and record.failure.code in ("no_head", "no_hippocampus", "not_found")
+    assert not list((tmp_path / "out").glob("*.nii.gz"))
 
 
 def test_an_unknown_model_has_its_exit_code(tmp_path, sample_path, capsys):

@@ -187,7 +187,7 @@ def test_a_scaling_transform_is_remarked(logic):
     volume.SetAndObserveTransformNodeID(transform(np.diag([1.1, 1, 1, 1])).GetID())
     row = segment(logic, volume)[1]
     assert row["left_mm3"] == plain["left_mm3"]
-    assert any("factor 1.100" in flag for flag in row["flags"])
+    assert "factor 1.100" in row["remarks"] and (row["status"], row["flags"]) == ("review", "transform")
 
 
 def test_sheared_axes_are_refused(logic):

@@ -131,7 +131,8 @@ def test_a_folder_goes_on_after_a_scan_that_fails(real_logic, sample, command_li
         real_logic, str(folder), str(tmp_path / "výstup"), picture=False, output=lines.append
     )
     assert [row["scan"] for row in rows] == ["a", "b"]
-    assert rows[0]["status"] == "ok" and rows[1]["status"].startswith("failed: ")
+    assert [row["status"] for row in rows] == ["ok", "failed"]
+    assert rows[1]["remarks"] and rows[1]["error"] and rows[1]["severity"] == "error"
     files = (
         tmp_path / "výstup" / "a_hippocampus.nii.gz",
         command_line / "hipposeg_sample_T1_hippocampus.nii.gz",

@@ -1,180 +1,206 @@
-"""Names, files and the table of a batch; the street itself is replaced by a recorded result."""
+"""Files, records and the table of a batch; the pipeline is replaced by a quick one."""
 
-import csv
+from __future__ import annotations
+
+import json
 import os
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import SimpleITK as sitk
+from standin import table, visible, write_scan
 
 from HippoSegLib.batch import run as batch
-from HippoSegLib.errors import Cancelled, InputError, NotFoundError, OutputError
+from HippoSegLib.batch import runner
+from HippoSegLib.batch.record import read_record
+from HippoSegLib.batch.source import file_sha256
+from HippoSegLib.errors import Cancelled, InputError, ModelError, NotFoundError, OutputError
 from HippoSegLib.flags import Flag
-from HippoSegLib.pipeline import SegmentationResult
-from HippoSegLib.results.volumes import measure
+from HippoSegLib.results.volumes import COLUMNS
+
+SHARED = {"hippocampus.csv", "hippocampus.json"}
+RESULT = {"a_hippocampus.nii.gz", "a_hippocampus.json"}
 
 
-def _scan(path: Path, seed=0) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    array = np.random.default_rng(seed).normal(500, 100, (60, 62, 64)).astype(np.float32)
-    array[:8] = 0
-    image = sitk.GetImageFromArray(array)
-    image.SetSpacing([3.0, 3.0, 3.0])
-    sitk.WriteImage(image, str(path))
-    return path
-
-
-@pytest.fixture
-def street(monkeypatch):
-    """Stands in for `segment`: labels two boxes; fails for scans listed in `fails`."""
-    fails = {}
-
-    def segment(scan, options, progress=None, cancel=None):
-        image, probabilities = scan.image, options.probabilities
-        error = fails.get(len(calls))
-        calls.append(image)
-        if error:
-            raise error
-        labels = np.zeros(image.GetSize()[::-1], np.uint16)
-        labels[20:25, 20:25, 20:25], labels[20:25, 20:25, 40:45] = 53, 17
-        out = sitk.GetImageFromArray(labels)
-        out.CopyInformation(image)
-        maps = {s: sitk.Cast(out == v, sitk.sitkFloat32) for s, v in (("left", 17), ("right", 53))}
-        record = {"model": {"name": "stand-in"}, "flags": []}
-        flags = [Flag("input", "A remark, with a comma.")]
-        return SegmentationResult(out, maps if probabilities else None, measure(out), flags, record)
-
-    calls = []
-    segment.fails = fails
-    monkeypatch.setattr(batch, "segment", segment)
-    return segment
-
-
-def _table(folder: Path) -> list[dict]:
-    with open(folder / batch.TABLE, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def _names(folder: Path) -> set[str]:
-    return {p.name for p in folder.iterdir()}
-
-
-@pytest.mark.parametrize(
-    ("paths", "names"),
-    [
-        (["a/x.nii.gz", "b/y.nii"], ["x", "y"]),
-        (["sub-1/T1.nii.gz", "sub-2/T1.nii.gz"], ["sub-1_T1", "sub-2_T1"]),
-        (["s1/anat/T1.nii.gz", "s2/anat/T1.nii.gz"], ["s1_anat_T1", "s2_anat_T1"]),
-        (["a/T1.nii.gz", "a/T1.nrrd"], ["T1_nii_gz", "T1_nrrd"]),
-    ],
-)
-def test_scans_of_one_name_are_told_apart_by_their_folders(tmp_path, paths, names):
-    assert batch.output_names([tmp_path / p for p in paths]) == names
-
-
-def test_one_scan_twice_is_refused(tmp_path):
-    with pytest.raises(InputError, match="given twice"):
-        batch.output_names([tmp_path / "a.nii", tmp_path / "b" / ".." / "a.nii"])
-
-
-def test_files_and_table_of_two_scans(tmp_path, street):
-    scans = [_scan(tmp_path / "in" / f"{n}.nii.gz", i) for i, n in enumerate("ab")]
+def test_files_records_and_table_of_two_scans(tmp_path, pipeline):
+    scans = [write_scan(tmp_path / "in" / f"{n}.nii.gz", i) for i, n in enumerate("ab")]
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "in").iterdir()}
     outcomes = list(batch.segment_files(scans, tmp_path / "out", probabilities=True))
     assert [o.error for o in outcomes] == [None, None]
-    assert _names(tmp_path / "out") == {"hippocampus.csv"} | {
-        f"{n}_{end}"
-        for n in "ab"
-        for end in (
-            "hippocampus.nii.gz",
-            "hippocampus.json",
-            "hippocampus.png",
-            "left_probability.nii.gz",
-            "right_probability.nii.gz",
-        )
-    }
-    rows = _table(tmp_path / "out")
-    assert [r["scan"] for r in rows] == ["a", "b"]
-    assert float(rows[0]["left_mm3"]) == pytest.approx(5**3 * 27)
-    assert rows[0]["flags"] == "A remark, with a comma."
+    endings = (
+        "hippocampus.nii.gz",
+        "hippocampus.json",
+        "hippocampus.png",
+        "left_probability.nii.gz",
+        "right_probability.nii.gz",
+    )
+    assert visible(tmp_path / "out") == SHARED | {f"{n}_{end}" for n in "ab" for end in endings}
+    assert {p.name for p in outcomes[0].files} == {f"a_{end}" for end in endings}
+    assert outcomes[0].files[0].name == "a_hippocampus.nii.gz"
+    rows = table(tmp_path / "out")
+    said = [(row["scan"], row["status"], row["severity"]) for row in rows]
+    assert said == [("a", "ok", "info"), ("b", "ok", "info")]
+    voxels = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "out" / "a_hippocampus.nii.gz")))
+    assert float(rows[0]["left_mm3"]) == pytest.approx((voxels == 17).sum() * 4.5**3, abs=0.06)
+    assert (rows[0]["flags"], rows[0]["remarks"]) == ("input", "A remark, with a comma.")
+    assert rows == [o.as_row() for o in outcomes]
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "in").iterdir()} == before
 
 
-def test_a_failed_scan_is_a_row_and_the_rest_goes_on(tmp_path, street):
-    scans = [_scan(tmp_path / f"{n}.nii.gz", i) for i, n in enumerate("abc")]
+def test_the_record_holds_what_the_table_and_a_later_run_need(tmp_path, pipeline, monkeypatch):
+    pipeline.flags = (Flag("quality", "The left outline is uncertain.", "left"), Flag("contrast", "No T1."))
+    scan = write_scan(tmp_path / "in" / "a.nii.gz")
+    monkeypatch.chdir(tmp_path)
+    options = {"points": {"left": (25.0, 20.0, -15.0)}, "model": Path("models/mine"), "picture": False}
+    (outcome,) = batch.segment_files(["in/a.nii.gz"], "out", **options)
+    text = (tmp_path / "out" / "a_hippocampus.json").read_text(encoding="utf-8")
+    entry = json.loads(text)
+    assert (entry["schema"], entry["schema_version"]) == ("hipposeg-scan", 1)
+    assert entry["status"] == outcome.status == "review"
+    assert entry["flags"] == ["The left outline is uncertain.", "No T1."]  # as ever
+    assert entry["flag_details"][0] == {
+        "code": "quality",
+        "side": "left",
+        "severity": "warning",
+        "message": "The left outline is uncertain.",
+    }
+    assert entry["source"]["sha256"] == file_sha256(scan) and entry["source"]["path"] == "in/a.nii.gz"
+    assert str(tmp_path) not in text
+    assert entry["request"]["points"] == {"left": [25.0, 20.0, -15.0]}
+    assert entry["request"]["model"] == "mine" and "device" not in entry["request"]
+    assert set(entry["measurements"]) == set(COLUMNS)
+    labels = entry["files"]["labels"]
+    assert labels["sha256"] == file_sha256(tmp_path / "out" / labels["name"])
+    for key in ("model", "versions", "settings", "seconds", "input_geometry"):
+        assert entry[key] == outcome.result.provenance[key]
+    assert read_record(tmp_path / "out" / "a_hippocampus.json") == outcome.record
+    (row,) = table(tmp_path / "out")
+    assert (row["status"], row["flags"], row["severity"]) == ("review", "quality:left contrast", "warning")
+
+
+def test_a_failed_scan_is_a_row_and_the_rest_goes_on(tmp_path, pipeline):
+    scans = [write_scan(tmp_path / f"{n}.nii.gz", i) for i, n in enumerate("abc")]
     (tmp_path / "b.nii.gz").write_bytes(b"not an image")
-    street.fails[1] = NotFoundError("No head.", "Give points.")
-    outcomes = list(batch.segment_files(scans, tmp_path / "out", picture=False))
-    assert [o.error is None for o in outcomes] == [True, False, False]
-    rows = _table(tmp_path / "out")
-    assert rows[0]["status"] == "ok"
-    assert rows[2]["status"] == "failed: No head. Give points."
-    assert _names(tmp_path / "out") == {"hippocampus.csv", "a_hippocampus.nii.gz", "a_hippocampus.json"}
+    pipeline.fails[1] = NotFoundError("No head.", "Give points.")
+    outcomes = list(batch.segment_files([*scans, tmp_path / "none.nii"], tmp_path / "out", picture=False))
+    assert [o.status for o in outcomes] == ["ok", "failed", "failed", "failed"]
+    rows = {row["scan"]: row for row in table(tmp_path / "out")}
+    assert rows["a"]["status"] == "ok"
+    assert rows["c"]["status"] == "failed" and rows["c"]["severity"] == "error"
+    assert (rows["c"]["error"], rows["c"]["remarks"]) == ("not_found", "No head. Give points.")
+    assert rows["none"]["status"] == "failed" and "does not exist" in rows["none"]["remarks"]
+    records = {f"{n}_hippocampus.json" for n in ("a", "b", "c", "none")}
+    assert visible(tmp_path / "out") == SHARED | records | {"a_hippocampus.nii.gz"}
 
 
-def test_a_single_failed_scan_writes_nothing(tmp_path, street):
-    street.fails[0] = NotFoundError("No head.", "Give points.")
-    (outcome,) = batch.segment_files([_scan(tmp_path / "a.nii.gz")], tmp_path / "out")
-    assert isinstance(outcome.error, NotFoundError)
+def test_a_failed_scan_that_succeeds_later_has_one_row_and_no_leftovers(tmp_path, pipeline):
+    scan = write_scan(tmp_path / "a.nii.gz")
+    pipeline.fails[0] = ValueError("unexpected")
+    (outcome,) = batch.segment_files([scan], tmp_path / "out", picture=False)
+    assert visible(tmp_path / "out") == SHARED | {"a_hippocampus.json", "a_hippocampus.log"}
+    (outcome,) = batch.segment_files([scan], tmp_path / "out", picture=False)
+    assert outcome.error is None and visible(tmp_path / "out") == SHARED | RESULT
+    assert [row["status"] for row in table(tmp_path / "out")] == ["ok"]
+
+
+def test_a_single_path_that_does_not_exist_writes_nothing(tmp_path, pipeline):
+    (outcome,) = batch.segment_files([tmp_path / "nowhere.nii"], tmp_path / "out")
+    assert isinstance(outcome.error, InputError) and outcome.as_row()["status"] == "failed"
     assert not (tmp_path / "out").exists()
 
 
-def test_an_existing_result_stays_unless_overwriting(tmp_path, street):
-    scan, out = _scan(tmp_path / "a.nii.gz"), tmp_path / "out"
+def test_one_scan_twice_is_refused_before_anything_is_made(tmp_path, pipeline):
+    scan = write_scan(tmp_path / "a.nii.gz")
+    with pytest.raises(InputError, match="given twice"):
+        list(batch.segment_files([scan, tmp_path / "x" / ".." / "a.nii.gz"], tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_cannot_be_used_ends_the_batch_at_once(tmp_path, pipeline):
+    scans = [write_scan(tmp_path / f"{n}.nii.gz", i) for i, n in enumerate("abc")]
+    pipeline.fails[0] = ModelError("There is no such model.", "Give another.")
+    with pytest.raises(ModelError):
+        list(batch.segment_files(scans, tmp_path / "out"))
+    assert len(pipeline.calls) == 1 and visible(tmp_path / "out") == set()
+
+
+def test_an_existing_result_stays_unless_overwriting(tmp_path, pipeline):
+    scan, out = write_scan(tmp_path / "a.nii.gz"), tmp_path / "out"
     list(batch.segment_files([scan], out, picture=False))
     stamp = (out / "a_hippocampus.nii.gz").stat().st_mtime_ns
     (outcome,) = batch.segment_files([scan], out, picture=False)
-    assert isinstance(outcome.error, OutputError) and outcome.error.code == "exists"
+    assert isinstance(outcome.error, OutputError) and "allow overwriting" in str(outcome.error)
+    assert outcome.error.code == "exists" and outcome.earlier_stays and len(pipeline.calls) == 1
     assert (out / "a_hippocampus.nii.gz").stat().st_mtime_ns == stamp
-    assert _table(out)[0]["status"] == "ok"
+    assert table(out)[0]["status"] == "ok"
     (outcome,) = batch.segment_files([scan], out, picture=False, overwrite=True)
-    assert outcome.error is None and len(_table(out)) == 1
+    assert outcome.error is None and len(table(out)) == 1
+    assert (out / "a_hippocampus.nii.gz").stat().st_mtime_ns != stamp
 
 
-def test_a_later_run_adds_rows(tmp_path, street):
-    for name in "ab":
-        list(batch.segment_files([_scan(tmp_path / f"{name}.nii.gz")], tmp_path / "out", picture=False))
-    assert [r["scan"] for r in _table(tmp_path / "out")] == ["a", "b"]
+def test_a_later_run_adds_rows(tmp_path, pipeline):
+    for name in "ba":
+        list(batch.segment_files([write_scan(tmp_path / f"{name}.nii.gz")], tmp_path / "out", picture=False))
+    assert [r["scan"] for r in table(tmp_path / "out")] == ["a", "b"]
 
 
-def test_cancelling_leaves_no_half_result(tmp_path, street):
-    street.fails[1] = Cancelled()
-    scans = [_scan(tmp_path / f"{n}.nii.gz", i) for i, n in enumerate("ab")]
+def test_cancelling_leaves_no_half_result(tmp_path, pipeline):
+    pipeline.fails[1] = Cancelled()
+    scans = [write_scan(tmp_path / f"{n}.nii.gz", i) for i, n in enumerate("ab")]
     with pytest.raises(Cancelled):
         list(batch.segment_files(scans, tmp_path / "out", picture=False))
-    assert _names(tmp_path / "out") == {"hippocampus.csv", "a_hippocampus.nii.gz", "a_hippocampus.json"}
+    assert visible(tmp_path / "out") == SHARED | RESULT
+    assert len(table(tmp_path / "out")) == 1
+    assert not list((tmp_path / "out").glob(".hipposeg-*"))
 
 
-def test_a_failure_while_writing_leaves_nothing_behind(tmp_path, street, monkeypatch):
+def test_a_failure_while_writing_leaves_a_record_alone(tmp_path, pipeline, monkeypatch):
     def full_disk(*_args, **_kwargs):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("HippoSegLib.results.qc_figure.qc_figure", full_disk)
-    (outcome,) = batch.segment_files([_scan(tmp_path / "a.nii.gz")], tmp_path / "out")
+    (outcome,) = batch.segment_files([write_scan(tmp_path / "a.nii.gz")], tmp_path / "out")
     assert isinstance(outcome.error, OutputError) and "No space left" in str(outcome.error)
-    assert _names(tmp_path / "out") == set()
+    assert visible(tmp_path / "out") == SHARED | {"a_hippocampus.json"}
+    assert not list((tmp_path / "out").glob(".hipposeg-*"))
 
 
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may write everywhere")
-def test_an_output_folder_without_permission_is_one_sentence(tmp_path, street):
+def test_an_output_folder_without_permission_is_one_sentence(tmp_path, pipeline):
     (tmp_path / "out").mkdir(mode=0o500)
-    (outcome,) = batch.segment_files([_scan(tmp_path / "a.nii.gz")], tmp_path / "out")
-    assert isinstance(outcome.error, OutputError)
+    with pytest.raises(OutputError, match="cannot be written"):
+        list(batch.segment_files([write_scan(tmp_path / "a.nii.gz")], tmp_path / "out"))
+    assert not pipeline.calls
 
 
-def test_an_output_that_is_a_file_is_one_sentence(tmp_path, street):
+def test_an_output_that_is_a_file_is_one_sentence(tmp_path, pipeline):
     (tmp_path / "out").write_text("mine")
-    (outcome,) = batch.segment_files([_scan(tmp_path / "a.nii.gz")], tmp_path / "out")
-    assert isinstance(outcome.error, OutputError) and "cannot be written" in str(outcome.error)
-    assert (tmp_path / "out").read_text() == "mine"
+    with pytest.raises(OutputError, match="cannot be made"):
+        list(batch.segment_files([write_scan(tmp_path / "a.nii.gz")], tmp_path / "out"))
+    assert (tmp_path / "out").read_text() == "mine" and not pipeline.calls
 
 
-def test_another_table_of_that_name_is_not_touched(tmp_path, street):
+def test_another_table_of_that_name_is_not_touched_and_said_before_the_work(tmp_path, pipeline):
     out = tmp_path / "out"
     out.mkdir()
     (out / batch.TABLE).write_text("id,age\n1,70\n")
-    (outcome,) = batch.segment_files([_scan(tmp_path / "a.nii.gz")], out, picture=False)
-    assert "another table" in str(outcome.error)
-    assert (out / batch.TABLE).read_text() == "id,age\n1,70\n"
+    with pytest.raises(OutputError, match="another table"):
+        list(batch.segment_files([write_scan(tmp_path / "a.nii.gz")], out, picture=False))
+    assert (out / batch.TABLE).read_text() == "id,age\n1,70\n" and not pipeline.calls
+
+
+def test_a_dicom_folder_is_known_by_its_voxels(tmp_path, pipeline, monkeypatch):
+    from HippoSegLib.io.images import Scan
+
+    images = {n: sitk.ReadImage(str(write_scan(tmp_path / f"{n}.mha", n))) for n in (1, 2)}
+    (tmp_path / "dicom" / "series").mkdir(parents=True)
+    (tmp_path / "dicom" / "series" / "slice").write_bytes(b"1")
+    hashes = []
+    for number in (1, 2, 1):
+        monkeypatch.setattr(runner, "read_scan", lambda *_, n=number: Scan(images[n]))
+        options = {"picture": False, "overwrite": True}
+        (outcome,) = batch.segment_files([tmp_path / "dicom"], tmp_path / "out", **options)
+        assert outcome.record.source.kind == "folder" and outcome.record.source.stamp
+        hashes.append(outcome.record.source.sha256)
+    assert hashes[0] == hashes[2] != hashes[1] and len(hashes[0]) == 64

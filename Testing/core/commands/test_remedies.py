@@ -87,7 +87,9 @@ def test_the_command_line_puts_its_own_remedy_in_place():
 
 
 def test_it_is_printed_where_a_scan_fails(tmp_path, sample_path, capsys):
-    (tmp_path / "hipposeg_sample_T1_hippocampus.nii.gz").write_bytes(b"mine")
+    (tmp_path / "hipposeg_sample_T1_hippocampus.nii.gz").write_bytes(b"an earlier result")
+    record = '{"model": {}, "versions": {}, "input_geometry": {}}'
+    (tmp_path / "hipposeg_sample_T1_hippocampus.json").write_text(record)
     cli.main(["segment", str(sample_path), "-o", str(tmp_path)])
     assert "--overwrite" in capsys.readouterr().err
     words = [

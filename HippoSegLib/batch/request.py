@@ -1,0 +1,66 @@
+"""What was asked for, as the record keeps it: a later run can tell whether a result is the one wanted."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..options import SegmentOptions
+
+#: Options that say where to work, not what to make.
+_WHERE = ("device", "threads")
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """Options of a batch beside those of each segmentation.
+
+    Attributes:
+        picture: Also write the quality-control figure.
+        overwrite: Replace results that exist.
+        series: As in `io.images.read_scan`.
+    """
+
+    picture: bool = True
+    overwrite: bool = False
+    series: str | int | None = None
+
+
+def split_changes(
+    options: SegmentOptions | None, batch: BatchOptions | None, changes: Mapping[str, Any]
+) -> tuple[SegmentOptions, BatchOptions]:
+    """Both kinds of options with some fields changed, each in the one that has it.
+
+    Raises:
+        TypeError: Neither has a field of that name.
+    """
+    own = {field.name for field in dataclasses.fields(BatchOptions)}
+    batch = dataclasses.replace(batch or BatchOptions(), **{k: v for k, v in changes.items() if k in own})
+    others = {k: v for k, v in changes.items() if k not in own}
+    return dataclasses.replace(options or SegmentOptions(), **others), batch
+
+
+def request_of(options: SegmentOptions, picture: bool) -> dict[str, Any]:
+    """Plain values of all that shapes a result's files; a model by its name."""
+    values = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    request = {name: _plain(value) for name, value in values.items() if name not in _WHERE}
+    return request | {"picture": picture}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return value.name
+    if hasattr(value, "to_dict"):
+        return _plain(value.to_dict())
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return str(getattr(value, "name", value))  # a model that is loaded

@@ -1,0 +1,194 @@
+"""One scan after the other through the pipeline and into an output folder, whatever happens to each."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+from ..errors import Cancelled, DependencyError, DeviceError, HippoSegError, ModelError, OutputError
+from ..io.images import read_scan
+from ..io.plain_text import plain_text
+from ..io.staging import staging_folder
+from ..options import SegmentOptions
+from ..pipeline import segment
+from ..results.provenance import versions
+from ..results.volumes import COLUMNS
+from .failure import as_error, report
+from .files import ENDINGS, record_name, write_images, written_files
+from .folder import NameTaken, OutputFolder
+from .naming import assign_names
+from .outcome import Outcome
+from .record import Failure, RecordedSource, ScanRecord
+from .request import BatchOptions, request_of
+from .source import Source
+
+#: Called with the scan's name, the stage in words and the fraction done.
+Progress = Callable[[str, str, float], None]
+
+#: What stands under the scan's name is not to be replaced, not even by a record of the refusal.
+_REFUSALS = ("exists", "not_ours", "edited", "later")
+
+
+class Runner:
+    """Segments one scan after the other into a folder."""
+
+    def __init__(
+        self,
+        folder: OutputFolder,
+        options: SegmentOptions,
+        batch: BatchOptions,
+        cancel: Callable[[], bool] | None,
+    ):
+        self._folder, self._options, self._batch, self._cancel = folder, options, batch, cancel
+        self._request = request_of(options, batch.picture)
+        #: Whether a scan was segmented, and whether the one at hand is read.
+        self._any_done = self._is_read = False
+
+    def run(self, source: Source, name: str, progress: Progress | None) -> Outcome:
+        """Segment a scan and write its files, or the record of its failure.
+
+        Raises:
+            Cancelled, KeyboardInterrupt. ModelError, DependencyError, DeviceError: Where no scan was
+            segmented before, none will be. OutputError: The folder is locked for good.
+        """
+        try:
+            found = self._folder.refuse_existing(name, self._batch.overwrite)
+        except OutputError as error:
+            return self.refused(source, name, error)
+        start = time.monotonic()
+        self._is_read = False
+        try:
+            outcome = self._segmented(source, name, progress)
+            self._any_done = True
+            return outcome
+        except Cancelled:
+            raise
+        except Exception as caught:
+            failure = as_error(caught)
+            details = report(caught) if failure.code == "unexpected" else None
+            # With the frames of what failed goes the memory that they hold.
+            for one in (caught, failure):
+                one.__traceback__ = one.__context__ = one.__cause__ = None
+        if self._concerns_all(failure):
+            raise failure
+        if found.has_labels or failure.code in _REFUSALS:
+            return self.refused(source, name, failure, found.has_labels)
+        return self._failed(source, name, failure, details, time.monotonic() - start)
+
+    def _concerns_all(self, error: HippoSegError) -> bool:
+        """Whether no other scan can do better: the model or the device cannot be used, or the folder."""
+        if error.code == "locked":
+            return True
+        by_choice = isinstance(error, ModelError | DependencyError | DeviceError)
+        is_first = self._is_read and not self._any_done
+        return by_choice and is_first and error.code != "out_of_memory"
+
+    def _segmented(self, source: Source, name: str, progress: Progress | None) -> Outcome:
+        start = time.monotonic()
+        tell = None if progress is None else (lambda words, fraction: progress(name, words, fraction))
+        scan = read_scan(source.path, self._options.region, self._batch.series)
+        self._is_read = True
+        facts = _recorded(source, source.sha256(scan.image))
+        result = segment(scan, self._options, tell, self._cancel)
+        measured = result.measurements.as_row()
+        # The record has the flags with codes, and writes their sentences too.
+        provenance = {key: value for key, value in result.provenance.items() if key != "flags"}
+        while True:
+            with staging_folder(self._folder.path) as staging:
+                write_images(staging, name, scan.image, result, self._batch.picture)
+                record = ScanRecord(
+                    scan=name,
+                    status=result.status,
+                    source=facts,
+                    measurements={column: _finite(measured.get(column)) for column in COLUMNS},
+                    flags=tuple(result.flags),
+                    files=written_files(staging, name),
+                    request=self._request,
+                    provenance={**provenance, **_times(start)},
+                )
+                _write_record(staging, record)
+                try:
+                    files = self._folder.put(staging, record, source, self._batch.overwrite)
+                    return Outcome(record, result, None, files)
+                except NameTaken:
+                    (name,) = assign_names([source], self._folder.holder)
+            self._folder.refuse_existing(name, self._batch.overwrite)
+
+    def _failed(
+        self, source: Source, name: str, error: HippoSegError, details: str | None, seconds: float
+    ) -> Outcome:
+        """Write the record of a failure; where that is not possible, it is only told."""
+        facts = _recorded(source, source.sha256())
+        while True:
+            record = self._record_of(facts, name, error, seconds)
+            try:
+                with staging_folder(self._folder.path) as staging:
+                    if details is not None:
+                        (staging / f"{name}{ENDINGS['details']}").write_text(
+                            f"{name}\n{details}", encoding="utf-8", errors="backslashreplace"
+                        )
+                    record = self._record_of(facts, name, error, seconds, staging)
+                    _write_record(staging, record)
+                    return Outcome(record, None, error, self._folder.put(staging, record, source, False))
+            except NameTaken:
+                (name,) = assign_names([source], self._folder.holder)
+            except (OutputError, OSError):
+                return Outcome(record, None, error)
+
+    def refused(
+        self, source: Source, name: str, error: HippoSegError, earlier_stays: bool = False
+    ) -> Outcome:
+        """The outcome of a scan of which nothing is written."""
+        stays = earlier_stays or error.code in ("exists", "edited", "later")
+        return Outcome(self._record_of(_recorded(source, None), name, error, 0.0), None, error, (), stays)
+
+    def _record_of(
+        self,
+        facts: RecordedSource,
+        name: str,
+        error: HippoSegError,
+        seconds: float,
+        staging: Path | None = None,
+    ) -> ScanRecord:
+        files = {} if staging is None else written_files(staging, name)
+        details = files["details"].name if "details" in files else None
+        message = plain_text(error) + (f" (Report: '{details}'.)" if details else "")
+        return ScanRecord(
+            scan=name,
+            status="failed",
+            source=facts,
+            failure=Failure(error.code, error.kind, message, details),
+            files=files,
+            request=self._request,
+            provenance={"versions": _versions(), **_times(time.monotonic() - seconds)},
+        )
+
+
+def _recorded(source: Source, sha256: str | None) -> RecordedSource:
+    return RecordedSource(source.given, source.id, source.kind, source.series, sha256, source.stamp())
+
+
+@lru_cache(maxsize=1)
+def _versions() -> dict[str, str]:
+    return versions()  # of installed packages, which takes a while to find out
+
+
+def _times(start: float) -> dict[str, object]:
+    """Seconds since a moment of the monotonic clock, and the time of day."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return {
+        "seconds_total": round(time.monotonic() - start, 3),
+        "finished": now.isoformat(timespec="seconds"),
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is None or math.isfinite(value) else None
+
+
+def _write_record(folder: Path, record: ScanRecord) -> None:
+    (folder / record_name(record.scan)).write_text(record.to_json(), encoding="utf-8")
