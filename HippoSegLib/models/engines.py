@@ -63,13 +63,15 @@ class TorchNetwork(Threaded):
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities of the classes, (classes, ...)."""
-    result = np.exp(logits - logits.max(axis=0))
-    return result / result.sum(axis=0)
+    result: np.ndarray = np.exp(logits - logits.max(axis=0))
+    result = result / result.sum(axis=0)
+    return result
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
     """Probabilities of one class."""
-    return 0.5 * (1 + np.tanh(0.5 * logits))
+    result: np.ndarray = 0.5 * (1 + np.tanh(0.5 * logits))
+    return result
 
 
 @dataclass(frozen=True)

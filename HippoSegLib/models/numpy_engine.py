@@ -35,7 +35,7 @@ class NumpyUNet(Threaded):
     @property
     def divisor(self) -> int:
         """Each side of the input must be a multiple of this."""
-        return 2 ** (self._levels - 1)
+        return 1 << (self._levels - 1)
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         if any(n % self.divisor for n in image.shape[1:]):

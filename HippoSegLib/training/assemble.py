@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from ..errors import ModelError
 from ..io.staging import staging_folder
@@ -22,6 +23,8 @@ from ..models.card_parts import LocalizerCard, RefinerCard
 from ..models.store import save_model
 from ..models.training_card import TrainingCard
 from ..models.weights import read_weights, write_weights
+
+T = TypeVar("T")
 
 #: What everything loaded at inference may come to.
 MAX_PARAMETERS, MAX_BYTES = 2_000_000, 8_000_000
@@ -74,8 +77,8 @@ def assemble(
         intended_use="T1-weighted MRI of adult heads, for research; not for clinical use.",
         parameters=parameters,
         segmenter=part,
-        localizer=LocalizerCard.read(_json(localizer / "localizer.json"), "localizer"),
-        refiner=RefinerCard.read(_json(refiner / "refiner.json"), "refiner"),
+        localizer=_part(localizer / "localizer.json", LocalizerCard.read),
+        refiner=_part(refiner / "refiner.json", RefinerCard.read),
         figures=figures or {},
     )
     with staging_folder(folder.parent, "model") as staging:
@@ -91,8 +94,13 @@ def _told(folder: Path) -> TrainingCard:
     return replace(part.training, metrics=part.metrics, epochs_done=None, earlier=(), extra={})
 
 
-def _json(path: Path) -> object:
-    return json.loads(path.read_text(encoding="utf-8"))
+def _part(path: Path, read: Callable[[object, str], T]) -> T:
+    """A network's part of the card, as its training wrote it."""
+    try:
+        return read(json.loads(path.read_text(encoding="utf-8")), path.stem)
+    except (OSError, ValueError) as error:
+        words = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be used: {error}"
+        raise ModelError(f"The file '{path.name}' of the training {words}.", "Train it again.") from error
 
 
 def main() -> None:

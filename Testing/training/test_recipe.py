@@ -5,14 +5,21 @@ import json
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from HippoSegLib.errors import ModelError
-from HippoSegLib.models.store import bundled_models, model_folder
+from HippoSegLib.models.card import CARD, ROLES, ModelCard, card_text
+from HippoSegLib.models.card_parts import FileCard
+from HippoSegLib.models.fields import plain
+from HippoSegLib.models.store import bundled_models, load_model, model_folder
+from HippoSegLib.models.weights import file_sha256
 from HippoSegLib.training import recipe
+from HippoSegLib.training.assemble import assemble
 
 PLACES = (Path("data"), Path("runs"), Path("model"))
 STEPS = recipe.steps(*PLACES)
@@ -143,3 +150,47 @@ def test_a_bundled_card_tells_the_recipes_settings(name):
     assert "--init-from" in training["command"]
     asked = f"--preprocessing {wanted[wanted.index('--preprocessing') + 1]}"
     assert asked in training["command"] and asked in training["earlier"][0]["command"]
+
+
+@pytest.fixture
+def parts(tmp_path):
+    """Folders of the three trainings, with the weights of the bundled model."""
+    model = load_model("hipposeg")
+    folders = {role: tmp_path / "runs" / role for role in ROLES}
+    for role, folder in folders.items():
+        folder.mkdir(parents=True)
+        torch.save(model.module(role).state_dict(), folder / f"{role}.pt")
+    (folders["localizer"] / "localizer.json").write_text(json.dumps(plain(model.card.localizer)))
+    (folders["refiner"] / "refiner.json").write_text(json.dumps(plain(model.card.refiner)))
+    training = replace(model.card.segmenter.training, earlier=())
+    part = replace(model.card.segmenter, training=training)
+    weights = {"segmenter.pt": FileCard(file_sha256(folders["segmenter"] / "segmenter.pt"))}
+    (folders["segmenter"] / CARD).write_text(card_text(ModelCard(part, files=weights)))
+    return list(folders.values())
+
+
+def test_the_parts_make_a_model_that_tells_where_each_came_from(parts, tmp_path):
+    assemble(*parts, tmp_path / "mine", "Mine", earlier=[parts[0]])
+    made, base = load_model(tmp_path / "mine"), load_model("hipposeg")
+    assert (made.name, made.card.title, made.card.parameters) == ("mine", "Mine", base.card.parameters)
+    for role in ROLES:
+        assert base.weights[role].keys() == made.weights[role].keys()
+        for name, value in base.weights[role].items():
+            np.testing.assert_array_equal(made.weights[role][name], value)
+    assert (made.card.localizer, made.card.refiner) == (base.card.localizer, base.card.refiner)
+    training = made.card.segmenter.training
+    assert training.train_cases == base.card.segmenter.training.train_cases
+    (earlier,) = training.earlier
+    assert earlier.command == training.command and earlier.metrics == base.card.segmenter.metrics
+
+
+@pytest.mark.parametrize("name", ["localizer", "refiner"])
+def test_a_part_that_is_missing_or_damaged_is_named(parts, tmp_path, name):
+    path = parts[ROLES.index(name)] / f"{name}.json"
+    path.write_text('{"widths": [8, -1]}')
+    with pytest.raises(ModelError, match=rf"'{name}\.json' .* cannot be used: {name}\.widths\[1\]"):
+        assemble(*parts, tmp_path / "mine", "Mine")
+    path.unlink()
+    with pytest.raises(ModelError, match=rf"'{name}\.json' of the training is missing"):
+        assemble(*parts, tmp_path / "mine", "Mine")
+    assert not (tmp_path / "mine").exists()
