@@ -94,7 +94,7 @@ class FineTunePanel:
         ui.tuneCheckButton.toolTip = reason or _("Look at the cases; nothing is learned")
         if not reason and not self.output:
             reason = _("Give the new model a name of letters and digits.")
-        elif not reason and os.path.exists(self.output):
+        elif not reason and not ui.tuneSection.collapsed and os.path.exists(self.output):
             reason = _("There is a model of this name: a model is never overwritten.")
         ui.tuneButton.enabled = not reason
         ui.tuneButton.toolTip = reason or _(

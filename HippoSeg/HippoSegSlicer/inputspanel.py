@@ -129,6 +129,7 @@ class InputsPanel:
     def _onBrowse(self, _checked=False) -> None:
         folder = self._questions.modelFolder()
         if folder:
+            models.forget()
             folders = [one for one in _rememberedFolders() if one != folder]
             slicer.app.userSettings().setValue(FOLDERS_SETTING, "\n".join([folder, *folders][:10]))
             parameters = self._parameters()

@@ -1,7 +1,11 @@
-"""The models the panel offers: bundled, fine-tuned on this computer, from a folder."""
+"""The models the panel offers: bundled, fine-tuned on this computer, from a folder.
+
+What the disk says is remembered until :func:`forget`: the panel is shown anew at every change in the scene.
+"""
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass
 
@@ -23,12 +27,23 @@ class Choice:
     value: str
 
 
+def forget() -> None:
+    """Look at the disk again: the module is entered, or a model was made or chosen."""
+    for remembered in (_choices, resolved, _read, _trainedWith):
+        remembered.cache_clear()
+
+
 def choices(folders: list[str]) -> list[Choice]:
     """The models to offer: those that came with HippoSeg, fine-tuned ones, and folders.
 
     Args:
         folders: Model folders chosen before; those that are gone are left out.
     """
+    return list(_choices(tuple(folders)))
+
+
+@functools.lru_cache(maxsize=8)
+def _choices(folders: tuple[str, ...]) -> tuple[Choice, ...]:
     names = [checkpoint.DEFAULT, *(n for n in checkpoint.bundled_models() if n != checkpoint.DEFAULT)]
     found = [Choice(_("{name} (came with HippoSeg)").format(name=name), name) for name in names]
     own = [str(folder) for folder in user_models()]
@@ -37,9 +52,10 @@ def choices(folders: list[str]) -> list[Choice]:
         isThere = os.path.isfile(os.path.join(folder, CARD))
         if isThere and folder not in [choice.value for choice in found]:
             found.append(Choice(os.path.basename(folder.rstrip("/\\")), folder))
-    return found
+    return tuple(found)
 
 
+@functools.lru_cache(maxsize=32)
 def resolved(model: str) -> str:
     """The model that a setting means: where none was chosen, the user's own default, else the bundled one."""
     return model or str(default_model() or checkpoint.DEFAULT)
@@ -47,11 +63,27 @@ def resolved(model: str) -> str:
 
 def card(model: str) -> ModelCard:
     """The card of a model; raises ModelError where there is none that can be read."""
-    return read_card(checkpoint.model_folder(resolved(model)))
+    found = _read(resolved(model))
+    if isinstance(found, HippoSegError):
+        raise found
+    return found
+
+
+@functools.lru_cache(maxsize=32)
+def _read(model: str) -> ModelCard | HippoSegError:
+    try:
+        return read_card(checkpoint.model_folder(model))
+    except HippoSegError as error:
+        return error
 
 
 def trainedWith(steps: set[str]) -> str:
     """The model that came with HippoSeg and was trained with just these steps; "" where there is none."""
+    return _trainedWith(frozenset(steps))
+
+
+@functools.lru_cache(maxsize=8)
+def _trainedWith(steps: frozenset[str]) -> str:
     for name in checkpoint.bundled_models():
         if problem(name):
             continue

@@ -66,7 +66,7 @@ class Panel(slicer.util.VTKObservationMixin):
         self.results.pictureAsked.connect(self._start)
         self.preprocessing.previewClicked.connect(self._preview)
         self.setup.installed.connect(self.enter)
-        self.fineTuning.changed.connect(self.refresh)
+        self.fineTuning.changed.connect(self._onModelsChanged)
         self.fineTuning.pictureAsked.connect(self.results.showPicture)
         self.setup.failed.connect(self._showError)
         logic.progress.connect(self._onProgress)
@@ -75,10 +75,12 @@ class Panel(slicer.util.VTKObservationMixin):
         for event, method in (
             (slicer.vtkMRMLScene.EndCloseEvent, self._onSceneReplaced),
             (slicer.vtkMRMLScene.EndImportEvent, self._onSceneReplaced),
+            (slicer.vtkMRMLScene.EndBatchProcessEvent, self._onBatchEnded),
             (slicer.vtkMRMLScene.NodeAddedEvent, self._onNodesChanged),
             (slicer.vtkMRMLScene.NodeRemovedEvent, self._onNodesChanged),
         ):
             self.addObserver(slicer.mrmlScene, event, method)
+        models.forget()
         self._observeParameters()
 
     def parameters(self) -> Parameters:
@@ -90,14 +92,21 @@ class Panel(slicer.util.VTKObservationMixin):
     def enter(self) -> None:
         """The module is shown: choose the shown volume, warm up the worker."""
         self.inputs.chooseShownVolume()
+        models.forget()
         if self.setup.isReady and not self._logic.isBusy:
             self._logic.submit(DevicesJob(models.resolved(self.parameters().model)))
+        self.lookAgain()
+
+    def lookAgain(self) -> None:
+        """Show everything as it is now, models and packages on the disk included."""
+        models.forget()
+        self.setup.lookAgain()
         self.refresh()
 
     def cleanup(self) -> None:
         """The module is unloaded; both logics are left to their owner."""
         self.removeObservers()
-        self.place.removeObservers()
+        self.place.release()
         self.inputs.release()
         self.results.closePicture()
         self.run.stop()
@@ -263,13 +272,29 @@ class Panel(slicer.util.VTKObservationMixin):
         self.place.observe()
         self.refresh()
 
+    def _onModelsChanged(self) -> None:
+        models.forget()
+        self.refresh()
+
     def _onParameters(self, caller, event) -> None:
         self._observeParameters()
 
     def _onSceneReplaced(self, caller, event) -> None:
         self._isAsking = False
         self._parameters = None
-        self._observeParameters()
+        # A scene that is opened is closed and imported within one batch: asked for now, a parameter node
+        # would be made that the file brings, too.
+        if not slicer.mrmlScene.IsBatchProcessing():
+            self._observeParameters()
+
+    def _onBatchEnded(self, caller, event) -> None:
+        if slicer.mrmlScene.IsBatchProcessing():  # the end of an inner one
+            return
+        if self._parameters is None or self._parameters.node.GetScene() is not slicer.mrmlScene:
+            self._parameters = None
+            self._observeParameters()
+        else:
+            self.refresh()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _onNodesChanged(self, caller, event, node) -> None:

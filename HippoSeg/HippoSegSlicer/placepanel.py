@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import qt
 import slicer
 import vtk
 from slicer.i18n import tr as _
@@ -26,6 +27,7 @@ class PlacePanel(slicer.util.VTKObservationMixin):
         super().__init__()
         self._ui, self._parameters = ui, parameters
         self.placed = Signal()
+        self._isReleased = False
         ui.placeLeftButton.connect("clicked(bool)", lambda _checked=False: self.startPoint("left"))
         ui.placeRightButton.connect("clicked(bool)", lambda _checked=False: self.startPoint("right"))
         ui.boxLeftButton.connect("clicked(bool)", lambda _checked=False: self.addBox("left"))
@@ -144,4 +146,15 @@ class PlacePanel(slicer.util.VTKObservationMixin):
 
     @vtk.calldata_type(vtk.VTK_INT)
     def _onPlaced(self, caller, event, index=0) -> None:
-        self.placed.emit()
+        # After the event: the markups widget ends the place mode once its own event has been handled, and
+        # would end a mode that was begun within it.
+        qt.QTimer.singleShot(0, self._tellPlaced)
+
+    def _tellPlaced(self) -> None:
+        if not self._isReleased:
+            self.placed.emit()
+
+    def release(self) -> None:
+        """Listen no more, nor tell what was placed last: the panel is going."""
+        self._isReleased = True
+        self.removeObservers()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -77,6 +78,7 @@ class ResultsPanel:
         """Show the quality-control picture in a window of its own, with a button to save it."""
         self.closePicture()
         dialog = qt.QDialog(slicer.util.mainWindow())
+        dialog.setAttribute(qt.Qt.WA_DeleteOnClose)
         dialog.name = "HippoSegPicture"
         dialog.windowTitle = _("HippoSeg: quality-control picture")
         label = qt.QLabel()
@@ -96,7 +98,9 @@ class ResultsPanel:
     def closePicture(self) -> None:
         """Close the picture's window, if there is one."""
         if self._dialog is not None:
-            self._dialog.close()
+            # Closed by the user, it is gone already.
+            with contextlib.suppress(ValueError, RuntimeError):
+                self._dialog.close()
             self._dialog = None
 
     def _savePicture(self, path: str) -> None:

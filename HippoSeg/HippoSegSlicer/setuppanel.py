@@ -46,18 +46,29 @@ class SetupPanel:
         self._ui, self._installer, self._questions = ui, installer, questions
         self.installed, self.failed = Signal(), Signal()
         self.isInstalling = False
+        self._missing: list | None = None
         ui.installButton.connect("clicked(bool)", lambda _checked=False: self._install(""))
         ui.wheelsButton.connect("clicked(bool)", self._onWheels)
         ui.installLog.visible = False
 
     @property
     def isReady(self) -> bool:
-        """Whether nothing is missing."""
-        return not self._installer.missing()
+        """Whether nothing is missing, as far as is known since :meth:`lookAgain`."""
+        return not self._packages
+
+    @property
+    def _packages(self) -> list:
+        if self._missing is None:
+            self._missing = self._installer.missing()
+        return self._missing
+
+    def lookAgain(self) -> None:
+        """Something may have been installed: what is missing is to be looked up anew."""
+        self._missing = None
 
     def refresh(self) -> None:
         """Show what is missing; hide this part where nothing is."""
-        packages = self._installer.missing()
+        packages = self._packages
         self._ui.setupButton.visible = bool(packages) or self.isInstalling
         self._ui.setupLabel.text = consentText(packages) if packages else ""
         self._ui.installButton.enabled = self._ui.wheelsButton.enabled = not self.isInstalling
@@ -79,6 +90,7 @@ class SetupPanel:
 
     def _onDone(self, error: HippoSegError | None) -> None:
         self.isInstalling = False
+        self.lookAgain()
         self.refresh()
         if error is None:
             self._ui.installLog.visible = False

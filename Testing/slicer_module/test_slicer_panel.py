@@ -311,6 +311,58 @@ def test_settings_are_saved_with_the_scene_and_restored(panel, tmp_path):
     assert panel.result is not None
 
 
+def test_a_scene_opened_with_the_panel_open_is_shown(panel, tmp_path):
+    """File > Open scene calls Connect: EndImportEvent comes within a batch, whose end is all that follows."""
+    import slicer
+
+    volume = add_volume("SavedT1")
+    panel.parameters.inputVolume = volume
+    panel.parameters.region = "left"
+    panel.parameters.parts = True
+    path = str(tmp_path / "scene.mrml")
+    storage = volume.CreateDefaultStorageNode()
+    volume.SetAndObserveStorageNodeID(slicer.mrmlScene.AddNode(storage).GetID())
+    storage.SetFileName(str(tmp_path / "volume.nrrd"))
+    assert storage.WriteData(volume)
+    slicer.mrmlScene.SetURL(path)
+    slicer.mrmlScene.SetRootDirectory(str(tmp_path))
+    assert slicer.mrmlScene.Commit(path)
+    slicer.mrmlScene.Clear(0)
+    slicer.app.processEvents()
+    other = add_volume("Other")
+    panel.parameters.inputVolume = other
+    assert panel.ui.segmentButton.enabled
+    slicer.mrmlScene.SetURL(path)
+    slicer.mrmlScene.SetRootDirectory(str(tmp_path))
+    assert slicer.mrmlScene.Connect()
+    assert panel.ui.inputSelector.currentNode().GetName() == "SavedT1"
+    assert panel.ui.regionComboBox.currentIndex == 1 and panel.ui.partsCheckBox.checked
+    assert panel.ui.segmentButton.enabled
+    nodes = slicer.util.getNodesByClass("vtkMRMLScriptedModuleNode")
+    assert [node.GetSingletonTag() for node in nodes].count("HippoSeg") == 1
+
+
+def test_a_change_of_the_volume_asks_the_disk_nothing(panel, monkeypatch):
+    """Models and packages are looked for when the module is entered, not at every change in the scene."""
+    import importlib.util
+    import os
+
+    volume = add_volume("T1")
+    panel.parameters.inputVolume = volume
+    panel.panel.enter()
+    asked = []
+    for module, name in ((os, "stat"), (os, "scandir"), (os, "listdir"), (importlib.util, "find_spec")):
+        original = getattr(module, name)
+        monkeypatch.setattr(
+            module, name, lambda *a, _o=original, _n=name, **k: (asked.append((_n, a)), _o(*a, **k))[1]
+        )
+    builtin = open
+    monkeypatch.setattr("builtins.open", lambda *a, **k: (asked.append(("open", a)), builtin(*a, **k))[1])
+    volume.Modified()
+    panel.panel.refresh()
+    assert asked == []
+
+
 def test_a_transform_put_on_the_chosen_volume_is_noticed(panel):
     import slicer
 
@@ -338,7 +390,7 @@ def test_models_bundled_fine_tuned_and_from_a_folder(panel, tmp_path, monkeypatc
     for folder in (own, other):
         shutil.copytree(bundled, folder)
     panel.parameters.inputVolume = add_volume("T1")
-    panel.panel.refresh()
+    panel.panel.lookAgain()
     combo = panel.ui.modelComboBox
     assert [combo.itemText(i) for i in range(combo.count)] == [
         "hipposeg (came with HippoSeg)",
@@ -355,12 +407,12 @@ def test_models_bundled_fine_tuned_and_from_a_folder(panel, tmp_path, monkeypatc
     # What fine-tuning made the default is offered first, where nothing was chosen.
     panel.parameters.model = ""
     usermodels.make_default(own)
-    panel.panel.refresh()
+    panel.panel.lookAgain()
     assert combo.currentText == "our site (yours)" and panel.panel.options()["model"] == str(own)
     # A model that is gone is not replaced silently.
     panel.parameters.model = str(own)
     shutil.rmtree(own)
-    panel.panel.refresh()
+    panel.panel.lookAgain()
     assert combo.currentIndex == -1 and not panel.ui.segmentButton.enabled
     assert "There is no model" in panel.ui.segmentButton.toolTip
     panel.questions.folder = str(tmp_path)

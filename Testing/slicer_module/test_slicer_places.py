@@ -10,8 +10,14 @@ from test_slicer_scene import OBLIQUE, rotation, transform
 
 
 def click_in_view(side_node, position) -> None:
-    """What a click in a slice view does in place mode: the point list gets a defined point."""
+    """What a click in a slice view does in place mode: the point list gets a defined point.
+
+    With the events that follow it, for the panel goes on after the click, not within it.
+    """
+    import slicer
+
     side_node.AddControlPointWorld(*[float(value) for value in position])
+    slicer.app.processEvents()
 
 
 def options_of(node) -> dict:
@@ -119,3 +125,34 @@ def test_crops_need_no_places(panel):
     panel.ui.regionComboBox.setCurrentIndex(1)
     panel.segment()
     assert options_of(panel.result) == {"parts": False, "region_side": "left"}
+
+
+def test_two_clicks_of_the_mouse_in_a_real_view(panel, steer):
+    """Mouse events into Slicer's own markups widget: the second click must find place mode on."""
+    import rendering
+    import slicer
+
+    volume = add_volume("T1")
+    panel.parameters.inputVolume = volume
+    view = rendering.SliceView("Green", "Axial", volume, (0, 0, 0), interactive=True)
+    view.window.Render()
+    steer("not-found")
+    panel.segment()
+    interaction = slicer.app.applicationLogic().GetInteractionNode()
+    assert interaction.GetCurrentInteractionMode() == interaction.Place
+    view.click(150, 210)
+    slicer.app.processEvents()
+    assert isDefined(panel.parameters.placeLeft)
+    assert interaction.GetCurrentInteractionMode() == interaction.Place
+    assert active_place_node() is panel.parameters.placeRight
+    view.click(280, 210)
+    slicer.app.processEvents()
+    panel.wait()
+    assert isDefined(panel.parameters.placeRight)
+    assert sorted(options_of(panel.result)["points"]) == ["left", "right"]
+
+
+def isDefined(node) -> bool:
+    return node.GetNumberOfControlPoints() == 1 and (
+        node.GetNthControlPointPositionStatus(0) == node.PositionDefined
+    )

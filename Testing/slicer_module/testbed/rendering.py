@@ -68,9 +68,10 @@ class SliceView(_View):
         volumeNode: Shown in the background.
         center: World RAS mm in the middle of the view.
         fieldOfView: Width shown, mm.
+        interactive: Takes mouse events, as :meth:`click` sends them, with Slicer's own markups widgets.
     """
 
-    def __init__(self, name, orientation, volumeNode, center, fieldOfView=120.0, size=420):
+    def __init__(self, name, orientation, volumeNode, center, fieldOfView=120.0, size=420, interactive=False):
         super().__init__(size, size)
         application = slicer.app.applicationLogic()
         self._logic = slicer.vtkMRMLSliceLogic()
@@ -89,7 +90,14 @@ class SliceView(_View):
         actor.GetProperty().SetDisplayLocationToBackground()
         mapper.SetInputConnection(self._logic.GetImageDataConnection())
         self.renderer.AddViewProp(actor)
-        self._manage(slicer.vtkMRMLSliceViewDisplayableManagerFactory.GetInstance(), SLICE_MANAGERS, node)
+        managers = (*SLICE_MANAGERS, *(["vtkMRMLMarkupsDisplayableManager"] if interactive else []))
+        self._manage(slicer.vtkMRMLSliceViewDisplayableManagerFactory.GetInstance(), managers, node)
+        if interactive:
+            self._interactor.SetInteractorStyle(vtk.vtkInteractorStyleUser())
+            self._style = slicer.vtkMRMLSliceViewInteractorStyle()
+            self._style.SetDisplayableManagers(self._group)
+            self._style.SetInteractor(self._interactor)
+            self._style.SetSliceLogic(self._logic)
         self._logic.GetSliceCompositeNode().SetBackgroundVolumeID(volumeNode.GetID())
         self._logic.ResizeSliceNode(size, size)
         self._logic.FitSliceToBackground()
@@ -100,6 +108,12 @@ class SliceView(_View):
         self._logic.UpdatePipeline()
         mapper.SetInputConnection(self._logic.GetImageDataConnection())
         self.renderer.ResetCamera()
+
+    def click(self, x: int, y: int) -> None:
+        """Press and release the left mouse button at a pixel, from the lower left corner."""
+        self._interactor.SetEventInformation(x, y, 0, 0, "\0", 0, None)
+        for event in ("Enter", "MouseMove", "LeftButtonPress", "LeftButtonRelease"):
+            self._interactor.InvokeEvent(f"{event}Event")
 
 
 class ThreeDView(_View):
