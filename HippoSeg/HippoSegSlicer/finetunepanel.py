@@ -56,6 +56,7 @@ class FineTunePanel:
         ui.tuneCheckButton.connect("clicked(bool)", lambda _checked=False: self._ask(""))
         ui.tuneButton.connect("clicked(bool)", lambda _checked=False: self._ask(self.output))
         ui.tunePictureButton.connect("clicked(bool)", self._onPicture)
+        ui.tuneSection.connect("contentsCollapsed(bool)", lambda _isCollapsed: self.refresh())
         ui.tuneNameEdit.connect("textChanged(QString)", lambda _text: self.refresh())
         self.run.cancelClicked.connect(self._cancel)
         self.run.reportClicked.connect(self._copyReport)

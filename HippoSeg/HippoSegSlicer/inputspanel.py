@@ -68,6 +68,11 @@ class InputsPanel:
             parameters.device = "auto"
         self.refresh()
 
+    @property
+    def devicesWanted(self) -> bool:
+        """Whether the devices have not been looked for yet."""
+        return self._devices is None and not self._devicesError
+
     def setDevicesError(self, error: Exception) -> None:
         """Say why the devices are not known."""
         self._devicesError = str(error)

@@ -69,6 +69,7 @@ class Panel(slicer.util.VTKObservationMixin):
         self.fineTuning.changed.connect(self._onModelsChanged)
         self.fineTuning.pictureAsked.connect(self.results.showPicture)
         self.setup.failed.connect(self._showError)
+        ui.advancedButton.connect("contentsCollapsed(bool)", self._onAdvanced)
         logic.progress.connect(self._onProgress)
         logic.finished.connect(self._onFinished)
         logic.error.connect(self._onError)
@@ -90,12 +91,15 @@ class Panel(slicer.util.VTKObservationMixin):
         return self._parameters
 
     def enter(self) -> None:
-        """The module is shown: choose the shown volume, warm up the worker."""
+        """The module is shown: choose the shown volume. No process is started before it is needed."""
         self.inputs.chooseShownVolume()
-        models.forget()
-        if self.setup.isReady and not self._logic.isBusy:
-            self._logic.submit(DevicesJob(models.resolved(self.parameters().model)))
         self.lookAgain()
+
+    def _onAdvanced(self, isCollapsed: bool) -> None:
+        """The devices are tried out when they can be chosen: that needs the worker, and PyTorch."""
+        if not isCollapsed and self.inputs.devicesWanted and self.setup.isReady and not self._logic.isBusy:
+            self._logic.submit(DevicesJob(models.resolved(self.parameters().model)))
+            self.refresh()
 
     def lookAgain(self) -> None:
         """Show everything as it is now, models and packages on the disk included."""

@@ -67,6 +67,7 @@ class PlacePanel(slicer.util.VTKObservationMixin):
 
     def ask(self) -> None:
         """Open this part of the panel and let the user click in the first place that is missing."""
+        self._ui.advancedButton.collapsed = False
         self._ui.placeButton.collapsed = False
         if self.missing:
             self.startPoint(self.missing[0])

@@ -18,10 +18,13 @@ from . import scene
 from .jobs import PictureJob
 from .protocols import Questions
 from .signal import Signal
+from .summary import summaryHtml
 from .volumestable import TABLE, measureAgain, tableText, writeCsv
 
 #: Pixels of the columns measure, value and unit; the last one takes the rest.
 COLUMN_WIDTHS = (230, 80, 40)
+#: Pixels of a row, and rows that are shown without scrolling.
+ROW_HEIGHT, MOST_ROWS = 22, 14
 
 
 class ResultsPanel:
@@ -64,7 +67,13 @@ class ResultsPanel:
             for column, width in enumerate(COLUMN_WIDTHS):
                 self._ui.volumesTable.setColumnWidth(column, width)
             self._ui.volumesTable.resizeRowsToContents()
+            # All rows are seen without scrolling.
+            height = ROW_HEIGHT * (min(table.GetNumberOfRows(), MOST_ROWS) + 1) + 4
+            self._ui.volumesTable.setMinimumHeight(height)
         flags = json.loads(node.GetAttribute(scene.FLAGS) or "[]") if node is not None else []
+        row = json.loads(node.GetAttribute(scene.ROW) or "{}") if node is not None else {}
+        self._ui.summaryLabel.text = summaryHtml(row, flags)
+        self._ui.summaryLabel.visible = bool(self._ui.summaryLabel.text)
         self._ui.flagsLabel.text = "\n".join("⚠ " + flag["message"] for flag in flags)
         self._ui.flagsLabel.visible = bool(flags)
         self._ui.show3DButton.setSegmentationNode(node)

@@ -30,6 +30,9 @@ class RunPanel(ProgressPanel):
         """
         button = self._ui.segmentButton
         button.enabled = not missing and not isRunning
+        # Why a button cannot be clicked stands in the panel: nobody hovers over a grey button.
+        self._ui.reasonLabel.text = missing
+        self._ui.reasonLabel.visible = bool(missing) and not isRunning
         if isRunning:
             button.toolTip = _("Running: wait for it, or cancel it")
         else:

@@ -29,25 +29,25 @@ def tableRows(row: dict, flags: list[dict]) -> list[tuple[str, str, str]]:
         flags: Remarks, shown as rows of their own.
     """
     names = [
-        ("left_mm3", _("Left hippocampus"), "mm³", "{:.1f}"),
-        ("left_anterior_mm3", _("Left hippocampus, anterior"), "mm³", "{:.1f}"),
-        ("left_posterior_mm3", _("Left hippocampus, posterior"), "mm³", "{:.1f}"),
-        ("right_mm3", _("Right hippocampus"), "mm³", "{:.1f}"),
-        ("right_anterior_mm3", _("Right hippocampus, anterior"), "mm³", "{:.1f}"),
-        ("right_posterior_mm3", _("Right hippocampus, posterior"), "mm³", "{:.1f}"),
-        ("total_mm3", _("Both hippocampi"), "mm³", "{:.1f}"),
+        ("left_quality", _("Left, confidence (expected overlap)"), "", "{:.2f}"),
+        ("right_quality", _("Right, confidence (expected overlap)"), "", "{:.2f}"),
+        ("left_mm3", _("Left hippocampus"), "mm³", "{:.0f}"),
+        ("left_anterior_mm3", _("Left hippocampus, anterior"), "mm³", "{:.0f}"),
+        ("left_posterior_mm3", _("Left hippocampus, posterior"), "mm³", "{:.0f}"),
+        ("right_mm3", _("Right hippocampus"), "mm³", "{:.0f}"),
+        ("right_anterior_mm3", _("Right hippocampus, anterior"), "mm³", "{:.0f}"),
+        ("right_posterior_mm3", _("Right hippocampus, posterior"), "mm³", "{:.0f}"),
+        ("total_mm3", _("Both hippocampi"), "mm³", "{:.0f}"),
         ("asymmetry_index", _("Asymmetry (right − left) / mean"), "%", "{:+.1f}"),
-        ("intracranial_mm3", _("Intracranial volume"), "mm³", "{:.0f}"),
+        ("intracranial_mm3", _("Intracranial volume"), "mL", "{:.0f}"),
         ("left_per_mille_of_intracranial", _("Left / intracranial"), "‰", "{:.3f}"),
         ("right_per_mille_of_intracranial", _("Right / intracranial"), "‰", "{:.3f}"),
         ("total_per_mille_of_intracranial", _("Both / intracranial"), "‰", "{:.3f}"),
-        ("left_quality", _("Left, expected overlap with a manual outline"), "", "{:.2f}"),
-        ("right_quality", _("Right, expected overlap with a manual outline"), "", "{:.2f}"),
     ]
     rows = []
     for key, name, unit, form in names:
         if row.get(key) is not None:
-            value = row[key] * 100 if unit == "%" else row[key]
+            value = row[key] * {"%": 100, "mL": 0.001}.get(unit, 1)
             rows.append((name, form.format(value), unit))
     return rows + [(_("Remark"), flag["message"], "") for flag in flags]
 

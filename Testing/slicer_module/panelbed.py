@@ -152,14 +152,28 @@ class PanelUnderTest:
     def click(self, name: str) -> None:
         """Click a widget by name; a check box is only where its mark and text are."""
         widget = getattr(self.ui, name)
+        self.reveal(widget)
         isCheckBox = isinstance(widget, self.testbed.qt.QCheckBox)
         self.testbed.click(widget, (10, widget.height // 2) if isCheckBox else None)
 
     def open(self, name: str) -> None:
         """Open a part of the panel with a click on its bar."""
         bar = getattr(self.ui, name)
+        self.reveal(bar)
         if bar.collapsed:
             self.testbed.click(bar, (20, 5))
+
+    def reveal(self, widget) -> None:
+        """Open the parts of the panel that a widget is hidden in, from the outermost."""
+        above, outer = [], widget.parent()
+        while outer is not None:
+            if hasattr(outer, "contentsCollapsed") and outer is not widget:
+                above.append(outer)
+            outer = outer.parent()
+        for bar in reversed(above):
+            if bar.collapsed:
+                self.testbed.click(bar, (20, 5))
+        self.wait()
 
     def wait(self, seconds: float = 240.0) -> None:
         """Until nothing runs that was asked for; a fine-tuning may."""

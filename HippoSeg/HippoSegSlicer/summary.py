@@ -1,0 +1,61 @@
+"""The result in a few lines above the table: confidence, volumes, asymmetry in words, intracranial volume."""
+
+from __future__ import annotations
+
+from html import escape
+
+from slicer.i18n import tr as _
+
+from HippoSegLib.labels import SIDES
+
+#: Dark enough on a light panel, light enough on a dark one.
+_GOOD, _DOUBTFUL = "#2e8b57", "#d2691e"
+
+
+def summaryHtml(row: dict, flags: list[dict]) -> str:
+    """Rich text of a result; "" where nothing was measured.
+
+    Args:
+        row: Columns of `HippoSegLib.results.volumes.COLUMNS`.
+        flags: `code`, `side` and more of each.
+    """
+    from HippoSegLib.results.wording import millilitres, volume_words
+
+    names = {"left": _("Left"), "right": _("Right")}
+    uncertain = {flag["side"] for flag in flags if flag["code"] in ("quality", "disagreement")}
+    lines = []
+    for side in SIDES:
+        if row.get(f"{side}_mm3") is None:
+            continue
+        cells = [f"<b>{escape(names[side])}</b>"]
+        quality = row.get(f"{side}_quality")
+        if quality is not None:
+            color = _DOUBTFUL if side in uncertain else _GOOD
+            words = _("confidence {value}").format(value=f"{quality:.2f}")
+            cells.append(f'<span style="color:{color}">\u25cf {escape(words)}</span>')
+        cells.append(escape(volume_words(row[f"{side}_mm3"])))
+        lines.append(
+            "<tr>" + "".join(f'<td style="padding-right:14px">{cell}</td>' for cell in cells) + "</tr>"
+        )
+    if not lines:
+        return ""
+    below = []
+    if row.get("asymmetry_index") is not None:
+        below.append(asymmetryWords(row["asymmetry_index"]))
+    if row.get("intracranial_mm3"):
+        words = _("intracranial volume {volume}").format(volume=millilitres(row["intracranial_mm3"]))
+        below.append(words)
+    text = f"<table>{''.join(lines)}</table>{escape('; '.join(below))}"
+    if any(row.get(f"{side}_quality") is not None for side in SIDES):
+        meaning = _("Confidence, 0 to 1: the overlap with a manual outline that such results have had.")
+        text += f'<br><span style="font-size:small">{escape(meaning)}</span>'
+    return text
+
+
+def asymmetryWords(asymmetry: float) -> str:
+    """Which side is larger, by what part of the mean of both."""
+    percent = f"{100 * abs(asymmetry):.1f}"
+    if float(percent) == 0:
+        return _("both sides equally large")
+    words = _("right {percent} % larger") if asymmetry > 0 else _("left {percent} % larger")
+    return words.format(percent=percent)
