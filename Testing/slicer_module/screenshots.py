@@ -108,6 +108,7 @@ def main(folder: pathlib.Path) -> None:
     volume = slicer.util.loadVolume(str(sampleFile()), {"name": NODE_NAME})
     panel.parameters.inputVolume = volume
     panel.panel.enter()
+    panel.ui.advancedButton.collapsed = False
     application.waitFor(lambda: "Automatic" in panel.ui.deviceLabel.text)
     save(of_widget(panel.window), folder / "panel-ready.png")
 

@@ -281,6 +281,8 @@ def test_the_second_process_starts_late_stands_back_and_ends_with_the_module(
     try:
         assert training is python.HippoSegLogic().training and training is not widget.logic.jobs
         widget.enter()
+        assert widget.logic.jobs.worker.processId is None  # nothing was asked for
+        widget.ui.advancedButton.collapsed = False
         first = psutil.Process(widget.logic.jobs.worker.processId)
         assert training.worker.processId is None  # nothing was asked for
         add_cases()

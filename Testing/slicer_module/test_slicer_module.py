@@ -146,6 +146,8 @@ def test_entering_and_leaving_leaves_nothing_behind(loaded):
     _python, _instance, widget, _panel = loaded
     widget.enter()
     worker = widget.logic.jobs.worker
+    assert worker.processId is None  # nothing was asked for
+    widget.ui.advancedButton.collapsed = False
     process = psutil.Process(worker.processId)
     widget.cleanup()
     gone, alive = psutil.wait_procs([process], timeout=60)

@@ -77,7 +77,7 @@ def test_two_volumes_keep_their_own_results(panel):
 
 
 def test_devices_are_offered_with_words(panel):
-    panel.panel.enter()
+    panel.ui.advancedButton.collapsed = False  # the devices are tried out now
     panel.testbed.waitFor(lambda: panel.ui.deviceComboBox.count == 3)
     combo = panel.ui.deviceComboBox
     assert [combo.itemText(i) for i in range(3)] == ["Automatic", "CPU, 2 threads", "Card B (cuda:1)"]
@@ -95,7 +95,7 @@ def test_devices_are_offered_with_words(panel):
 
 def test_a_device_saved_elsewhere_is_not_silently_replaced(panel):
     panel.parameters.device = "cuda:7"
-    panel.panel.enter()
+    panel.ui.advancedButton.collapsed = False  # the devices are tried out now
     panel.testbed.waitFor(lambda: panel.ui.deviceComboBox.count == 3)
     assert panel.parameters.device == "auto"
     assert "cuda:7 was chosen before and is not usable" in panel.ui.deviceLabel.text
@@ -422,14 +422,14 @@ def test_models_bundled_fine_tuned_and_from_a_folder(panel, tmp_path, monkeypatc
 
 def test_a_click_while_the_worker_still_warms_up_waits_and_is_done(panel):
     panel.parameters.inputVolume = add_volume("T1")
-    panel.panel.enter()
+    panel.ui.advancedButton.collapsed = False  # the devices are tried out now
     panel.segment()
     assert panel.result is not None and panel.ui.deviceComboBox.count == 3
 
 
 def test_a_run_that_still_waits_is_cancelled_at_once(panel):
     panel.parameters.inputVolume = add_volume("T1")
-    panel.panel.enter()
+    panel.ui.advancedButton.collapsed = False  # the devices are tried out now
     panel.click("segmentButton")
     stillWaits = not panel.logic._current or panel.logic._current.inBackground
     panel.logic.cancel()
