@@ -170,10 +170,11 @@ class PanelUnderTest:
             if hasattr(outer, "contentsCollapsed") and outer is not widget:
                 above.append(outer)
             outer = outer.parent()
-        for bar in reversed(above):
-            if bar.collapsed:
-                self.testbed.click(bar, (20, 5))
-        self.wait()
+        closed = [bar for bar in reversed(above) if bar.collapsed]
+        for bar in closed:
+            self.testbed.click(bar, (20, 5))
+        if closed:
+            self.wait()  # the devices are tried out
 
     def wait(self, seconds: float = 240.0) -> None:
         """Until nothing runs that was asked for; a fine-tuning may."""

@@ -451,7 +451,7 @@ def test_what_the_console_runs_does_not_confuse_the_panel(panel):
     assert panel.ui.messageLabel.text == "" and panel.ui.segmentButton.enabled
 
 
-def test_packages_that_do_not_load_are_told_on_entering(panel, steer):
+def test_packages_that_do_not_load_are_told_where_devices_are_chosen(panel, steer):
     steer("no-devices")
-    panel.panel.enter()
+    panel.ui.advancedButton.collapsed = False
     panel.testbed.waitFor(lambda: "does not load" in panel.ui.deviceLabel.text)
