@@ -63,8 +63,8 @@ class TorchNetwork(Threaded):
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities of the classes, (classes, ...)."""
-    result: np.ndarray = np.exp(logits - logits.max(axis=0))
-    result = result / result.sum(axis=0)
+    powers: np.ndarray = np.exp(logits - logits.max(axis=0))
+    result: np.ndarray = powers / powers.sum(axis=0)
     return result
 
 
