@@ -58,7 +58,8 @@ class TorchNetwork(Threaded):
             torch.set_num_threads(self.threads)
         with torch.inference_mode():
             logits = self.module(torch.from_numpy(np.ascontiguousarray(image)[None]).to(self.device))
-            return logits[0].float().cpu().numpy()
+            result: np.ndarray = logits[0].float().cpu().numpy()
+        return result
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
