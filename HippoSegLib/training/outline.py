@@ -60,10 +60,18 @@ class Material:
 
 
 class MixedSampler(CropSampler):
-    """Each case once an epoch, the cases of each protocol spread evenly, so that batches are alike."""
+    """The cases of each protocol spread evenly over an epoch, so that batches are alike.
 
-    def __init__(self, cases: Sequence[Case], settings: Settings, hosts: Sequence[Host] = ()):
-        super().__init__(cases, settings, hosts, encoded)
+    Args:
+        cases, settings, hosts: See `CropSampler`.
+        repeats: How often an epoch sees a case whose label is complete; of these there are fewer.
+    """
+
+    def __init__(
+        self, cases: Sequence[Case], settings: Settings, hosts: Sequence[Host] = (), repeats: int = 1
+    ):
+        again = [case for case in cases if case.protocol is FULL] * (repeats - 1)
+        super().__init__([*cases, *again], settings, hosts, encoded)
 
     def order(self, epoch: int) -> list[int]:
         shuffled = super().order(epoch)
@@ -134,8 +142,14 @@ def material(data: Path, folds: int = 5, fold: int | None = None, renderings: in
     return Material(train, held)
 
 
-def learn(cases: Material, data: Path, settings: Settings, start: Path, run: RunFolder) -> None:
-    """Train, or go on where a run in the folder broke off; see `trainer.train_3d_unet` for the errors."""
+def learn(
+    cases: Material, data: Path, settings: Settings, start: Path, run: RunFolder, repeats: int = 1
+) -> None:
+    """Train, or go on where a run in the folder broke off; see `trainer.train_3d_unet` for the errors.
+
+    Args:
+        repeats: See `MixedSampler`.
+    """
     hosts = load_hosts(data / UNLABELLED_HEADS)
     torch.manual_seed(settings.seed)
     model = build(replace(settings.network, out_channels=len(OUTLINE_CLASSES)), dropout=settings.dropout)
@@ -148,7 +162,7 @@ def learn(cases: Material, data: Path, settings: Settings, start: Path, run: Run
             "Name weights of a network with the same widths and channels.",
         ) from error
     device = torch.device("cpu")
-    sampler = MixedSampler(marked(cases.train, model, settings), settings, hosts)
+    sampler = MixedSampler(marked(cases.train, model, settings), settings, hosts, repeats)
     evaluator = Evaluator(cases.held, settings.region_shape, settings.preprocessing)
     compute = Compute(device, native_bfloat16(device))
     loop = Loop(model, sampler, evaluator, settings, compute, PartialLabels(STRUCTURES))
@@ -157,6 +171,7 @@ def learn(cases: Material, data: Path, settings: Settings, start: Path, run: Run
         "hosts": [host.name for host in hosts],
         "train_cases": [case.name for case in cases.train],
         "validation_cases": [case.name for case in cases.held],
+        "repeats": repeats,
         "protocols": {p: sum(c.protocol.name == p for c in cases.train) for p in ("msd", "full")},
         "data_crc32": checksum([*cases.train, *cases.held]),
     }
@@ -185,6 +200,7 @@ def _command(args: argparse.Namespace) -> str:
         "seed",
         "folds",
         "fold",
+        "repeats",
         "label_maps",
     ):
         if getattr(args, name) is not None:
@@ -206,6 +222,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--fold", type=int, help="the fold held out (default: none)")
+    parser.add_argument("--repeats", type=int, default=1, help="times that an epoch sees a complete label")
     parser.add_argument("--label-maps", type=int, default=0, help="images of each label map's hippocampus")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args(argv)
@@ -224,7 +241,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     run = RunFolder(args.run)
     run.write_command(_command(args))
     print(f"{len(cases.train)} cases to train on, {len(cases.held)} held out", flush=True)
-    learn(cases, args.data, settings, args.init_from, run)
+    learn(cases, args.data, settings, args.init_from, run, args.repeats)
     export_run(*read_run(args.run), args.output, command=_command(args))
     return 0
 

@@ -26,7 +26,7 @@ import torch
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
-from real_heads import MANUAL  # noqa: E402
+from real_heads import MANUAL, SAMPLE_HEADS  # noqa: E402
 from scipy import ndimage  # noqa: E402
 
 from HippoSegLib.evaluation.metrics import compare  # noqa: E402
@@ -36,7 +36,13 @@ from HippoSegLib.training.cases import Case, fit, load_cases  # noqa: E402
 from HippoSegLib.training.evaluation import predict, write_rows  # noqa: E402
 from HippoSegLib.training.labelmaps import synthesised_cases  # noqa: E402
 from HippoSegLib.training.protocols import MSD  # noqa: E402
-from HippoSegLib.training.roles import CROPS, LABELLED_HEADS, TEST_LABEL_MAPS, TEST_REAL_HEADS  # noqa: E402
+from HippoSegLib.training.roles import (  # noqa: E402
+    CROPS,
+    LABELLED_HEADS,
+    TEST_LABEL_MAPS,
+    TEST_REAL_HEADS,
+    UNLABELLED_HEADS,
+)
 from HippoSegLib.training.teachers import labelled_case, second_teacher, weak_heads  # noqa: E402
 
 #: A surface voxel further than this from the other mask is missed, mm.
@@ -95,6 +101,17 @@ def labelled_heads(data: Path) -> list[Case]:
     return cases
 
 
+def sample_heads(data: Path) -> list[Case]:
+    """Both sides of the heads of scanners that no training has seen, with a peer's labels."""
+    cases = []
+    for name in SAMPLE_HEADS:
+        image = sitk.ReadImage(str(data / "sample_heads" / f"{name}.nii.gz"), sitk.sitkFloat32)
+        for side in MANUAL:
+            weak = sitk.ReadImage(str(data / UNLABELLED_HEADS / "weak_labels" / f"{name}_{side}.nii.gz"))
+            cases.append(labelled_case(f"{name}_{side}", image, weak, side))
+    return cases
+
+
 def groups(data: Path, held: set[str], confirm: bool) -> dict[str, list[Case]]:
     """What is measured: name -> cases.
 
@@ -111,6 +128,7 @@ def groups(data: Path, held: set[str], confirm: bool) -> dict[str, list[Case]]:
         "MSD": crops,
         "second teacher": taught,
         "test heads": weak_heads(data, TEST_REAL_HEADS),
+        "other scanners": sample_heads(data),
         "label maps": synthesised_cases(data, TEST_LABEL_MAPS),
     }
 
@@ -164,7 +182,7 @@ def main() -> None:
             parser.error("give --held or --confirm")
         held = set(Reader(args.held).card.training.validation_cases)
         for name, readers in named.items():
-            learned = {c for r in readers for c in r.card.training.train_cases} & held
+            learned = {c for r in readers for c in r.card.training.all_train_cases} & held
             if learned:
                 print(f"{name} learned from {len(learned)} of the held-out cases", file=sys.stderr)
     rows = measured(named, groups(Path(os.environ["HIPPOSEG_DATA"]), held, args.confirm))

@@ -102,6 +102,10 @@ def test_batches_of_both_protocols_are_alike():
     for order in orders:
         for first in range(0, 16, 4):
             assert sum(cases[i].protocol is FULL for i in order[first : first + 4]) == 1
+    thrice = outline.MixedSampler(cases, SMALL, repeats=3)
+    for first in range(0, 24, 4):
+        batch = [thrice.cases[i].protocol for i in thrice.order(0)[first : first + 4]]
+        assert batch.count(FULL) == 2 and len(thrice) == 24
     inputs, target = sampler(0, 0)
     assert inputs.shape == (1, *SHAPE) and target.dtype == np.int64
     assert set(np.unique(target)) <= ({9, 2, 4} if cases[orders[0][0]].protocol is MSD else {1, 14})
