@@ -11,7 +11,7 @@ from typing import Any
 from ..options import SegmentOptions
 
 #: Options that say where to work, not what to make.
-_WHERE = ("device", "threads")
+_WHERE = ("engine", "device", "threads")
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import HippoSegError, OutputError
 from ..io.images import read_scan
+from ..models.engines import Engine, choose
 from ..options import SegmentOptions
 from .folder import OutputFolder
 from .naming import assign_names, candidates
@@ -66,6 +68,7 @@ def segment_files(
             yield runner.refused(sources[0], candidates(sources[0])[0], error)
             return
     assign_names(sources, lambda name, source: "free")  # one that is given twice, before anything is made
+    options = _on_gpu_if_worth_it(options, len(sources))
     folder.open()
     runner = Runner(folder, options, batch, cancel)
     try:
@@ -76,3 +79,11 @@ def segment_files(
             folder.update_table()
         raise
     folder.update_table()
+
+
+def _on_gpu_if_worth_it(options: SegmentOptions, scans: int) -> SegmentOptions:
+    """The options with a GPU for all scans where they are many enough; a CPU is chosen scan by scan."""
+    if isinstance(options.engine, Engine):
+        return options
+    engine = choose(options.engine, options.device, options.threads, scans)
+    return options if engine.device == "cpu" else replace(options, engine=engine)

@@ -17,6 +17,7 @@ from HippoSegLib.batch.record import read_record
 from HippoSegLib.batch.source import file_sha256
 from HippoSegLib.errors import Cancelled, InputError, ModelError, NotFoundError, OutputError
 from HippoSegLib.flags import Flag
+from HippoSegLib.models.engines import Engine
 from HippoSegLib.results.volumes import COLUMNS
 
 SHARED = {"hippocampus.csv", "hippocampus.json"}
@@ -204,3 +205,23 @@ def test_a_dicom_folder_is_known_by_its_voxels(tmp_path, pipeline, monkeypatch):
         assert outcome.record.source.kind == "folder" and outcome.record.source.stamp
         hashes.append(outcome.record.source.sha256)
     assert hashes[0] == hashes[2] != hashes[1] and len(hashes[0]) == 64
+
+
+@pytest.mark.parametrize(("device", "engine"), [("cuda:0", "torch"), ("cpu", "numpy")])
+def test_a_gpu_is_chosen_for_all_scans_and_a_cpu_scan_by_scan(
+    tmp_path, pipeline, monkeypatch, device, engine
+):
+    chosen = Engine(engine, device, 1, "")
+    asked, given = [], []
+    monkeypatch.setattr(batch, "choose", lambda *values: asked.append(values) or chosen)
+    monkeypatch.setattr(
+        runner,
+        "segment",
+        lambda scan, options, *more: given.append(options) or pipeline(scan, options, *more),
+    )
+    scans = [write_scan(tmp_path / f"{n}.nii.gz", n) for n in range(3)]
+    outcomes = list(batch.segment_files(scans, tmp_path / "out", threads=2))
+    assert asked == [("auto", "auto", 2, 3)]
+    assert [options.engine for options in given] == [chosen if device == "cuda:0" else "auto"] * 3
+    # Where the work was done is no part of what was asked for: the results are the same.
+    assert all("engine" not in outcome.record.request for outcome in outcomes)
