@@ -104,45 +104,51 @@ def _peak() -> float:
     return int(line.split()[1]) / 1024
 
 
+class Stopwatch:
+    """Seconds and peak memory of stages that follow one another."""
+
+    def __init__(self):
+        self.seen: dict[str, tuple[float, float]] = {}
+        self._name, self._since = "", 0.0
+
+    def enter(self, name: str) -> None:
+        """End the stage and begin another; "" is none."""
+        now, peak = time.perf_counter(), _peak()
+        if self._name:
+            seconds, most = self.seen.get(self._name, (0.0, 0.0))
+            self.seen[self._name] = (seconds + now - self._since, max(most, peak))
+        _peak_from_now()
+        self._name, self._since = name, time.perf_counter()
+
+
+def one_head(scan: Path, output: Path, options: dict) -> dict[str, tuple[float, float]]:
+    """Stage -> seconds and MiB of a head in this process, from the file to the files."""
+    from HippoSegLib.batch.run import segment_files
+
+    watch, begin = Stopwatch(), time.perf_counter()
+
+    def tell(_scan: str, words: str, _fraction: float) -> None:
+        watch.enter("writing labels, record and table" if words == "Done" else words)
+
+    watch.enter("reading and checking the file")
+    list(segment_files([scan], output, picture=False, device="cpu", progress=tell, **options))
+    watch.enter("")
+    peak = max(most for _, most in watch.seen.values())
+    return {**watch.seen, "in all, one head inside the process": (time.perf_counter() - begin, peak)}
+
+
 def stages(scan: Path, folder: Path, runs: int, options: dict) -> list[tuple[str, float, float]]:
     """Name, median seconds and largest memory of each stage over `runs` runs in this process."""
     start = time.perf_counter()
-    from HippoSegLib.batch.run import write_result
-    from HippoSegLib.io.images import read_scan
-    from HippoSegLib.pipeline import segment
+    import HippoSegLib.batch.run  # noqa: F401
 
     rows: dict[str, list[tuple[float, float]]] = {}
     rows["imports of the core (before the first run)"] = [(time.perf_counter() - start, _peak())]
-    for number in range(runs + 1):
-        seen: dict[str, tuple[float, float]] = {}
-        open_stage: list[tuple[str, float]] = []
-
-        def close(seen=seen, open_stage=open_stage) -> None:
-            while open_stage:
-                name, since = open_stage.pop()
-                before = seen.get(name, (0.0, 0.0))
-                seen[name] = (before[0] + time.perf_counter() - since, max(before[1], _peak()))
-            _peak_from_now()
-
-        def enter(name: str, _fraction: float = 0.0, close=close, open_stage=open_stage) -> None:
-            close()
-            open_stage.append((name, time.perf_counter()))
-
-        begin = time.perf_counter()
-        enter("reading and checking the file")
-        read = read_scan(scan)
-        close()
-        result = segment(read, device="cpu", progress=enter, **options)
-        enter("writing labels and provenance")
-        write_result(read.image, result, folder, f"run{number}", picture=False)
-        close()
-        total = (time.perf_counter() - begin, max(peak for _, peak in seen.values()))
-        if number == 0:
-            rows["the first head (model, what is imported late, warm-up)"] = [total]
-            continue
-        for name, figures in {**seen, "in all, one head inside the process": total}.items():
-            if name != "Done":
-                rows.setdefault(name, []).append(figures)
+    first = one_head(scan, folder / "first", options)
+    rows["the first head (model, what is imported late, warm-up)"] = [list(first.values())[-1]]
+    for number in range(runs):
+        for name, figures in one_head(scan, folder / f"run{number}", options).items():
+            rows.setdefault(name, []).append(figures)
     return [
         (name, statistics.median(s for s, _ in figures), max(m for _, m in figures))
         for name, figures in rows.items()
