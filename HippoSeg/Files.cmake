@@ -31,6 +31,7 @@ set(HIPPOSEG_MODULE_SCRIPTS
   HippoSegSlicer/setuppanel.py
   HippoSegSlicer/signal.py
   HippoSegSlicer/structures.py
+  HippoSegSlicer/summary.py
   HippoSegSlicer/volumestable.py
   HippoSegSlicer/workerend.py
   HippoSegSlicer/workermessages.py

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from .errors import InputError
 from .labels import SIDES
+from .models.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
     from .models.engines import Engine
@@ -33,6 +34,10 @@ class SegmentOptions:
         boxes: side -> (lower, upper) corners, LPS mm, of a box around the hippocampus; its middle is taken.
         preprocessing: Changes to what the model's card wants: `Preprocessing`, its card form, or
             {step: False or {parameter: value}}. A difference becomes a flag.
+        second_reader: Let the model's second reader read too, where it has one: the outline is the mean of
+            both, and where they disagree a flag says so. Off, the model's own reader is alone.
+        protocol: "full", the whole hippocampus, or "msd", without what lies beyond the border that the
+            Medical Segmentation Decathlon's protocol draws. Their volumes are not to be mixed.
         parts: Label anterior and posterior apart.
         probabilities: Also return probability maps on the scan's grid.
         uncertainty: Also return the entropy of each voxel, in bits, on the scan's grid.
@@ -49,6 +54,8 @@ class SegmentOptions:
     points: Mapping[str, Point] | None = None
     boxes: Mapping[str, tuple[Point, Point]] | None = None
     preprocessing: Preprocessing | Mapping | None = None
+    second_reader: bool = True
+    protocol: str = PROTOCOLS[0]
     parts: bool = False
     probabilities: bool = False
     uncertainty: bool = False
@@ -56,6 +63,9 @@ class SegmentOptions:
     def __post_init__(self):
         if self.region_side is not None and self.region_side not in SIDES:
             raise InputError(f"Side '{self.region_side}' is not known.", "Use left or right.")
+        if self.protocol not in PROTOCOLS:
+            words = " or ".join(PROTOCOLS)
+            raise InputError(f"Protocol '{self.protocol}' is not known.", f"Use {words}.")
 
     @property
     def region(self) -> bool:

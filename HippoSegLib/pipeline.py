@@ -94,7 +94,8 @@ class _Machinery:
     model: Model
     engine: Engine
     networks: Networks
-    segmenter: Segmenter
+    readers: tuple[Segmenter, ...]
+    second: Model | None
     quality: QualityModel | None
     flags: tuple[Flag, ...]
 
@@ -137,7 +138,7 @@ def segment(
         machinery = _prepare(run, options)
         scan = _validate(run, scan, options)
         located = _localise(run, scan, machinery, options, given)
-        prediction = _predict(run, located, machinery.segmenter)
+        prediction = _predict(run, located, machinery, options.protocol)
         with run.stage("Writing labels on the scan's grid", 0.9):
             labels, probabilities, uncertainty = _to_scan_grid(located, prediction, options)
         with run.stage("Measuring", 0.95):
@@ -183,7 +184,7 @@ def network_input(
             result = {
                 side: [
                     roi.image(channel)
-                    for channel in channels(crop(located.head, roi), machinery.segmenter.preprocessing)
+                    for channel in channels(crop(located.head, roi), machinery.readers[0].preprocessing)
                 ]
                 for side, roi in located.rois.items()
             }
@@ -230,11 +231,16 @@ def _prepare(run: _Run, options: SegmentOptions) -> _Machinery:
             )
         require_packages(used.packages)
         networks = model.networks(engine)
-        segmenter = Segmenter(networks.segmenter, used)
+        readers = [Segmenter(networks.segmenter, used)]
+        second = model.second() if options.second_reader else None
+        if second is not None:
+            require_packages(second.card.segmenter.preprocessing.packages)
+            network = second.networks(engine).segmenter
+            readers.append(Segmenter(network, second.card.segmenter.preprocessing))
         quality = QualityModel.from_card(model.card.quality)
         unused = trained.without_effect(options.preprocessing)
         flags = (*_preprocessing_flags(used, trained), *map(no_effect, unused))
-        return _Machinery(model, engine, networks, segmenter, quality, flags)
+        return _Machinery(model, engine, networks, tuple(readers), second, quality, flags)
 
 
 def no_effect(step: str) -> Flag:
@@ -284,9 +290,9 @@ def _localise(
         return _Located(head, restore, rois, placement)
 
 
-def _predict(run: _Run, located: _Located, segmenter: Segmenter) -> Prediction:
+def _predict(run: _Run, located: _Located, machinery: _Machinery, protocol: str) -> Prediction:
     fixed = located.rois if located.placement is None else located.placement.refined
-    return predict_rois(located.head, located.rois, segmenter, fixed, run.stage)
+    return predict_rois(located.head, located.rois, machinery.readers, protocol, fixed, run.stage)
 
 
 def _to_scan_grid(located: _Located, prediction: Prediction, options: SegmentOptions):
@@ -338,7 +344,11 @@ def _provenance(
         "device": machinery.engine.device,
         "device_reason": machinery.engine.reason,
         "threads": machinery.engine.threads,
-        "preprocessing": machinery.segmenter.preprocessing.to_dict(),
+        "preprocessing": machinery.readers[0].preprocessing.to_dict(),
+        "protocol": options.protocol,
+        "second_reader": None
+        if machinery.second is None
+        else {"name": machinery.second.name, "sha256": machinery.second.sha256},
         "region_side": options.region_side,
         "given_points_lps_mm": {side: [round(float(v), 3) for v in p] for side, p in given.items()},
     }

@@ -9,6 +9,7 @@ import re
 from ..errors import InputError
 from ..labels import SIDES
 from ..models.engines import ENGINES
+from ..models.protocols import PROTOCOLS
 from ..options import SegmentOptions
 
 
@@ -37,6 +38,18 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("model and machine")
     group.add_argument(
         "--model", help="name of a bundled model, or a model folder (default: the bundled one)"
+    )
+    group.add_argument(
+        "--single-reader",
+        action="store_true",
+        help="the model's own reader alone, where it has a second one: faster, no warning of disagreement",
+    )
+    group.add_argument(
+        "--protocol",
+        choices=PROTOCOLS,
+        default=PROTOCOLS[0],
+        help="full: the whole hippocampus; msd: without the tail beyond the border that the Medical "
+        "Segmentation Decathlon draws; do not mix their volumes (default: full)",
     )
     group.add_argument(
         "--engine",
@@ -119,6 +132,8 @@ def segment_options(args: argparse.Namespace) -> SegmentOptions:
         points=points or None,
         boxes=boxes or None,
         preprocessing=preprocessing_changes(args) or None,
+        second_reader=not args.single_reader,
+        protocol=args.protocol,
         **outputs,
     )
 

@@ -114,6 +114,8 @@ def new_card(
         title=f"Fine-tuned from {base.name} on {len(cases)} hippocampi of one site",
         licence=f"{base.card.licence} Fine-tuned on data of the site that made it.".strip(),
         segmenter=replace(base.card.segmenter, fine_tuning=fine_tuning),
+        # The base's second reader has not learned from the site: the two would disagree by protocol.
+        second_reader=None,
         # The base model's figures are not this model's.
         figures={},
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import SimpleITK as sitk
@@ -13,7 +13,7 @@ from scipy import ndimage
 from ..geometry.roi import Roi, crop
 from ..preprocessing.chain import Preprocessing, channels
 from .engines import Network, softmax
-from .protocols import part_probabilities
+from .protocols import PROTOCOLS, part_probabilities
 
 #: A ROI whose hippocampus lies further than this from its middle is cropped again about it, once.
 RECENTRE_MM = 3.0
@@ -24,7 +24,7 @@ Stage = Callable[[str, float], AbstractContextManager[None]]
 
 @dataclass(frozen=True)
 class Segmenter:
-    """A network with what its input must be: the `preprocessing` of the crop."""
+    """A reader: a network with what its input must be, the `preprocessing` of the crop."""
 
     network: Network
     preprocessing: Preprocessing
@@ -32,18 +32,33 @@ class Segmenter:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the segmenter predicted, by side.
+    """What the readers predicted, by side.
 
     Attributes:
         rois: Where, after a ROI was moved.
-        inputs: (c, z, y, x) float32, the channels the network saw.
-        maps: (2, z, y, x) float32, probabilities of anterior and posterior hippocampus, in its largest
-            connected component only.
+        inputs: (c, z, y, x) float32, the channels the first reader's network saw.
+        maps: (2, z, y, x) float32, probabilities of anterior and posterior hippocampus by the protocol asked
+            for, the mean of the readers, in the largest connected component only.
+        score_maps: The same of the first reader alone, by MSD's protocol: what the quality score judges, as
+            it was fitted on such maps.
+        agreement: Dice of two readers' outlines, 0..1; no entry where there is one reader.
     """
 
     rois: Mapping[str, Roi]
     inputs: Mapping[str, np.ndarray]
     maps: Mapping[str, np.ndarray]
+    score_maps: Mapping[str, np.ndarray]
+    agreement: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """One side as all readers see it; see `Prediction`."""
+
+    inputs: np.ndarray
+    maps: np.ndarray
+    score_maps: np.ndarray
+    agreement: float | None
 
 
 def _no_stage(_words: str, _fraction: float) -> AbstractContextManager[None]:
@@ -53,7 +68,8 @@ def _no_stage(_words: str, _fraction: float) -> AbstractContextManager[None]:
 def predict_rois(
     head: sitk.Image,
     rois: Mapping[str, Roi],
-    segmenter: Segmenter,
+    readers: Sequence[Segmenter],
+    protocol: str = PROTOCOLS[0],
     fixed: Collection[str] = (),
     stage: Stage = _no_stage,
 ) -> Prediction:
@@ -62,32 +78,50 @@ def predict_rois(
     Args:
         head: Scalar 3D image in canonical axes.
         rois: side -> ROI.
+        readers: One, or two whose mean is taken.
+        protocol: Of the outline, see `protocols.PROTOCOLS`.
         fixed: Sides whose ROI stays where it is: the refinement network put it about the hippocampus it
             saw, also in a contrast that misleads the segmenter; or it is the whole crop.
         stage: Marks the work, for progress and timing.
     """
     placed, pending = dict(rois), dict(rois)
-    inputs: dict[str, np.ndarray] = {}
-    maps: dict[str, np.ndarray] = {}
+    readings: dict[str, _Reading] = {}
     for attempt in range(2):
-        with stage("Preparing the regions", 0.4 + 0.25 * attempt):
-            new = {side: channels(crop(head, roi), segmenter.preprocessing) for side, roi in pending.items()}
-        with stage("Segmenting", 0.5 + 0.25 * attempt):
-            maps |= predict(segmenter.network, new)
-        inputs |= new
+        # One side after the other: no slower on a CPU than both at once, and 50 MB less.
+        for side, roi in pending.items():
+            with stage("Preparing the regions", 0.4 + 0.25 * attempt):
+                cropped = crop(head, roi)
+                inputs = [channels(cropped, reader.preprocessing) for reader in readers]
+            with stage("Segmenting", 0.5 + 0.25 * attempt):
+                readings[side] = _read(readers, inputs, protocol)
         placed |= pending
-        pending = recentred(pending, maps, fixed)
+        pending = recentred(pending, {side: one.maps for side, one in readings.items()}, fixed)
         if not pending:
             break
-    return Prediction(placed, inputs, maps)
+    return Prediction(
+        placed,
+        {side: one.inputs for side, one in readings.items()},
+        {side: one.maps for side, one in readings.items()},
+        {side: one.score_maps for side, one in readings.items()},
+        {side: one.agreement for side, one in readings.items() if one.agreement is not None},
+    )
 
 
-def predict(network: Network, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Class probabilities (2, z, y, x) float32 (anterior, posterior) per side, its largest component only."""
-    # One side after the other: no slower on a CPU than both at once, and 50 MB less.
-    return {
-        side: largest_component(part_probabilities(softmax(network(array)))) for side, array in inputs.items()
-    }
+def _read(readers: Sequence[Segmenter], inputs: Sequence[np.ndarray], protocol: str) -> _Reading:
+    classes = [softmax(reader.network(array)) for reader, array in zip(readers, inputs, strict=True)]
+    own = [largest_component(part_probabilities(p, protocol)) for p in classes]
+    score_maps = largest_component(part_probabilities(classes[0], "msd"))
+    if len(readers) == 1:
+        return _Reading(inputs[0], own[0], score_maps, None)
+    mean = np.stack([part_probabilities(p, protocol) for p in classes]).mean(axis=0, dtype=np.float32)
+    first, second = (maps.sum(axis=0) > 0.5 for maps in own)
+    return _Reading(inputs[0], largest_component(mean), score_maps, overlap(first, second))
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """Dice coefficient of two bool arrays of one shape; 1 where both are empty: they agree."""
+    total = int(np.count_nonzero(a)) + int(np.count_nonzero(b))
+    return 2 * int(np.count_nonzero(a & b)) / total if total else 1.0
 
 
 def largest_component(p: np.ndarray) -> np.ndarray:

@@ -79,6 +79,15 @@ class Model:
         """Where the weights of one of its networks lie; None where it has none of that role."""
         return weight_file(self.folder, self.card, role)
 
+    def second(self) -> Model | None:
+        """The model that reads the same scans a second time; None where the card names none.
+
+        Raises:
+            ModelError: It is missing, damaged, altered, or of a later format version.
+        """
+        name = self.card.second_reader
+        return None if name is None else load_model(str(self.folder.parent / name))
+
     @property
     def sha256(self) -> str:
         """SHA-256 over the weights' own sums: one value that names this model's weights."""

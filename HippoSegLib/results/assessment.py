@@ -19,6 +19,10 @@ from .quality_features import block_ranks, entropy, likeness, side_features
 
 #: An outline this many voxels from the edge of the image may be cut by it.
 _NEAR_EDGE = 4
+#: Two readers whose outlines overlap less (Dice) are said to disagree. On 120 real scans of strangers
+#: (tumours, contrast agent, infants, other contrasts beside ordinary heads) every side that a person judged
+#: poor lay under it, and all but about five of some 200 good ones at 0.92 or more.
+LEAST_AGREEMENT = 0.90
 
 
 @dataclass(frozen=True)
@@ -27,11 +31,13 @@ class Assessment:
 
     Attributes:
         scores: side -> expected overlap (Dice) with a manual outline, 0..1; empty where the model has none.
+        agreement: side -> Dice of the two readers' outlines, 0..1; empty where there is one reader.
         distances: side -> mm between the outline's centre and the place that the localiser gave.
         flags: What a reader should know.
     """
 
     scores: Mapping[str, float] = field(default_factory=dict)
+    agreement: Mapping[str, float] = field(default_factory=dict)
     distances: Mapping[str, float] = field(default_factory=dict)
     flags: tuple[Flag, ...] = ()
 
@@ -67,18 +73,20 @@ def assess(
         if quality is not None:
             image = crop(head, roi)
             likenesses[side] = likeness(block_ranks(image, inside, roi.spacing), quality.pattern)
-            features = side_features(image, prediction.maps[side], inside)
+            features = side_features(image, prediction.score_maps[side], inside)
             # Without a shape to speak of, nothing good is to be expected.
             score = 0.0 if features is None else quality.score(features | {"likeness": likenesses[side]})
             scores[side] = round(score, 3)
         flags += _edge_flags(side, mask, inside)
     distances = {} if placement is None else outline_distances(placement, prediction)
     known = {side: score for side, score in scores.items() if not math.isnan(score)}
+    agreement = {side: round(value, 3) for side, value in prediction.agreement.items()}
+    flags += _disagreement_flags(agreement)
     if quality is not None:
         flags += _score_flags(scores, quality) + _contrast_flags(likenesses, quality)
         if placement is not None:
             flags += _place_flags(placement, distances, quality)
-    return Assessment(known, distances, tuple(flags))
+    return Assessment(known, agreement, distances, tuple(flags))
 
 
 def _edge_flags(side: str, mask: np.ndarray, inside: np.ndarray) -> list[Flag]:
@@ -100,6 +108,18 @@ def _score_flags(scores: Mapping[str, float], quality: QualityModel) -> list[Fla
             text = f"The {side} outline is uncertain ({overlap}): check it."
         flags.append(Flag("quality", text, side))
     return flags
+
+
+def _disagreement_flags(agreement: Mapping[str, float]) -> list[Flag]:
+    return [
+        Flag(
+            "disagreement",
+            f"The two readers outline the {side} hippocampus differently (overlap {value:.2f}): check it.",
+            side,
+        )
+        for side, value in agreement.items()
+        if not value >= LEAST_AGREEMENT
+    ]
 
 
 def _contrast_flags(likenesses: Mapping[str, float], quality: QualityModel) -> list[Flag]:

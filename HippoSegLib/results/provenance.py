@@ -73,6 +73,8 @@ class Provenance:
             entry["localization"] = self._localization(self.placement)
         if self.assessment.scores:
             entry["quality"] = dict(self.assessment.scores)
+        if self.assessment.agreement:
+            entry["agreement"] = dict(self.assessment.agreement)
         entry["flags"] = [flag.message for flag in self.flags]
         return entry
 

@@ -116,8 +116,9 @@ def trial(
         region = _misplaced(grid, part, kind, strength, rng)
     else:
         region = whole_image_roi(head, "left", part.spacing_mm, part.roi_size, part.network.divisor)
-    segmenter = Segmenter(model.networks().segmenter, part.preprocessing)
-    prediction = predict_rois(head, {"left": region}, segmenter, fixed=() if in_host else ("left",))
+    readers = [Segmenter(model.networks().segmenter, part.preprocessing)]
+    fixed = () if in_host else ("left",)
+    prediction = predict_rois(head, {"left": region}, readers, "msd", fixed)
     region, maps = prediction.rois["left"], prediction.maps["left"]
     labels = native_labels(head, prediction.rois, prediction.maps)
     found = (

@@ -308,3 +308,54 @@ def test_preprocess_command_writes_the_channels(sample_path, sample, tmp_path):
             stored = nib.load(tmp_path / f"hipposeg_sample_T1_{side}_channel{number}.nii.gz")
             assert np.allclose(stored.get_fdata().T, sitk.GetArrayFromImage(channel), atol=1e-6)
             assert (np.linalg.det(stored.affine[:3, :3]) < 0) == (side == "right")  # mirrored
+
+
+@pytest.fixture(scope="module")
+def two_readers(tmp_path_factory):
+    """The default model with the other bundled one as its second reader."""
+    import json
+    import shutil
+
+    from HippoSegLib.models.store import model_folder
+
+    parent = tmp_path_factory.mktemp("models")
+    for name in ("hipposeg", "hipposeg_clahe_sce"):
+        shutil.copytree(model_folder(name), parent / name)
+    card = json.loads((parent / "hipposeg" / "card.json").read_text(encoding="utf-8"))
+    card["second_reader"] = "hipposeg_clahe_sce"
+    (parent / "hipposeg" / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    return parent / "hipposeg"
+
+
+def test_two_readers_make_one_outline_and_are_in_the_record(sample, two_readers):
+    one = segment(sample, model="hipposeg", second_reader=False, threads=1)
+    other = segment(sample, model="hipposeg_clahe_sce", second_reader=False, threads=1)
+    both = segment(sample, model=str(two_readers), threads=1)
+    assert both.provenance["settings"]["second_reader"]["name"] == "hipposeg_clahe_sce"
+    assert one.provenance["settings"]["second_reader"] is None and "agreement" not in one.provenance
+    for side, value in (("left", 17), ("right", 53)):
+        a, b, mean = (sitk.GetArrayFromImage(r.labels) == value for r in (one, other, both))
+        dice = 2 * (a & b).sum() / (a.sum() + b.sum())
+        assert both.provenance["agreement"][side] == pytest.approx(dice, abs=0.02)
+        assert ((a & b) & ~mean).sum() <= 2 and (mean & ~(a | b)).sum() <= 2
+    # The score judges the first reader, as it was fitted.
+    assert both.measurements.quality == one.measurements.quality
+    assert "disagreement" not in {flag.code for flag in both.flags}
+
+
+def test_readers_that_disagree_are_told(sample, two_readers, monkeypatch):
+    monkeypatch.setattr("HippoSegLib.results.assessment.LEAST_AGREEMENT", 0.999)
+    result = segment(sample, model=str(two_readers), threads=1)
+    flags = [flag for flag in result.flags if flag.code == "disagreement"]
+    assert {flag.side for flag in flags} == {"left", "right"} and result.status == "review"
+
+
+def test_a_missing_second_reader_is_named(sample, two_readers, tmp_path):
+    import shutil
+
+    from HippoSegLib.errors import ModelError
+
+    shutil.copytree(two_readers, tmp_path / "alone")
+    with pytest.raises(ModelError, match="hipposeg_clahe_sce"):
+        segment(sample, model=str(tmp_path / "alone"), threads=1)
+    assert segment(sample, model=str(tmp_path / "alone"), second_reader=False, threads=1).measurements.whole
