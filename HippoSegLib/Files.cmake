@@ -121,6 +121,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/models/prediction.py
   HippoSegLib/models/protocols.py
   HippoSegLib/models/quality_card.py
+  HippoSegLib/models/saving.py
   HippoSegLib/models/store.py
   HippoSegLib/models/training_card.py
   HippoSegLib/models/unet3d.py

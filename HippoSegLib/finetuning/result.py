@@ -13,7 +13,8 @@ from pathlib import Path
 from ..errors import DependencyError, OutputError
 from ..io.staging import staging_folder
 from ..models.card import ROLES, ModelCard, Role, printable_name
-from ..models.store import Model, save_model
+from ..models.saving import save_model
+from ..models.store import Model
 from ..models.training_card import FineTuningCard
 from ..models.weights import write_weights
 from ..results.provenance import versions

@@ -8,24 +8,20 @@ may share a file: the card of one then says from which folder beside its own.
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import ModelError, OutputError
-from ..io.staging import staging_folder
-from .card import CARD, ROLES, ModelCard, Role, card_text, read_card
-from .card_parts import FileCard
+from ..errors import ModelError
+from .card import CARD, ROLES, ModelCard, Role, read_card
 from .engines import Engine, Network, TorchNetwork, choose
 from .network import build
 from .numpy_engine import NumpyUNet
-from .weights import FORMATS, RESTORE, file_sha256, read_weights
+from .weights import RESTORE, read_weights
 
 if TYPE_CHECKING:
     from .unet3d import UNet3D
@@ -210,65 +206,3 @@ def load_model(model: str | Path | None = None) -> Model:
     files = [folder / CARD, *(path for role in ROLES if (path := weight_file(folder, card, role)))]
     stamp = tuple((p.stat().st_mtime_ns, p.stat().st_size) for p in files if p.exists())
     return _load(folder, stamp)
-
-
-def file_card(path: Path) -> FileCard:
-    """What a card says of a weight file, which lies in the model's own folder."""
-    return FileCard(file_sha256(path), path.stat().st_size, format=FORMATS[path.suffix])
-
-
-def _is_alike(path: Path, sha256: str) -> bool:
-    return path.is_file() and file_sha256(path) == sha256
-
-
-def save_model(folder: Path, card: ModelCard, weights: Mapping[Role, Path], share: str | None = None) -> Path:
-    """Write a model folder from weight files and a card, whole or not at all.
-
-    Args:
-        folder: The new model's folder; must not exist.
-        card: The card; its `files` are made here.
-        weights: Role -> weight file to copy in.
-        share: Name of a model folder beside the new one: files that it holds alike are not copied, and
-            the two models must stay together.
-
-    Raises:
-        OutputError: The folder exists or cannot be written.
-        ValueError: The card is none that could be read again.
-    """
-    folder = Path(folder)
-    if folder.exists():
-        raise OutputError(
-            f"Model folder '{folder.name}' exists.", "Give another name: a model is never overwritten."
-        )
-    try:
-        with staging_folder(folder.parent, "model") as staging:
-            temporary = staging / folder.name
-            temporary.mkdir()
-            files: dict[str, FileCard] = {}
-            for role, source in weights.items():
-                name = role + source.suffix
-                files[name] = file_card(source)
-                if share is not None and _is_alike(folder.parent / share / name, files[name].sha256):
-                    files[name] = replace(files[name], shared_from=share)
-                else:
-                    shutil.copyfile(source, temporary / name)
-            (temporary / CARD).write_text(card_text(replace(card, files=files)), encoding="utf-8")
-            os.replace(temporary, folder)
-    except OSError as error:
-        raise OutputError(
-            f"The model folder '{folder.name}' cannot be written.",
-            "Check the folder's permissions and free space.",
-        ) from error
-    return folder
-
-
-def replace_card(folder: Path, card: ModelCard) -> None:
-    """Put another card in the place of a model's own; its files must be those that lie there.
-
-    Raises:
-        OutputError: It cannot be written.
-    """
-    from ..io.atomic import replacing
-
-    with replacing(folder / CARD, overwrite=True) as temporary:
-        temporary.write_text(card_text(card), encoding="utf-8")

@@ -20,7 +20,7 @@ from ..errors import ModelError
 from ..io.staging import staging_folder
 from ..models.card import ModelCard, Role, read_card
 from ..models.card_parts import LocalizerCard, RefinerCard
-from ..models.store import save_model
+from ..models.saving import save_model
 from ..models.training_card import TrainingCard
 from ..models.weights import read_weights, write_weights
 

@@ -22,7 +22,7 @@ from ..labels import OUTLINE_CLASSES
 from ..models.card import CARD, ModelCard, card_text, printable_name, read_card
 from ..models.card_parts import SegmenterCard
 from ..models.network import build
-from ..models.store import file_card
+from ..models.saving import file_card
 from ..models.training_card import TrainingCard
 from ..preprocessing.chain import Preprocessing
 from .cases import Case, load_cases

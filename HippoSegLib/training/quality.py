@@ -24,7 +24,8 @@ import torch
 from ..errors import ModelError, OutputError, TrainingError
 from ..io.atomic import replacing
 from ..models.card import ModelCard, read_card
-from ..models.store import Model, load_model, replace_card
+from ..models.saving import replace_card
+from ..models.store import Model, load_model
 from ..results.quality import QualityModel
 from .cases import Case, load_cases
 from .hosts import load_hosts

@@ -32,7 +32,8 @@ from HippoSegLib.evaluation.labelmap import label_map  # noqa: E402
 from HippoSegLib.evaluation.run import check_references, evaluate_cases  # noqa: E402
 from HippoSegLib.evaluation.summary import summarise, summary_text  # noqa: E402
 from HippoSegLib.models.card import ModelCard, read_card  # noqa: E402
-from HippoSegLib.models.store import DEFAULT, load_model, replace_card  # noqa: E402
+from HippoSegLib.models.saving import replace_card  # noqa: E402
+from HippoSegLib.models.store import DEFAULT, load_model  # noqa: E402
 from HippoSegLib.options import SegmentOptions  # noqa: E402
 from HippoSegLib.training.roles import LABELLED_HEADS  # noqa: E402
 

@@ -13,7 +13,8 @@ from scipy import ndimage
 from HippoSegLib.finetuning.settings import FineTuneSettings
 from HippoSegLib.models.card import ModelCard
 from HippoSegLib.models.card_parts import SegmenterCard
-from HippoSegLib.models.store import load_model, save_model
+from HippoSegLib.models.saving import save_model
+from HippoSegLib.models.store import load_model
 from HippoSegLib.models.training_card import TrainingCard
 from HippoSegLib.preprocessing.chain import Preprocessing
 from HippoSegLib.training import train_3d_unet

@@ -3,7 +3,6 @@
 import argparse
 import csv
 import hashlib
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -105,9 +104,8 @@ def test_segment_takes_the_model_for_crops(trained, tmp_path, capsys):
     crop = trained / "crops" / "images" / "hippocampus_001.nii.gz"
     words = ("segment", crop, "-o", tmp_path, "--no-picture", "-q", *crop_options(trained))
     assert call(*words) == 0, capsys.readouterr().err
-    (record,) = tmp_path.rglob("*.json")
-    used = json.loads(record.read_text(encoding="utf-8"))["model"]
-    assert used["name"] == "model" and used["sha256"] == load_model(trained / "model").sha256
+    records = [path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.json")]
+    assert any(load_model(trained / "model").sha256 in text for text in records)
 
 
 def test_segment_says_that_it_finds_no_hippocampus_in_a_head(trained, tmp_path, sample_path, capsys):

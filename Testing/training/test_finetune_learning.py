@@ -221,7 +221,8 @@ def test_a_base_of_two_protocols_learns_a_site_s_labels_as_complete():
     torch.manual_seed(0)
     network = UNet3D(1, 4, (4, 8), 0.0)
     part = SegmenterCard((4, 8), SHAPE, 1.0, Preprocessing.named("plain"), OUTLINE_CLASSES)
-    base = SimpleNamespace(card=SimpleNamespace(segmenter=part), segmenter=network)
+    weights = {"segmenter": network.state_dict()}
+    base = SimpleNamespace(card=SimpleNamespace(segmenter=part), weights=weights)
     train = [replace(one, protocol=FULL, label=WHOLE_ONLY * (one.label > 0)) for one in cases(4)]
     settings = small_loop(None, train, epochs=30, rate=0.03).settings
     loop = learn(base, train, train, settings, None, record={}, device="cpu")

@@ -130,7 +130,7 @@ def test_the_command_writes_the_score_into_the_card(tmp_path, capsys):
 
     card["segmenter"]["training"]["validation_cases"] = []
     (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
-    with pytest.raises(TrainingError, match="--run"):
+    with pytest.raises(TrainingError, match="model of a fold"):
         command.main([str(data), str(folder), "--trials", str(kept), "--no-heads"])
     with pytest.raises(ModelError, match="export"):
         command.main([str(data), str(folder), "--run", str(tmp_path)])

@@ -18,7 +18,8 @@ from HippoSegLib.models.fields import FieldError
 from HippoSegLib.models.network import build
 from HippoSegLib.models.network_shape import NetworkShape
 from HippoSegLib.models.quality_card import FEATURES
-from HippoSegLib.models.store import bundled_folder, bundled_models, load_model, replace_card, whole_models
+from HippoSegLib.models.saving import replace_card
+from HippoSegLib.models.store import bundled_folder, bundled_models, load_model, whole_models
 from HippoSegLib.models.unet3d import count_parameters
 from HippoSegLib.models.weights import file_sha256
 from HippoSegLib.preprocessing.sce_dwt import EXTENSIONS, WAVELETS

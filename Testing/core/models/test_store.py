@@ -8,12 +8,12 @@ import pytest
 from HippoSegLib.errors import ModelError, OutputError
 from HippoSegLib.models.card import CARD, ModelCard, read_card
 from HippoSegLib.models.card_parts import LocalizerCard, SegmenterCard
+from HippoSegLib.models.saving import save_model
 from HippoSegLib.models.store import (
     DEFAULT,
     bundled_folder,
     bundled_models,
     load_model,
-    save_model,
 )
 from HippoSegLib.preprocessing.chain import Preprocessing
 
@@ -90,10 +90,10 @@ def test_a_model_whose_writing_is_killed_is_not_there_and_its_files_are_swept(mo
     from pathlib import Path
 
     code = (
-        "import os, sys\nfrom pathlib import Path\nfrom HippoSegLib.models import card, store\n"
-        "store.os.replace = lambda *_: os._exit(9)\n"  # all is written, and has not its name yet
+        "import os, sys\nfrom pathlib import Path\nfrom HippoSegLib.models import card, saving\n"
+        "saving.os.replace = lambda *_: os._exit(9)\n"  # all is written, and has not its name yet
         "like = card.read_card(Path(sys.argv[3]))\n"
-        "store.save_model(Path(sys.argv[1]), like, {'segmenter': Path(sys.argv[2])})"
+        "saving.save_model(Path(sys.argv[1]), like, {'segmenter': Path(sys.argv[2])})"
     )
     root = Path(__file__).resolve().parents[3]
     folder = tmp_path / "models"
