@@ -13,7 +13,7 @@ VENV_OPTIONS := --system-site-packages
 WITHOUT_TORCH := | grep -v '^torch=='
 endif
 
-.PHONY: demo test bench lint clean
+.PHONY: demo test bench fuzz lint clean
 
 demo: $(VENV)/.run
 	$(BIN)/hipposeg segment $(SAMPLE) -o $(DEMO) --overwrite
@@ -25,6 +25,10 @@ test: $(VENV)/.test
 
 bench: $(VENV)/.run
 	$(BIN)/python Testing/benchmarks/pipeline_speed.py
+
+# 2,000 malformed inputs over all readers and the whole pipeline, each in a watched process.
+fuzz: $(VENV)/.test
+	$(BIN)/python Testing/fuzz/fuzz.py
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check --fix .

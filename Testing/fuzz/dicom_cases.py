@@ -219,6 +219,17 @@ def _add_others(files: Files, rng: Random) -> None:
     files["group8"] = b"\x08\0\x05\0" + rng.bytes(900)
 
 
+def _nest(files: Files, rng: Random) -> None:
+    """Sequences within sequences, of undefined length, before the first field of the data set."""
+    depth = int(rng.choice([2, 40, 400, 5000]))
+    one = b"\x08\0\x40\x11SQ\0\0" + b"\xff" * 4 + b"\xfe\xff\0\xe0" + b"\xff" * 4
+    end = b"\xfe\xff\x0d\xe0\0\0\0\0" + b"\xfe\xff\xdd\xe0\0\0\0\0"
+    for name in _some(files, rng):
+        start = files[name].find(b"\x08\0\x16\0")
+        if start >= 0:
+            files[name] = files[name][:start] + one * depth + end * depth + files[name][start:]
+
+
 CHANGES: dict[str, Callable[[Files, Random], None]] = {
     "bytes": _flip_bytes,
     "cut": _cut,
@@ -230,6 +241,7 @@ CHANGES: dict[str, Callable[[Files, Random], None]] = {
     "copied": _copy,
     "mixed": _mix,
     "others": _add_others,
+    "nested": _nest,
 }
 
 
