@@ -63,17 +63,9 @@ def test_slicers_own_packages_are_enough(version, sample_path, labels, tmp_path)
     with tempfile.TemporaryDirectory() as venv:  # some hundred MB, which pytest would keep
         subprocess.run([python, "-m", "venv", "--without-pip", venv], check=True)
         mine = str(Path(venv) / ("Scripts" if os.name == "nt" else "bin") / "python")
-        install = [
-            mine,
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "--disable-pip-version-check",
-            "--only-binary",
-            ":all:",
-        ]
-        done = subprocess.run([*install, *SLICER[version]], capture_output=True, text=True)
+        pip = [sys.executable, "-m", "pip", "--python", mine, "--disable-pip-version-check"]
+        options = ["install", "-q", "--no-compile", "--only-binary", ":all:"]
+        done = subprocess.run([*pip, *options, *SLICER[version]], capture_output=True, text=True)
         if done.returncode:
             pytest.skip(f"the packages cannot be installed: {done.stderr.strip().splitlines()[-1:]}")
         told = run(mine, sample_path, labels, tmp_path)
