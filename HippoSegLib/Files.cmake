@@ -150,16 +150,16 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/training/__init__.py
   HippoSegLib/training/assemble.py
   HippoSegLib/training/augmentation.py
+  HippoSegLib/training/background_context.py
   HippoSegLib/training/batches.py
   HippoSegLib/training/cases.py
-  HippoSegLib/training/closeups.py
   HippoSegLib/training/command.py
+  HippoSegLib/training/data_splits.py
   HippoSegLib/training/degradations.py
   HippoSegLib/training/distributed.py
   HippoSegLib/training/evaluation.py
   HippoSegLib/training/export.py
   HippoSegLib/training/heads.py
-  HippoSegLib/training/hosts.py
   HippoSegLib/training/labelmaps.py
   HippoSegLib/training/localizer.py
   HippoSegLib/training/loop.py
@@ -172,8 +172,8 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/training/qualityheads.py
   HippoSegLib/training/qualitytrials.py
   HippoSegLib/training/recipe.py
+  HippoSegLib/training/refinement_samples.py
   HippoSegLib/training/refiner.py
-  HippoSegLib/training/roles.py
   HippoSegLib/training/runstate.py
   HippoSegLib/training/settings.py
   HippoSegLib/training/stepwise.py

@@ -40,7 +40,7 @@ REMEDIES = {
     "unusable_cases": "Correct them, or add --leave-out.",
     "doubtful_labels": "Check the pairs and --label-map; with --anyway it goes on nevertheless.",
     "no_trial": "Look at the cases with: hipposeg finetune SITE --check-only.",
-    "no_hosts": "Leave out --hosts, or name their folder.",
+    "no_background": "Leave out --background, or name the folder of heads.",
 }
 
 

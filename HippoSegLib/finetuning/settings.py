@@ -103,7 +103,7 @@ def scaled(augmentation: Augmentation, strength: float) -> Augmentation:
     changes: dict = {}
     for field in fields(Augmentation):
         value = getattr(augmentation, field.name)
-        if field.name == "host_probability":
+        if field.name == "context_probability":
             changes[field.name] = 0.0  # a site's cases keep their own surroundings
         elif field.name == "scale":
             changes[field.name] = tuple(1 + strength * (v - 1) for v in value)

@@ -1,4 +1,4 @@
-"""Join a segmenter, a localiser and its closer look into a model folder that the street can load.
+"""Join a segmenter, a localiser and its refinement network into a model folder that the pipeline can load.
 
     python -m HippoSegLib.training.assemble SEGMENTER LOCALIZER REFINER -o Resources/Models/hipposeg
 

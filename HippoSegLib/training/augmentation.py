@@ -14,8 +14,8 @@ import torch
 from torch.nn import functional
 
 from ..preprocessing.min_max import min_max
+from .background_context import BackgroundContext
 from .cases import CLASSES, Case
-from .hosts import Host
 
 _SEAM = 2  # voxels of edge replication around a crop, over which it fades into its surroundings
 
@@ -34,7 +34,7 @@ class Augmentation:
     stretch: float = 0.05  # further scaling of each axis by itself, at most
     elastic: float = 2.0  # standard deviation of the displacement at the nodes of a coarse grid
     elastic_probability: float = 0.5
-    host_probability: float = 0.5
+    context_probability: float = 0.5
     gamma: float = 0.35  # standard deviation of log gamma
     gamma_probability: float = 0.6
     bias: float = 0.3  # standard deviation of the log field
@@ -57,7 +57,7 @@ def sample(
     shape: tuple[int, int, int],
     rng: np.random.Generator,
     augmentation: Augmentation,
-    hosts: Sequence[Host] = (),
+    contexts: Sequence[BackgroundContext] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw one training sample.
 
@@ -66,7 +66,7 @@ def sample(
         shape: Region of the network (z, y, x).
         rng: The only source of randomness.
         augmentation: Strengths.
-        hosts: Surroundings to choose from; without any, what lies outside the crop is 0.
+        contexts: Background context to choose from; without any, what lies outside the crop is 0.
 
     Returns:
         Image float32 (z, y, x) in [0, 1] before the preprocessing, label uint8 (z, y, x).
@@ -74,9 +74,9 @@ def sample(
     offsets = _offsets(shape, rng, augmentation)
     center = np.argwhere(case.label > 0).mean(axis=0)
     image, label, cover = _sample_crop(case, offsets, center)
-    if hosts and rng.random() < augmentation.host_probability:
-        host = hosts[int(rng.integers(len(hosts)))]
-        image = _set_into(image, cover, _sample_host(host, offsets))
+    if contexts and rng.random() < augmentation.context_probability:
+        context = contexts[int(rng.integers(len(contexts)))]
+        image = _set_into(image, cover, _sample_context(context, offsets))
         known = image > 0
     else:
         known = cover > 0.5
@@ -163,19 +163,19 @@ def _sample_crop(case: Case, offsets: torch.Tensor, center: np.ndarray) -> tuple
     return out[0], found, out[1]
 
 
-def _sample_host(host: Host, offsets: torch.Tensor) -> np.ndarray:
-    center = (np.array(host.image.shape) - 1) / 2
-    return _look_up(torch.from_numpy(host.image)[None], offsets, center)[0].numpy()
+def _sample_context(context: BackgroundContext, offsets: torch.Tensor) -> np.ndarray:
+    center = (np.array(context.image.shape) - 1) / 2
+    return _look_up(torch.from_numpy(context.image)[None], offsets, center)[0].numpy()
 
 
-def _set_into(image: np.ndarray, cover: np.ndarray, host: np.ndarray) -> np.ndarray:
+def _set_into(image: np.ndarray, cover: np.ndarray, context: np.ndarray) -> np.ndarray:
     """Paste the crop over the surroundings, their grey values matched where both show the same."""
-    both = (cover > 0.9) & (host > 0)
+    both = (cover > 0.9) & (context > 0)
     if both.sum() < 1000:
         return np.where(cover > 0.5, image, 0)
-    mean, std = host[both].mean(), host[both].std()
-    matched = (host - mean) * (image[both].std() / max(float(std), 1e-6)) + image[both].mean()
-    matched = np.where(host > 0, np.maximum(matched, 0), 0)
+    mean, std = context[both].mean(), context[both].std()
+    matched = (context - mean) * (image[both].std() / max(float(std), 1e-6)) + image[both].mean()
+    matched = np.where(context > 0, np.maximum(matched, 0), 0)
     return cover * image + (1 - cover) * matched
 
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from ..preprocessing.chain import channels
 from .augmentation import sample
+from .background_context import BackgroundContext
 from .cases import Case
-from .hosts import Host
 from .settings import Settings
 
 T = TypeVar("T")
@@ -24,14 +24,14 @@ def epoch_order(count: int, seed: int, epoch: int) -> list[int]:
 
 
 def make_sample(
-    case: Case, position: int, epoch: int, settings: Settings, hosts: Sequence[Host]
+    case: Case, position: int, epoch: int, settings: Settings, contexts: Sequence[BackgroundContext]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return channels float32 (c, z, y, x) and label int64 (z, y, x) of one sample.
 
     It depends on the case, the settings (seed among them), the epoch and the position in it alone.
     """
     rng = np.random.default_rng((settings.seed, epoch, position))
-    image, label = sample(case, settings.region_shape, rng, settings.augmentation, hosts)
+    image, label = sample(case, settings.region_shape, rng, settings.augmentation, contexts)
     return channels(image, settings.preprocessing), label.astype(np.int64)
 
 
@@ -57,7 +57,7 @@ class CropSampler:
     Args:
         cases: Labelled crops.
         settings: Seed, region, augmentation and preprocessing among them.
-        hosts: Surroundings the crops are set into.
+        contexts: Background context the crops are set into.
         encode: Makes the target of a case and its augmented label uint8 (z, y, x); default: the label.
     """
 
@@ -65,10 +65,10 @@ class CropSampler:
         self,
         cases: Sequence[Case],
         settings: Settings,
-        hosts: Sequence[Host] = (),
+        contexts: Sequence[BackgroundContext] = (),
         encode: Callable[[Case, np.ndarray], np.ndarray] | None = None,
     ):
-        self.cases, self.settings, self.hosts, self.encode = cases, settings, hosts, encode
+        self.cases, self.settings, self.contexts, self.encode = cases, settings, contexts, encode
         self._order: tuple[int, list[int]] = (-1, [])
 
     def __len__(self) -> int:
@@ -82,7 +82,7 @@ class CropSampler:
         if self._order[0] != epoch:
             self._order = epoch, self.order(epoch)
         case = self.cases[self._order[1][position]]
-        inputs, label = make_sample(case, position, epoch, self.settings, self.hosts)
+        inputs, label = make_sample(case, position, epoch, self.settings, self.contexts)
         return inputs, label if self.encode is None else self.encode(case, label)
 
 

@@ -22,7 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--micro-batch", type=int, default=2, help="samples in memory at a time (default 2)")
     parser.add_argument("--learning-rate", type=float, default=0.001)
-    parser.add_argument("--hosts", type=Path, help="folder of unlabelled heads to set the crops into")
+    parser.add_argument(
+        "--background",
+        "--hosts",  # its name before 0.2
+        dest="background",
+        type=Path,
+        help="folder of unlabelled heads: the background context that the crops are set into",
+    )
     parser.add_argument("--preprocessing", choices=("plain", "method", "both"), default="both")
     parser.add_argument(
         "--validate-every", type=int, default=5, help="epochs between validations (default 5)"
@@ -43,9 +49,9 @@ def run(args: argparse.Namespace) -> int:
 
     from ..preprocessing.chain import Preprocessing
     from . import cases as data
+    from .background_context import load_contexts
     from .distributed import Team, start
     from .export import export_run, refuse_existing
-    from .hosts import load_hosts
     from .runstate import RunFolder, read_run, refuse_other_folder
     from .trainer import train_3d_unet
 
@@ -78,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         names=[case.name for case in train],
         seed=args.seed,
         preprocessing=Preprocessing.named(args.preprocessing),
-        hosts=load_hosts(args.hosts) if args.hosts else (),
+        contexts=load_contexts(args.background) if args.background else (),
         device=device,
         micro_batch=args.micro_batch,
         validate_every=args.validate_every,
@@ -120,7 +126,7 @@ def _command(args: argparse.Namespace) -> str:
         "preprocessing",
     ):
         words += ["--" + name.replace("_", "-"), str(getattr(args, name))]
-    for name in ("hosts", "init_from"):
+    for name in ("background", "init_from"):
         if getattr(args, name) is not None:
             words += ["--" + name.replace("_", "-"), getattr(args, name).name]
     return shlex.join(words)

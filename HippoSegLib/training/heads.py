@@ -33,7 +33,7 @@ class LabelHead:
 
 @dataclass(frozen=True)
 class WeakHead:
-    """A real head with a peer's masks, on a 2 mm grid: `channels` (4, z, y, x) float32 holds the
+    """A real head with hippodeep's masks, on a 2 mm grid: `channels` (4, z, y, x) float32 holds the
     image in 0..1, then fractions of intracranial, left and right hippocampus, all averaged over
     a coarse voxel; the rest as in `LabelHead`."""
 

@@ -13,12 +13,12 @@ import numpy as np
 from scipy import ndimage
 
 from ..errors import InputError
+from .background_context import CONTEXT_SHAPE
 from .cases import WHOLE_ONLY, Case
+from .data_splits import LABEL_MAPS
 from .heads import EXTRACRANIAL_FROM, LEFT, RIGHT, LabelHead, read_label_head
-from .hosts import HOST_SHAPE
 from .localizer import read_intensities
 from .protocols import FULL
-from .roles import LABEL_MAPS
 from .synthesis import Intensities
 
 #: FreeSurfer id of the fluid around the brain: what a skull-stripped head may or may not keep.
@@ -30,7 +30,7 @@ def synthesised_cases(data: Path, names: Sequence[str], renderings: int = 2, see
 
     Args:
         data: Folder that holds ``head_label_maps``.
-        names: Of the label maps (`roles.TRAIN_LABEL_MAPS`).
+        names: Of the label maps (`data_splits.TRAIN_LABEL_MAPS`).
         renderings: Images of each hippocampus, of different contrast.
         seed: Same seed, same images, whatever else is drawn.
 
@@ -60,7 +60,7 @@ def _draw(
     intensities: Intensities,
     rng: np.random.Generator,
 ) -> Case:
-    """One case of `HOST_SHAPE` at 1 mm about the hippocampus of a side; a right one is mirrored."""
+    """One case of `CONTEXT_SHAPE` at 1 mm about the hippocampus of a side; a right one is mirrored."""
     wanted = int(np.searchsorted(head.ids, LEFT if side == "left" else RIGHT))
     labels = _about(head.labels, wanted)
     if side == "right":
@@ -82,8 +82,8 @@ def _draw(
 
 
 def _about(labels: np.ndarray, wanted: int) -> np.ndarray:
-    """Cut `HOST_SHAPE` out of label indices (z, y, x), about the voxels of one value; 0 outside."""
+    """Cut `CONTEXT_SHAPE` out of label indices (z, y, x), about the voxels of one value; 0 outside."""
     middle = np.rint(np.argwhere(labels == wanted).mean(axis=0)).astype(int)
-    half = np.array(HOST_SHAPE) // 2
+    half = np.array(CONTEXT_SHAPE) // 2
     padded = np.pad(labels, [(n, n) for n in half])
-    return padded[tuple(slice(c, c + n) for c, n in zip(middle, HOST_SHAPE, strict=True))]
+    return padded[tuple(slice(c, c + n) for c, n in zip(middle, CONTEXT_SHAPE, strict=True))]

@@ -25,8 +25,7 @@ from ..models.fields import plain
 from ..models.network import build
 from ..models.unet3d import UNet3D
 from . import synthesis
-from .heads import read_label_head, read_weak_head
-from .roles import (
+from .data_splits import (
     LABEL_MAPS,
     LOCALISER_SOURCES,
     TEST_LABEL_MAPS,
@@ -35,6 +34,7 @@ from .roles import (
     UNLABELLED_HEADS,
     real_head,
 )
+from .heads import read_label_head, read_weak_head
 from .stepwise import Schedule, chosen, parser, train_in_steps
 from .trainer import native_bfloat16
 

@@ -26,16 +26,16 @@ from ..labels import OUTLINE_CLASSES
 from ..models.network import build
 from ..models.unet3d import UNet3D
 from ..preprocessing.chain import Preprocessing, channels
+from .background_context import BackgroundContext, load_contexts
 from .batches import CropSampler, encoded
 from .cases import BEYOND_ONLY, Case, fit, load_cases, split_by_subject
+from .data_splits import CROPS, TRAIN_LABEL_MAPS, TRAIN_REAL_HEADS, UNLABELLED_HEADS
 from .evaluation import Evaluator, dice, predict
 from .export import export_run, refuse_existing
-from .hosts import Host, load_hosts
 from .labelmaps import synthesised_cases
 from .loop import Compute, Loop
 from .losses import PartialLabels
 from .protocols import ANTERIOR, BACKGROUND, FULL, POSTERIOR, STRUCTURES
-from .roles import CROPS, TRAIN_LABEL_MAPS, TRAIN_REAL_HEADS, UNLABELLED_HEADS
 from .runstate import RunFolder, read_run
 from .settings import Settings
 from .teachers import second_teacher, weak_heads
@@ -63,15 +63,19 @@ class MixedSampler(CropSampler):
     """The cases of each protocol spread evenly over an epoch, so that batches are alike.
 
     Args:
-        cases, settings, hosts: See `CropSampler`.
+        cases, settings, contexts: See `CropSampler`.
         repeats: How often an epoch sees a case whose label is complete; of these there are fewer.
     """
 
     def __init__(
-        self, cases: Sequence[Case], settings: Settings, hosts: Sequence[Host] = (), repeats: int = 1
+        self,
+        cases: Sequence[Case],
+        settings: Settings,
+        contexts: Sequence[BackgroundContext] = (),
+        repeats: int = 1,
     ):
         again = [case for case in cases if case.protocol is FULL] * (repeats - 1)
-        super().__init__([*cases, *again], settings, hosts, encoded)
+        super().__init__([*cases, *again], settings, contexts, encoded)
 
     def order(self, epoch: int) -> list[int]:
         shuffled = super().order(epoch)
@@ -150,7 +154,7 @@ def learn(
     Args:
         repeats: See `MixedSampler`.
     """
-    hosts = load_hosts(data / UNLABELLED_HEADS)
+    contexts = load_contexts(data / UNLABELLED_HEADS)
     torch.manual_seed(settings.seed)
     model = build(replace(settings.network, out_channels=len(OUTLINE_CLASSES)), dropout=settings.dropout)
     try:
@@ -162,13 +166,13 @@ def learn(
             "Name weights of a network with the same widths and channels.",
         ) from error
     device = torch.device("cpu")
-    sampler = MixedSampler(marked(cases.train, model, settings), settings, hosts, repeats)
+    sampler = MixedSampler(marked(cases.train, model, settings), settings, contexts, repeats)
     evaluator = Evaluator(cases.held, settings.region_shape, settings.preprocessing)
     compute = Compute(device, native_bfloat16(device))
     loop = Loop(model, sampler, evaluator, settings, compute, PartialLabels(STRUCTURES))
     record = {
         **settings.to_dict(),
-        "hosts": [host.name for host in hosts],
+        "background_context": [context.name for context in contexts],
         "train_cases": [case.name for case in cases.train],
         "validation_cases": [case.name for case in cases.held],
         "repeats": repeats,

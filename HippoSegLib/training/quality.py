@@ -27,12 +27,12 @@ from ..models.card import ModelCard, read_card
 from ..models.saving import replace_card
 from ..models.store import Model, load_model
 from ..results.quality import QualityModel
+from .background_context import load_contexts
 from .cases import Case, load_cases
-from .hosts import load_hosts
+from .data_splits import CROPS, TEST_REAL_HEADS, TRAIN_REAL_HEADS, UNLABELLED_HEADS
 from .qualityfit import as_it_is, cross_validate, fit
 from .qualityheads import head_limits, head_trials, heads_report
-from .qualitytrials import HOST_SHAPE, Trial, trials
-from .roles import CROPS, TEST_REAL_HEADS, TRAIN_REAL_HEADS, UNLABELLED_HEADS
+from .qualitytrials import CONTEXT_SHAPE, Trial, trials
 
 PER_KIND = 60
 #: The fit's settings were chosen on trials of seeds 0 and 1 and earlier ones; these had a say in the share of
@@ -76,11 +76,11 @@ def collect(
         )
     if path is not None and path.exists():
         return [Trial.from_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    hosts = load_hosts(data / UNLABELLED_HEADS, HOST_SHAPE)
+    contexts = load_contexts(data / UNLABELLED_HEADS, CONTEXT_SHAPE)
     made = []
     for n, (model, cases) in enumerate(zip(models, held_out, strict=True)):
         # Each network meets damage of its own.
-        for one in trials(cases, hosts, model, per_kind, seed + 1000 * n):
+        for one in trials(cases, contexts, model, per_kind, seed + 1000 * n):
             made.append(one)
             if len(made) % per_kind == 0:
                 print(f"{len(made)} trials, the last kind: {one.kind}", flush=True)

@@ -1,7 +1,7 @@
 """Whole heads for the quality score: how far the localiser may be off, and what its flags catch.
 
-Real heads have no truth here, but a peer's output as weak labels: agreement with it stands in for Dice, and
-says no more than whether the outline is in the right place.
+Real heads have no truth here, but hippodeep's output as weak labels: agreement with it stands in for
+Dice, and says no more than whether the outline is in the right place.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from ..models.prediction import RECENTRE_MM
 from ..models.store import Model
 from ..pipeline import segment
 from ..results.quality import QualityModel
+from .data_splits import UNLABELLED_HEADS, real_head
 from .degradations import noise, recontrast
 from .evaluation import dice
-from .roles import UNLABELLED_HEADS, real_head
 
 CHANGES = ("as it is", "noise", "t2 like", "cut through")
 #: An outline that agrees so well with the weak label is in the right place; below LOST it is not.
@@ -36,7 +36,7 @@ LEAST_DISTANCE_MM = 2 * RECENTRE_MM
 @dataclass(frozen=True)
 class HeadTrial:
     """One side of one head: `agreement` with the weak label (Dice), lengths in mm (None: not known), `flags`
-    codes of the side's and the head's warnings; `refused` where the street gave up with an error;
+    codes of the side's and the head's warnings; `refused` where the pipeline gave up with an error;
     `score` the expected overlap."""
 
     head: str
@@ -53,7 +53,7 @@ class HeadTrial:
 def head_trials(
     data: Path, model: Model, keys: Sequence[tuple[str, str]], quality: QualityModel | None = None
 ) -> list[HeadTrial]:
-    """Both sides of heads under `CHANGES`, segmented by the whole street.
+    """Both sides of heads under `CHANGES`, segmented by the whole pipeline.
 
     Args:
         keys: (dataset, subject) of heads in the data folder.
@@ -109,7 +109,7 @@ def changed(image: sitk.Image, change: str, masks, rng: np.random.Generator) -> 
 
 
 def run_head(head: str, change: str, image: sitk.Image, masks, model: Model) -> list[HeadTrial]:
-    """Both sides of one image by the whole street; `masks`: side -> what they are compared with."""
+    """Both sides of one image by the whole pipeline; `masks`: side -> what they are compared with."""
     try:
         result = segment(image, model=model, device="cpu", threads=1)
     except NotFoundError:
@@ -146,7 +146,7 @@ def head_limits(trials: Sequence[HeadTrial]) -> dict[str, float]:
 def heads_report(trials: Sequence[HeadTrial]) -> str:
     """What the flags say of heads whose weak labels are known, as a table."""
     lines = [
-        "Real heads kept for tests, whole street; agreement is that with a peer's output, not with truth:",
+        "Real heads kept for tests, whole pipeline; agreement with hippodeep's output, not with truth:",
         "",
         "| change | sides | refused | agreement, lowest / median | under 0.30: flagged | others: flagged |",
         "|---|---|---|---|---|---|",

@@ -1,8 +1,8 @@
-"""Trials for the quality score: results of the street on damaged scans, and how good they are.
+"""Trials for the quality score: results of the pipeline on damaged scans, and how good they are.
 
-Crops whose outline is known are set into surroundings (`hosts.py`), or taken as they are in region mode,
+Crops whose outline is known are set into surroundings (`contexts.py`), or taken as they are in region mode,
 damaged by one kind of `degradations.py` (or cut by the field of view, or looked for in the wrong place or
-pose), segmented as the street does it, and compared with their manual outline.
+pose), segmented as the pipeline does it, and compared with their manual outline.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from ..results.plausibility import volume_flags
 from ..results.quality_features import block_ranks, side_features
 from ..results.volumes import measure
 from .augmentation import Augmentation, sample
+from .background_context import BackgroundContext
 from .cases import Case
 from .degradations import CONTRASTS, VALUE_KINDS, recontrast
 from .evaluation import dice
-from .hosts import Host
 
 #: Size (z, y, x) of the surroundings: a region looked for 25 mm beside its place still lies in the head.
-HOST_SHAPE = (104, 112, 96)
+CONTEXT_SHAPE = (104, 112, 96)
 KINDS = ("clean", *VALUE_KINDS, *CONTRASTS, "cut", "shifted", "turned")
 #: Every other trial about so often is a bare crop; being in the wrong place needs surroundings.
-HOST_SHARE = 0.65
+CONTEXT_SHARE = 0.65
 _STILL = Augmentation(
     shift=0,
     rotation=0,
     scale=(1, 1),
     stretch=0,
     elastic_probability=0,
-    host_probability=1,
+    context_probability=1,
     gamma_probability=0,
     bias_probability=0,
     reslice_probability=0,
@@ -63,7 +63,7 @@ class Trial:
     subject: str
     kind: str
     strength: float
-    in_host: bool
+    in_context: bool
     dice: float
     features: dict[str, float] | None
     ranks: np.ndarray
@@ -82,28 +82,33 @@ class Trial:
 
 
 def trials(
-    cases: Sequence[Case], hosts: Sequence[Host], model: Model, per_kind: int, seed: int = 0
+    cases: Sequence[Case], contexts: Sequence[BackgroundContext], model: Model, per_kind: int, seed: int = 0
 ) -> Iterator[Trial]:
     """Run `per_kind` trials of each of `KINDS`, each on another case as far as they go.
 
     Args:
         cases: Crops that the model's segmenter did not learn from.
-        hosts: Surroundings of `HOST_SHAPE`.
+        contexts: Background context of `CONTEXT_SHAPE`.
     """
     for k, kind in enumerate(KINDS):
         order = np.random.default_rng((seed, k)).permutation(len(cases))
         for n in range(per_kind):
             rng = np.random.default_rng((seed, k, n))
-            yield trial(cases[order[n % len(cases)]], hosts, model, kind, float(rng.random()), rng)
+            yield trial(cases[order[n % len(cases)]], contexts, model, kind, float(rng.random()), rng)
 
 
 def trial(
-    case: Case, hosts: Sequence[Host], model: Model, kind: str, strength: float, rng: np.random.Generator
+    case: Case,
+    contexts: Sequence[BackgroundContext],
+    model: Model,
+    kind: str,
+    strength: float,
+    rng: np.random.Generator,
 ) -> Trial:
     """Damage one case in one way, with `strength` 0..1, and segment it."""
-    in_host = bool(hosts) and (rng.random() < HOST_SHARE or kind in ("shifted", "turned"))
-    if in_host:
-        image, label = sample(case, HOST_SHAPE, rng, _STILL, hosts)
+    in_context = bool(contexts) and (rng.random() < CONTEXT_SHARE or kind in ("shifted", "turned"))
+    if in_context:
+        image, label = sample(case, CONTEXT_SHAPE, rng, _STILL, contexts)
     else:
         image, label = min_max(case.image, 0, 99.8), case.label
     truth = label > 0
@@ -112,12 +117,12 @@ def trial(
     if kind == "cut":
         head = _cut_through(head, truth, strength, rng)
     part = model.card.segmenter
-    if in_host:
+    if in_context:
         region = _misplaced(grid, part, kind, strength, rng)
     else:
         region = whole_image_roi(head, "left", part.spacing_mm, part.roi_size, part.network.divisor)
     readers = [Segmenter(model.networks().segmenter, part.preprocessing)]
-    fixed = () if in_host else ("left",)
+    fixed = () if in_context else ("left",)
     prediction = predict_rois(head, {"left": region}, readers, "msd", fixed)
     region, maps = prediction.rois["left"], prediction.maps["left"]
     labels = native_labels(head, prediction.rois, prediction.maps)
@@ -137,7 +142,7 @@ def trial(
         subject=case.subject,
         kind=kind,
         strength=strength,
-        in_host=in_host,
+        in_context=in_context,
         dice=dice(found, truth),
         features=features,
         ranks=block_ranks(seen, inside, region.spacing),

@@ -21,7 +21,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-from .roles import CROPS, UNLABELLED_HEADS
+from .data_splits import CROPS, UNLABELLED_HEADS
 
 #: Of the model, by its segmenter's channels.
 TITLES = {
@@ -68,7 +68,7 @@ def steps(
     """
     crops = (
         str(data / CROPS),
-        *_options(hosts=data / UNLABELLED_HEADS, preprocessing=preprocessing, batch_size=4),
+        *_options(background=data / UNLABELLED_HEADS, preprocessing=preprocessing, batch_size=4),
     )
     kind = "" if preprocessing == "plain" else f"-{preprocessing}"
 

@@ -1,4 +1,4 @@
-"""Train the closer look of the localiser (`closeup.py`).
+"""Train the refinement network of the localiser (`localization/refinement.py`).
 
     python -m HippoSegLib.training.refiner DATA -o runs/refiner
 
@@ -18,11 +18,7 @@ import torch.nn.functional as F
 from ..models.card_parts import RefinerCard
 from ..models.fields import plain
 from ..models.network import build
-from .closeups import SHAPE, SPACING, from_labels, from_real, label_centre, read_real_head
-from .closeups import real_centre as centre_of_real
-from .heads import read_label_head
-from .localizer import read_intensities
-from .roles import (
+from .data_splits import (
     LOCALISER_SOURCES,
     TEST_LABEL_MAPS,
     TRAIN_LABEL_MAPS,
@@ -30,6 +26,10 @@ from .roles import (
     UNLABELLED_HEADS,
     real_head,
 )
+from .heads import read_label_head
+from .localizer import read_intensities
+from .refinement_samples import SHAPE, SPACING, from_labels, from_real, label_centre, read_real_head
+from .refinement_samples import real_centre as centre_of_real
 from .stepwise import Schedule, chosen, parser, train_in_steps
 from .trainer import native_bfloat16
 
@@ -39,7 +39,7 @@ PART = RefinerCard(WIDTHS, SHAPE, SPACING)
 
 
 class LookSource:
-    """Endless closer looks; number `i` is a function of (seed, i) alone."""
+    """Endless refinement networks; number `i` is a function of (seed, i) alone."""
 
     def __init__(self, data: Path, label_maps=TRAIN_LABEL_MAPS, real_heads=TRAIN_REAL_HEADS, real_share=0.3):
         maps = data / "head_label_maps"
@@ -140,13 +140,13 @@ def train(data: Path, run_dir: Path, schedule: Schedule, *, threads: int = 1) ->
 
 
 def card_part(figures: dict, schedule: Schedule) -> dict:
-    """The closer look's part of the card."""
+    """The refinement network's part of the card."""
     command = (
         f"python -m HippoSegLib.training.refiner DATA -o RUN --steps {schedule.steps} --seed {schedule.seed} "
         f"--batch-size {schedule.batch_size} --learning-rate {schedule.learning_rate}"
     )
     told = {
-        "task": "localisation, closer look",
+        "task": "localisation, refinement network",
         "training": {
             "command": command,
             "seconds": round(figures["seconds"]),

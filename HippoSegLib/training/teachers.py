@@ -1,6 +1,6 @@
 """Cases of the second teacher: complete labels of heads and crops on their own grids, brought to 1 mm.
 
-Real heads and crops carry a peer's labels (`roles`); the whole hippocampus is labelled, not its parts.
+Real heads and crops carry hippodeep's labels (`data_splits`): of the whole hippocampus, not of its parts.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError
+from .background_context import CONTEXT_SHAPE, cut_region
 from .cases import WHOLE_ONLY, Case, subject_of
-from .hosts import HOST_SHAPE, cut_region
+from .data_splits import SECOND_TEACHER, UNLABELLED_HEADS, real_head, weak_name
 from .protocols import FULL
-from .roles import SECOND_TEACHER, UNLABELLED_HEADS, real_head, weak_name
 
 
 def labelled_case(name: str, image: sitk.Image, weak: sitk.Image, side: str) -> Case:
@@ -28,15 +28,15 @@ def labelled_case(name: str, image: sitk.Image, weak: sitk.Image, side: str) -> 
         side: A right one is mirrored.
 
     Returns:
-        A case of `HOST_SHAPE` about the hippocampus, 0 outside the image, with the protocol ``FULL``.
+        A case of `CONTEXT_SHAPE` about the hippocampus, 0 outside the image, with the protocol ``FULL``.
     """
     array = sitk.GetArrayViewFromImage(weak)
     top = float(array.max())
     z, y, x = np.argwhere(array > top / 2).mean(axis=0)
     centre = weak.TransformContinuousIndexToPhysicalPoint((float(x), float(y), float(z)))
     lowest = float(sitk.GetArrayViewFromImage(image).min())
-    values = cut_region(image - lowest, centre, HOST_SHAPE)
-    label = cut_region(sitk.Cast(weak, sitk.sitkFloat32), centre, HOST_SHAPE) > top / 2
+    values = cut_region(image - lowest, centre, CONTEXT_SHAPE)
+    label = cut_region(sitk.Cast(weak, sitk.sitkFloat32), centre, CONTEXT_SHAPE) > top / 2
     if side == "right":
         values, label = values[:, :, ::-1], label[:, :, ::-1]
     label = np.where(label, WHOLE_ONLY, 0).astype(np.uint8)

@@ -14,10 +14,10 @@ from ..models.network import build
 from ..models.unet3d import WIDTHS, UNet3D
 from ..preprocessing.chain import Preprocessing
 from .augmentation import Augmentation
+from .background_context import BackgroundContext
 from .batches import CropSampler
 from .cases import Case, hold_out, make_case
 from .evaluation import Evaluator
-from .hosts import Host
 from .loop import Compute, Loop
 from .losses import dice_and_cross_entropy
 from .runstate import RunFolder
@@ -38,7 +38,7 @@ def train_3d_unet(
     seed: int = 0,
     preprocessing: Preprocessing | None = None,
     augmentation: Augmentation | None = None,
-    hosts: Sequence[Host] = (),
+    contexts: Sequence[BackgroundContext] = (),
     region_shape: tuple[int, int, int] = REGION_SHAPE,
     widths: Sequence[int] = WIDTHS,
     dropout: float = 0.1,
@@ -74,7 +74,7 @@ def train_3d_unet(
         seed: Of the split, the weights, the order, the augmentation and the dropout.
         preprocessing: Default: two channels, min-max and the method's CLAHE + SCE-3DWT.
         augmentation: Default strengths, see :class:`Augmentation`.
-        hosts: Surroundings the crops are set into.
+        contexts: Background context the crops are set into.
         region_shape: (z, y, x) voxels; multiples of 2 ** (levels - 1).
         widths, dropout: Of the network.
         weight_decay: AdamW's, not on norms and biases.
@@ -134,7 +134,7 @@ def train_3d_unet(
         _start_from(model, init_from)
     loop = Loop(
         model,
-        CropSampler(train, settings, hosts),
+        CropSampler(train, settings, contexts),
         Evaluator(held, settings.region_shape, settings.preprocessing),
         settings,
         Compute(where, mixed, micro_batch),
@@ -143,7 +143,7 @@ def train_3d_unet(
     folder = RunFolder(run_dir)
     record = {
         **settings.to_dict(),
-        "hosts": [host.name for host in hosts],
+        "background_context": [context.name for context in contexts],
         "train_cases": [case.name for case in train],
         "validation_cases": [case.name for case in held],
         "data_crc32": checksum([*train, *held]),

@@ -3,7 +3,7 @@
     hipposeg train msd_hippocampus -o cv0 --folds 5 --fold 0 ...      (and 1 to 4)
     HIPPOSEG_DATA=... python Testing/benchmarks/cross_validation.py cv0 cv1 cv2 cv3 cv4 [--write]
 
-A folder is what `hipposeg train` wrote. Scored is the street in region mode, on the crop's own grid. With
+A folder is what `hipposeg train` wrote. Scored is the pipeline in region mode, on the crop's own grid. With
 --write the figures go to cross_validation.md, a row per case to cross_validation.csv and what made the folds'
 models to cross_validation.json, where the tables of --model lie (the bundled model that the folds' recipe
 makes). With --saved, folds that are not given stay as saved.
@@ -33,7 +33,7 @@ from HippoSegLib.evaluation.summary import cases_csv, summarise  # noqa: E402
 from HippoSegLib.models.store import load_model  # noqa: E402
 from HippoSegLib.models.training_card import TrainingCard  # noqa: E402
 from HippoSegLib.training.cases import subject_of  # noqa: E402
-from HippoSegLib.training.roles import CROPS  # noqa: E402
+from HippoSegLib.training.data_splits import CROPS  # noqa: E402
 
 #: Structure, metric, goal, and whether more is better.
 GOALS = (

@@ -35,7 +35,7 @@ from HippoSegLib.models.card import ModelCard, read_card  # noqa: E402
 from HippoSegLib.models.saving import replace_card  # noqa: E402
 from HippoSegLib.models.store import DEFAULT, load_model  # noqa: E402
 from HippoSegLib.options import SegmentOptions  # noqa: E402
-from HippoSegLib.training.roles import LABELLED_HEADS  # noqa: E402
+from HippoSegLib.training.data_splits import LABELLED_HEADS  # noqa: E402
 
 #: The tables of a model in order: files that the benchmarks write with --write.
 OWN = (
@@ -85,7 +85,7 @@ def others(args, folder: Path) -> dict[str, list[str]]:
     folds = [str(folder) for folder in args.folds or ()]
     commands = {
         "cross_validation": [script("cross_validation"), *folds, *model, "--saved", *write],
-        "localisation": [script("localisation"), *model, *write, "--street", "60"],
+        "localisation": [script("localisation"), *model, *write, "--pipeline", "60"],
     }
     for name in ("low_resolution", "repeatability", "quality_heads"):
         commands[name] = [script(name), *model, *write]

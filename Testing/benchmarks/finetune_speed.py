@@ -26,7 +26,7 @@ from pathlib import Path
 from testscans import ROOT, data_folder
 
 from HippoSegLib.models.store import load_model
-from HippoSegLib.training import roles
+from HippoSegLib.training import data_splits
 from HippoSegLib.training.cases import subject_of
 
 CROPS, THREADS = 20, 2
@@ -180,7 +180,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="at most (default: the command's own)")
     parser.add_argument("--write", action="store_true", help="also write the report beside this script")
     args = parser.parse_args()
-    data = data_folder() / roles.CROPS
+    data = data_folder() / data_splits.CROPS
     held_out = load_model(args.model).card.segmenter.training.validation_cases
     names = [path.name.removesuffix(".nii.gz") for path in (data / "images").glob("*.nii.gz")]
     chosen = choose(names, held_out, args.crops)

@@ -1,10 +1,10 @@
 """How near the product comes to hippocampi whose place is known.
 
-    HIPPOSEG_DATA=... python Testing/benchmarks/localisation.py [--count 200] [--street 40] [--write]
+    HIPPOSEG_DATA=... python Testing/benchmarks/localisation.py [--count 200] [--pipeline 40] [--write]
 
 Measured are heads synthesised at full resolution from label maps kept out of training
 (`synthetic_heads.py`), and the real heads that only test, as they are and altered (`real_heads.py`).
-`--street N` also runs the whole street on N of the synthesised heads and on all real ones.
+`--pipeline N` also runs the whole pipeline on N of the synthesised heads and on all real ones.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from HippoSegLib.localization.coarse import expected_centre  # noqa: E402
 from HippoSegLib.localization.placement import place  # noqa: E402
 from HippoSegLib.models.store import Model, load_model  # noqa: E402
 from HippoSegLib.pipeline import segment  # noqa: E402
-from HippoSegLib.training.roles import LABEL_MAPS, TEST_LABEL_MAPS  # noqa: E402
+from HippoSegLib.training.data_splits import LABEL_MAPS, TEST_LABEL_MAPS  # noqa: E402
 
 SEED = 20
 
 
-def measure_head(name, image, truth, model: Model, tags: dict, street: bool) -> Result:
-    """Localisation and, if asked for, the whole street of one head with known hippocampi."""
+def measure_head(name, image, truth, model: Model, tags: dict, pipeline: bool) -> Result:
+    """Localisation and, if asked for, the whole pipeline of one head with known hippocampi."""
     result = Result(name, tags, truth=truth.centres)
     result.sides = {side: Side(truth.in_view[side]) for side in SIDES}
     if truth.intracranial_mm3 is not None:
@@ -55,7 +55,7 @@ def measure_head(name, image, truth, model: Model, tags: dict, street: bool) -> 
         result.refused = str(error)
         for side in result.sides.values():
             side.found = "refused"
-            side.street = "refused" if street else ""
+            side.pipeline = "refused" if pipeline else ""
         return result
     result.intracranial, result.reported = found.intracranial_mm3, not found.intracranial_cut
     for side, centre in result.centres.items():
@@ -67,24 +67,24 @@ def measure_head(name, image, truth, model: Model, tags: dict, street: bool) -> 
             expected_centre(found.pose, side) if first is None else first, truth, side
         )
     result.turn_error = _degrees_between(found.pose, _true_frame(truth))
-    if street:
-        _measure_street(result, image, truth, model)
+    if pipeline:
+        _measure_pipeline(result, image, truth, model)
     return result
 
 
-def _measure_street(result: Result, image, truth, model) -> None:
+def _measure_pipeline(result: Result, image, truth, model) -> None:
     try:
         done = segment(image, model=model, device="cpu", threads=1)
     except HippoSegError as error:
         result.refused = str(error)
         for row in result.sides.values():
-            row.street = "refused"
+            row.pipeline = "refused"
         return
     shape = sitk.LabelShapeStatisticsImageFilter()
     shape.Execute(done.labels)
     for side, row in result.sides.items():
-        row.street = "found" if side in done.measurements.whole else "missed"
-        if row.street == "missed":
+        row.pipeline = "found" if side in done.measurements.whole else "missed"
+        if row.pipeline == "missed":
             continue
         region = done.roi_images[side]
         half = [(n - 1) / 2 for n in region.GetSize()]
@@ -113,7 +113,7 @@ def _error(centre, truth, side) -> tuple[float, bool]:
     return error, bool(np.linalg.norm(centre - truth.centres[other_side(side)]) < error)
 
 
-def synthesised(data: Path, model: Model, count: int, street: int, pictures) -> list[Result]:
+def synthesised(data: Path, model: Model, count: int, pipeline: int, pictures) -> list[Result]:
     """Measure `count` synthesised heads, the same number of each map."""
     results = []
     each = count // len(TEST_LABEL_MAPS)
@@ -129,7 +129,7 @@ def synthesised(data: Path, model: Model, count: int, street: int, pictures) -> 
                 "map": name,
             }
             # The first ones of each map: contrasts take turns among them.
-            wanted = number < math.ceil(street / len(TEST_LABEL_MAPS))
+            wanted = number < math.ceil(pipeline / len(TEST_LABEL_MAPS))
             result = measure_head(f"{name}-{number}", head.image, head.truth, model, tags, wanted)
             results.append(result)
             _progress(result)
@@ -138,7 +138,7 @@ def synthesised(data: Path, model: Model, count: int, street: int, pictures) -> 
     return results
 
 
-def real(data: Path, model: Model, copies: int, street: bool, pictures) -> list[Result]:
+def real(data: Path, model: Model, copies: int, pipeline: bool, pictures) -> list[Result]:
     """Measure the real heads, and `copies` altered ones of each with known hippocampi."""
     results = []
     for head in read_real_heads(data):
@@ -148,7 +148,7 @@ def real(data: Path, model: Model, copies: int, street: bool, pictures) -> list[
         for number in range(copies + 1):
             this = altered(head, number) if number else head
             tags = {"known": this.known_by, "kind": "altered" if number else "as it is"}
-            result = measure_head(this.name, this.image, this.truth, model, tags, street)
+            result = measure_head(this.name, this.image, this.truth, model, tags, pipeline)
             results.append(result)
             _progress(result)
             if pictures is not None and number < 2:
@@ -225,7 +225,7 @@ def main() -> None:
     parser.add_argument("--copies", type=int, default=2, help="altered copies of each real head (default 2)")
     parser.add_argument("--no-real", action="store_true", help="leave the real heads out")
     parser.add_argument(
-        "--street", type=int, default=0, metavar="N", help="whole street on N of them as well"
+        "--pipeline", type=int, default=0, metavar="N", help="whole pipeline on N of them as well"
     )
     parser.add_argument("--cases", type=Path, help="CSV file with a row per side")
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="draw some of the heads")
@@ -240,9 +240,9 @@ def main() -> None:
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     model = load_model(args.model)
     pictures = picture_writer(args.pictures) if args.pictures else None
-    synthetic = synthesised(data, model, args.count, args.street, pictures)
-    reals = [] if args.no_real else real(data, model, args.copies, args.street > 0, pictures)
-    text = report(synthetic, reals, args.street)
+    synthetic = synthesised(data, model, args.count, args.pipeline, pictures)
+    reals = [] if args.no_real else real(data, model, args.copies, args.pipeline > 0, pictures)
+    text = report(synthetic, reals, args.pipeline)
     print(text)
     if args.cases:
         write_cases(args.cases, synthetic + reals)
@@ -255,7 +255,7 @@ def _heading(model: Model, args) -> str:
         "# Localisation: figures\n\n"
         f"Model {model.name}, SHA-256 {model.sha256[:12]}…; printed by\n\n"
         f"    python Testing/benchmarks/localisation.py --count {args.count} --copies {args.copies} "
-        f"--street {args.street}{' --no-real' if args.no_real else ''} --write\n\n"
+        f"--pipeline {args.pipeline}{' --no-real' if args.no_real else ''} --write\n\n"
         "Sides count where 95 % of the hippocampus or more is in view; those of a refused head are missed.\n"
         "The centre is that of mass of all of the hippocampus. Swapped: nearer to the other side's truth.\n"
         "By pose alone: neither look saw the side, its usual place is taken, and a warning given.\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from synthetic_heads import CONTRASTS
 
-from HippoSegLib.training.roles import TEST_LABEL_MAPS
+from HippoSegLib.training.data_splits import TEST_LABEL_MAPS
 
 #: A side is asked for where so much of its hippocampus is in view; under the second it is not there.
 WHOLE_IN_VIEW, NOT_IN_VIEW = 0.95, 0.05
@@ -20,14 +20,14 @@ INTRACRANIAL_WHOLE = 0.995
 @dataclass
 class Side:
     """One hippocampus of one head; lengths in mm. `found`: "seen", "by pose", "missed" or "refused";
-    `first_error`: before the closer look; `street`: "found", "missed", "refused", or "" where not run."""
+    `first_error`: before the refinement; `pipeline`: "found", "missed", "refused", or "" where not run."""
 
     in_view: float
     found: str = "missed"
     error: float = float("nan")
     first_error: float = float("nan")
     swapped: bool = False
-    street: str = ""
+    pipeline: str = ""
     region_error: float = float("nan")
     region_swapped: bool = False
     label_error: float = float("nan")
@@ -52,32 +52,38 @@ class Result:
     truth: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-def side_table(results: list[Result], groups, street: bool) -> list[str]:
+def side_table(results: list[Result], groups, pipeline: bool) -> list[str]:
     """Markdown table of the sides in view; a refused head's sides are missed."""
-    title = "region after the whole street" if street else "localiser"
+    title = "region after the whole pipeline" if pipeline else "localiser"
     head = ["heads", "refused", "sides", "missed", "by pose alone", "swapped", "median", "95 %", "worst"]
-    if street:
+    if pipeline:
         head[4] = "least in region"
         head += ["labels' centre, median", "95 %"]
     else:
-        head += ["before the closer look, median", "95 %", "worst", "turn off by degrees, median", "worst"]
+        head += [
+            "before the refinement network, median",
+            "95 %",
+            "worst",
+            "turn off by degrees, median",
+            "worst",
+        ]
     lines = [f"| {title}: centre error, mm | " + " | ".join(head) + " |", "|---" * (len(head) + 1) + "|"]
     for label, chosen in groups:
         heads = [r for r in results if chosen(r.tags)]
-        if street:
-            heads = [r for r in heads if any(row.street for row in r.sides.values())]
+        if pipeline:
+            heads = [r for r in heads if any(row.pipeline for row in r.sides.values())]
         rows = [row for r in heads for row in r.sides.values() if row.in_view >= WHOLE_IN_VIEW]
         if not rows:
             continue
-        states = [row.street if street else row.found for row in rows]
-        errors = [row.region_error if street else row.error for row in rows]
-        swapped = [row.region_swapped if street else row.swapped for row in rows]
+        states = [row.pipeline if pipeline else row.found for row in rows]
+        errors = [row.region_error if pipeline else row.error for row in rows]
+        swapped = [row.region_swapped if pipeline else row.swapped for row in rows]
         cells = [len(heads), sum(bool(r.refused) for r in heads), len(rows)]
         cells.append(sum(state in ("missed", "refused") for state in states))
-        cells.append(f"{_least([r.covered for r in rows]):.2f}" if street else states.count("by pose"))
+        cells.append(f"{_least([r.covered for r in rows]):.2f}" if pipeline else states.count("by pose"))
         cells.append(sum(swapped))
         cells += _spread(errors)
-        if street:
+        if pipeline:
             cells += _spread([row.label_error for row in rows])[:2]
         else:
             cells += _spread([row.first_error for row in rows])
@@ -112,7 +118,7 @@ def partial_lines(results: list[Result]) -> list[str]:
 
 
 def intracranial_table(results: list[Result], groups) -> list[str]:
-    """Markdown table: intracranial volume in the field of view against the truth (or a peer's mask)."""
+    """Markdown table: intracranial volume in the field of view against the truth (or hippodeep's mask)."""
     lines = ["| intracranial volume | heads | r | bias | median of the errors | worst |", "|---" * 6 + "|"]
     known = [r for r in results if np.isfinite(r.intracranial) and np.isfinite(r.intracranial_true)]
     for label, chosen in groups:
@@ -142,7 +148,7 @@ def _synthetic_groups():
 
 
 def _real_groups():
-    words = {"peer": "weak labels (agreement)", "manual": "manual labels"}
+    words = {"weak": "weak labels (agreement)", "manual": "manual labels"}
     kinds = ("as it is", "altered")
     return [(f"{words[k]}, {kind}", _has(known=k, kind=kind)) for k in words for kind in kinds]
 
@@ -164,7 +170,7 @@ def _intracranial_groups():
     return groups
 
 
-def report(synthetic: list[Result], reals: list[Result], street: int) -> str:
+def report(synthetic: list[Result], reals: list[Result], pipeline: int) -> str:
     """The tables as Markdown."""
     lines = []
     if synthetic:
@@ -173,14 +179,14 @@ def report(synthetic: list[Result], reals: list[Result], street: int) -> str:
         silent = sum(not r.reported for r in whole)
         lines += [f"## {len(synthetic)} synthesised heads of people kept out of training", ""]
         lines += side_table(synthetic, _synthetic_groups(), False) + [""] + partial_lines(synthetic) + [""]
-        if street:
+        if pipeline:
             lines += side_table(synthetic, _synthetic_groups(), True) + [""]
         lines += intracranial_table(synthetic, _intracranial_groups())
         lines += ["", f"Wholly in view, yet not given: {silent} of {len(whole)}.", ""]
     if reals:
         lines += ["## Real heads", ""] + side_table(reals, _real_groups(), False) + [""]
         lines += partial_lines(reals) + [""]
-        if street:
+        if pipeline:
             lines += side_table(reals, _real_groups(), True) + [""]
         kinds = ("as it is", "altered")
         groups = [(f"weak brain masks (agreement), {k}", lambda r, k=k: r.tags["kind"] == k) for k in kinds]

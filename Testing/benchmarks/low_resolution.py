@@ -3,7 +3,7 @@
     HIPPOSEG_DATA=... python Testing/benchmarks/low_resolution.py [--model NAME] [--write]
 
 The heads with independent manual labels (1 mm) are re-sliced to 1.5, 2 and 3 mm along each of their
-axes in turn: a thick slice is the average over its extent, and the header says so. The whole street
+axes in turn: a thick slice is the average over its extent, and the header says so. The whole pipeline
 segments them; each side's probability is interpolated linearly onto the labels' own grid, where the more
 probable side wins above 0.5, and is compared with the labels. Measured only: nothing is chosen by it.
 """
@@ -63,7 +63,7 @@ def plane_of(image: sitk.Image, axis: int) -> str:
 
 
 def dice_per_side(image: sitk.Image, labels: sitk.Image, meaning, model, threads: int) -> dict[str, float]:
-    """Dice of the whole street's result on the labels' grid; 0 where a side was not found."""
+    """Dice of the whole pipeline's result on the labels' grid; 0 where a side was not found."""
     result = segment(image, model=model, device="cpu", threads=threads, probabilities=True)
     found = masks_of_probabilities(result.labels, result.probabilities, labels)
     array = sitk.GetArrayViewFromImage(labels)

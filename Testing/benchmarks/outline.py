@@ -7,7 +7,7 @@ NAME=MODEL is a segmenter's folder, NAME=MODEL+MODEL the mean of two. Held out a
 --held names (`training.outline --fold`); no other network given may have learned from them. Crops of MSD are
 read by MSD's protocol, the others by the full one; a network with MSD's classes alone has but one reading.
 Regions lie about the label's centre: localisation is measured elsewhere. The labels of the second teacher
-and of the heads are a peer's output: nearness to them is agreement, not accuracy. --confirm measures the
+and of the heads are hippodeep's output: nearness to them is agreement, not accuracy. --confirm measures the
 manual labels, which choose nothing.
 """
 
@@ -33,16 +33,16 @@ from HippoSegLib.evaluation.metrics import compare  # noqa: E402
 from HippoSegLib.models.store import load_model  # noqa: E402
 from HippoSegLib.preprocessing.chain import channels  # noqa: E402
 from HippoSegLib.training.cases import Case, fit, load_cases  # noqa: E402
-from HippoSegLib.training.evaluation import predict, write_rows  # noqa: E402
-from HippoSegLib.training.labelmaps import synthesised_cases  # noqa: E402
-from HippoSegLib.training.protocols import MSD  # noqa: E402
-from HippoSegLib.training.roles import (  # noqa: E402
+from HippoSegLib.training.data_splits import (  # noqa: E402
     CROPS,
     LABELLED_HEADS,
     TEST_LABEL_MAPS,
     TEST_REAL_HEADS,
     UNLABELLED_HEADS,
 )
+from HippoSegLib.training.evaluation import predict, write_rows  # noqa: E402
+from HippoSegLib.training.labelmaps import synthesised_cases  # noqa: E402
+from HippoSegLib.training.protocols import MSD  # noqa: E402
 from HippoSegLib.training.teachers import labelled_case, second_teacher, weak_heads  # noqa: E402
 
 #: A surface voxel further than this from the other mask is missed, mm.
@@ -102,7 +102,7 @@ def labelled_heads(data: Path) -> list[Case]:
 
 
 def sample_heads(data: Path) -> list[Case]:
-    """Both sides of the heads of scanners that no training has seen, with a peer's labels."""
+    """Both sides of the heads of scanners that no training has seen, with hippodeep's labels."""
     cases = []
     for name in SAMPLE_HEADS:
         image = sitk.ReadImage(str(data / "sample_heads" / f"{name}.nii.gz"), sitk.sitkFloat32)

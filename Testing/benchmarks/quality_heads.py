@@ -28,9 +28,9 @@ from HippoSegLib.errors import NotFoundError  # noqa: E402
 from HippoSegLib.io.images import read_image  # noqa: E402
 from HippoSegLib.models.store import Model, load_model  # noqa: E402
 from HippoSegLib.pipeline import segment  # noqa: E402
+from HippoSegLib.training.data_splits import LABEL_MAPS, LABELLED_HEADS, TEST_LABEL_MAPS  # noqa: E402
 from HippoSegLib.training.qualityfit import GOOD, POOR  # noqa: E402
 from HippoSegLib.training.qualityheads import CHANGES, HeadTrial, changed, run_head  # noqa: E402
-from HippoSegLib.training.roles import LABEL_MAPS, LABELLED_HEADS, TEST_LABEL_MAPS  # noqa: E402
 
 MANUAL = {"left": 48, "right": 47}
 SEED = 31
@@ -101,7 +101,7 @@ def main() -> None:
     args = parser.parse_args()
     data, model = Path(os.environ["HIPPOSEG_DATA"]), load_model(args.model)
     title = "# Score and flags on whole heads that chose nothing"
-    lines = [title, "", "Labelled heads, whole street, each side against its manual label:", ""]
+    lines = [title, "", "Labelled heads, whole pipeline, each side against its manual label:", ""]
     lines += labelled_table(labelled_heads(data, model))
     lines += ["", "Heads synthesised from label maps kept out of training:", ""]
     lines += synthetic_table(data, model, args.each)

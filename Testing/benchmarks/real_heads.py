@@ -1,6 +1,6 @@
 """The real heads that only test, as they are and altered, with what is known of their hippocampi.
 
-Most of that is a peer's output (weak labels): nearness to it is agreement, not accuracy. The ten labelled
+Most of that is hippodeep's output (weak labels): nearness to it is agreement, not accuracy. The ten labelled
 heads have manual labels. World coordinates are LPS mm.
 """
 
@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 from synthetic_heads import STORAGE_ORDERS, Truth, restored, rician, shading
 
 from HippoSegLib.io.images import read_image
-from HippoSegLib.training.roles import LABELLED_HEADS, TEST_REAL_HEADS, UNLABELLED_HEADS, real_head
+from HippoSegLib.training.data_splits import LABELLED_HEADS, TEST_REAL_HEADS, UNLABELLED_HEADS, real_head
 
 SAMPLE_HEADS = ("lowres_1.75mm_T1", "myconnectome_T1")
 #: Neuromorphometrics ids of the manual labels.
@@ -38,10 +38,10 @@ def read_real_heads(data: Path) -> Iterator[RealHead]:
     weak_folder = data / UNLABELLED_HEADS / "weak_labels"
     for key in TEST_REAL_HEADS:
         image, weak = real_head(data / UNLABELLED_HEADS, *key)
-        yield RealHead("/".join(key), read_image(image), _weak_truth(weak), "peer")
+        yield RealHead("/".join(key), read_image(image), _weak_truth(weak), "weak")
     for name in SAMPLE_HEADS:
         image = read_image(data / "sample_heads" / f"{name}.nii.gz")
-        yield RealHead(name, image, _weak_truth(weak_folder / name), "peer")
+        yield RealHead(name, image, _weak_truth(weak_folder / name), "weak")
     yield RealHead("dicom_head", read_image(data / "dicom_head" / "series"), None, "nothing")
     for path in sorted((data / LABELLED_HEADS).glob("*_SS.nii.gz")):
         labels = sitk.ReadImage(str(path).replace("_SS", "_glm"))

@@ -102,7 +102,7 @@ def _like(array: np.ndarray, image: sitk.Image) -> sitk.Image:
 
 
 def volumes(image: sitk.Image, model, threads: int) -> dict[str, float]:
-    """side -> mm³ of the whole street's result."""
+    """side -> mm³ of the whole pipeline's result."""
     return segment(image, model=model, device="cpu", threads=threads).measurements.whole
 
 

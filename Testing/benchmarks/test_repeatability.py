@@ -99,7 +99,7 @@ def test_the_table_counts_without_sign_and_says_what_was_lost():
 
 
 def test_measured_against_the_unchanged_scan(sample_path, monkeypatch):
-    """Whole street on the sample: the same head in other axes has the same volumes."""
+    """Whole pipeline on the sample: the same head in other axes has the same volumes."""
     monkeypatch.setattr(bench, "CHANGES", {"stored with other axes": bench.restored})
     rows = bench.measure([testscans.TestScan("sample", sample_path)], None, 1)["stored with other axes"]
     assert [side for _, side, _ in rows] == ["left", "right"]
@@ -120,5 +120,5 @@ def test_the_change_is_in_percent_of_the_unchanged(sample_path, monkeypatch):
 def test_the_test_scans_are_those_that_never_train(data_dir):
     scans = testscans.unlabelled_scans(data_dir) + testscans.labelled_scans(data_dir)
     assert len(scans) == 19 and all(scan.path.exists() for scan in scans)
-    assert not any(testscans.roles.may_train(scan.path.relative_to(data_dir)) for scan in scans)
+    assert not any(testscans.data_splits.may_train(scan.path.relative_to(data_dir)) for scan in scans)
     assert sum(scan.labels is not None and scan.labels.exists() for scan in scans) == 10

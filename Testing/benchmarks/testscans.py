@@ -1,6 +1,6 @@
 """What the benchmarks on whole heads share: the scans that only test, their arguments, the report.
 
-Which scans these are is said by `HippoSegLib.training.roles`; no training opens them.
+Which scans these are is said by `HippoSegLib.training.data_splits`; no training opens them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tables import folder_of  # noqa: E402
 
 from HippoSegLib.io.images import image_stem, read_image  # noqa: E402
 from HippoSegLib.models.store import Model, load_model  # noqa: E402
-from HippoSegLib.training import roles  # noqa: E402
+from HippoSegLib.training import data_splits  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class TestScan:
 
 def labelled_scans(data: Path) -> list[TestScan]:
     """The heads with independent manual labels (48 left, 47 right), by name."""
-    folder = data / roles.LABELLED_HEADS
+    folder = data / data_splits.LABELLED_HEADS
     stems = sorted(p.name.removesuffix("_SS.nii.gz") for p in folder.glob("*_SS.nii.gz"))
     return [TestScan(s, folder / f"{s}_SS.nii.gz", folder / f"{s}_glm.nii.gz") for s in stems]
 
@@ -50,8 +50,8 @@ def labelled_scans(data: Path) -> list[TestScan]:
 def unlabelled_scans(data: Path) -> list[TestScan]:
     """Every other head that only tests: two datasets, the sample heads, the DICOM series."""
     scans = []
-    for dataset, subject in roles.TEST_REAL_HEADS:
-        path, _ = roles.real_head(data / roles.UNLABELLED_HEADS, dataset, subject)
+    for dataset, subject in data_splits.TEST_REAL_HEADS:
+        path, _ = data_splits.real_head(data / data_splits.UNLABELLED_HEADS, dataset, subject)
         scans.append(TestScan(f"{dataset} {subject}", path))
     scans += [TestScan(image_stem(p), p) for p in sorted((data / "sample_heads").glob("*.nii.gz"))]
     return [*scans, TestScan("DICOM series", data / "dicom_head" / "series")]

@@ -1,4 +1,4 @@
-"""The whole street on the shipped sample: geometry, sides, cut fields of view, switches, rescue."""
+"""The whole pipeline on the shipped sample: geometry, sides, cut fields of view, switches, rescue."""
 
 import itertools
 

@@ -7,11 +7,11 @@ import pytest
 from crops import crop
 
 from HippoSegLib.training.augmentation import Augmentation, _reslice, degrade, sample
+from HippoSegLib.training.background_context import BackgroundContext
 from HippoSegLib.training.cases import fit, make_case
 from HippoSegLib.training.evaluation import dice
-from HippoSegLib.training.hosts import Host
 
-VARIATIONS = ("elastic", "host", "gamma", "bias", "reslice", "blur", "noise", "window")
+VARIATIONS = ("elastic", "context", "gamma", "bias", "reslice", "blur", "noise", "window")
 
 #: Nothing is varied.
 STILL = Augmentation(
@@ -21,7 +21,7 @@ STILL = Augmentation(
     stretch=0,
     **{
         f"{name}_probability": 0
-        for name in ["elastic", "host", "gamma", "bias", "reslice", "blur", "noise", "window"]
+        for name in ["elastic", "context", "gamma", "bias", "reslice", "blur", "noise", "window"]
     },
 )
 SHAPE = (32, 40, 24)
@@ -56,8 +56,10 @@ def test_without_variation_the_crop_is_placed_in_the_middle():
 
 def test_samples_are_a_function_of_the_generator():
     case = a_case()
-    hosts = [Host("h", np.random.default_rng(1).uniform(50, 99, (60, 60, 60)).astype(np.float32))]
-    one, two, other = (sample(case, SHAPE, rng((0, 3, k)), Augmentation(), hosts) for k in (7, 7, 8))
+    contexts = [
+        BackgroundContext("h", np.random.default_rng(1).uniform(50, 99, (60, 60, 60)).astype(np.float32))
+    ]
+    one, two, other = (sample(case, SHAPE, rng((0, 3, k)), Augmentation(), contexts) for k in (7, 7, 8))
     for a, b, c in zip(one, two, other, strict=True):
         np.testing.assert_array_equal(a, b)
         assert not np.array_equal(a, c)
@@ -89,10 +91,10 @@ def test_scale_enlarges(factor):
 def test_surroundings_replace_the_void_and_leave_the_crop():
     case = centred_case()
     alone, label = sample(case, SHAPE, rng(5), STILL)
-    host = Host(
+    context = BackgroundContext(
         "h", (case.image.mean() * 0 + np.random.default_rng(2).uniform(200, 300, (60, 60, 60))).astype("f4")
     )
-    set_in, same_label = sample(case, SHAPE, rng(5), replace(STILL, host_probability=1), [host])
+    set_in, same_label = sample(case, SHAPE, rng(5), replace(STILL, context_probability=1), [context])
     np.testing.assert_array_equal(label, same_label)
     inside = fit(np.ones((21, 21, 21), bool), SHAPE)
     assert (alone[:, :6] == 0).all() and (set_in[:, :6] > 0).mean() > 0.99
@@ -103,11 +105,11 @@ def test_surroundings_replace_the_void_and_leave_the_crop():
 
 
 def test_stripped_surroundings_stay_0():
-    host = np.zeros((60, 60, 60), np.float32)
-    host[:, :, :40] = np.random.default_rng(3).uniform(50, 99, (60, 60, 40))
+    context = np.zeros((60, 60, 60), np.float32)
+    context[:, :, :40] = np.random.default_rng(3).uniform(50, 99, (60, 60, 40))
     shape = (32, 32, 48)
-    hard = replace(Augmentation(), host_probability=1, shift=0, rotation=0, elastic_probability=0)
-    image, _ = sample(a_case(), shape, rng(1), hard, [Host("h", host)])
+    hard = replace(Augmentation(), context_probability=1, shift=0, rotation=0, elastic_probability=0)
+    image, _ = sample(a_case(), shape, rng(1), hard, [BackgroundContext("h", context)])
     assert (image[:, :, -6:] == 0).all() and (image[:, :, :6] > 0).mean() > 0.9
 
 

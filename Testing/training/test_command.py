@@ -175,7 +175,7 @@ def test_impossible_commands(trained, tmp_path):
     with pytest.raises(InputError, match="no images"):
         run(arguments(tmp_path, "-o", tmp_path / "m"))
     with pytest.raises(InputError, match="none of the heads"):
-        run(arguments(trained / "crops", "-o", tmp_path / "m", "--folds", 3, "--hosts", tmp_path))
+        run(arguments(trained / "crops", "-o", tmp_path / "m", "--folds", 3, "--background", tmp_path))
     assert not (tmp_path / "m" / "segmenter.pt").exists()
 
 

@@ -39,7 +39,7 @@ def made_up(per_kind: int = 12, seed: int = 0) -> list[Trial]:
                     subject=f"s{n}",
                     kind=kind,
                     strength=0.9,
-                    in_host=True,
+                    in_context=True,
                     dice=dice,
                     features={"volume": 5 * dice + rng.normal(0, 0.1), "length": rng.normal()},
                     ranks=sign * pattern + rng.normal(0, 0.05, SHAPE),
@@ -142,7 +142,7 @@ def test_each_folds_network_meets_its_own_cases(tmp_path, monkeypatch):
     made = made_up()
     asked = []
 
-    def few(cases, hosts, model, per_kind, seed):
+    def few(cases, contexts, model, per_kind, seed):
         asked.append(([case.name for case in cases], model, seed))
         return made[:per_kind]
 

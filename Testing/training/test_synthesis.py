@@ -1,10 +1,11 @@
-"""Synthesised heads and closer looks, from a hand-made head: a ball with two ellipsoids in it."""
+"""Synthesised heads and refinement networks, from a hand-made head: a ball with two ellipsoids in it."""
 
 import numpy as np
 import pytest
 
 from HippoSegLib.geometry.pose import WORLD_RAS, pose_from_hippocampi
-from HippoSegLib.training import closeups, synthesis
+from HippoSegLib.training import refinement_samples as samples
+from HippoSegLib.training import synthesis
 from HippoSegLib.training.heads import LabelHead, world_points
 
 IDS = np.array([0, 2, 17, 24, 53, 502])
@@ -61,10 +62,14 @@ def test_the_coordinates_say_where_the_hippocampi_are(phantom, intensities, mirr
 @pytest.mark.parametrize("seed", range(4))
 def test_a_right_side_is_the_mirror_image_of_a_left_one(phantom, intensities, seed, monkeypatch):
     # Without turn, as the mirror image of a turn is another turn.
-    monkeypatch.setattr(closeups, "Rotation", _NoTurn)
+    monkeypatch.setattr(samples, "Rotation", _NoTurn)
     looks = [
-        closeups.from_labels(
-            phantom, side, closeups.label_centre(phantom, side), intensities, np.random.default_rng(seed)
+        samples.from_labels(
+            phantom,
+            side,
+            samples.label_centre(phantom, side),
+            intensities,
+            np.random.default_rng(seed),
         )
         for side in ("left", "right")
     ]
@@ -72,7 +77,7 @@ def test_a_right_side_is_the_mirror_image_of_a_left_one(phantom, intensities, se
     assert (
         np.corrcoef(looks[0][0].ravel(), looks[1][0].ravel())[0, 1] > 0.8
     )  # each label has its own grey value
-    assert looks[0][1].shape == (1, *closeups.SHAPE)
+    assert looks[0][1].shape == (1, *samples.SHAPE)
 
 
 class _NoTurn:
@@ -84,10 +89,14 @@ class _NoTurn:
 def test_a_look_shows_about_the_whole_of_its_own_side_alone(phantom, intensities):
     truth = 4 / 3 * np.pi * 8 * 20 * 8
     volumes = [
-        closeups.from_labels(
-            phantom, "left", closeups.label_centre(phantom, "left"), intensities, np.random.default_rng(i)
+        samples.from_labels(
+            phantom,
+            "left",
+            samples.label_centre(phantom, "left"),
+            intensities,
+            np.random.default_rng(i),
         )[1].sum()
-        * closeups.SPACING**3
+        * samples.SPACING**3
         for i in range(40)
     ]
     assert np.median(volumes) == pytest.approx(truth, rel=0.25) and max(volumes) < 2.2 * truth

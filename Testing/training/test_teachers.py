@@ -6,7 +6,7 @@ import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
 from HippoSegLib.errors import InputError
-from HippoSegLib.training.hosts import HOST_SHAPE
+from HippoSegLib.training.background_context import CONTEXT_SHAPE
 from HippoSegLib.training.labelmaps import synthesised_cases
 from HippoSegLib.training.protocols import FULL
 from HippoSegLib.training.teachers import labelled_case, second_teacher
@@ -42,8 +42,8 @@ def scan(spacing=(0.9, 0.8, 1.3), degrees=8.0):
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_a_crop_of_any_grid_comes_to_1_mm_with_left_geometry(side):
     case = labelled_case("a_left", *scan(), side)
-    assert case.image.shape == HOST_SHAPE and case.protocol is FULL and case.subject == "a"
-    middle = (np.array(HOST_SHAPE) - 1) / 2
+    assert case.image.shape == CONTEXT_SHAPE and case.protocol is FULL and case.subject == "a"
+    middle = (np.array(CONTEXT_SHAPE) - 1) / 2
     body = np.argwhere(case.label > 0)
     assert np.abs(body.mean(axis=0) - middle).max() < 0.3
     assert set(np.unique(case.label)) == {0, 3}

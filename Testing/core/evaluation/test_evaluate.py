@@ -233,7 +233,7 @@ def test_labels_of_another_place_are_refused_in_one_sentence(tmp_path, capsys):
     assert capsys.readouterr().err.count("hipposeg: ") == 2
 
 
-# The street itself has its own tests; here a segmentation that is known stands in its place.
+# The pipeline itself has its own tests; here a segmentation that is known stands in its place.
 
 
 def stand_in(monkeypatch, masks):

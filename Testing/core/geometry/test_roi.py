@@ -1,4 +1,4 @@
-"""Regions: cut from the head and laid back, against hand-made truths and SimpleITK's own points."""
+"""Regions: cut from the head and brought back, against hand-made truths and SimpleITK's own points."""
 
 import numpy as np
 import pytest

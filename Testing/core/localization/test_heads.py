@@ -15,7 +15,7 @@ HEADS = (
     + [f"heads_unlabelled/ds002748_stripped/sub-{i:02d}_T1w.nii.gz" for i in range(1, 9)]
     + ["sample_heads/lowres_1.75mm_T1.nii.gz", "sample_heads/myconnectome_T1.nii.gz", "dicom_head/series"]
 )
-#: Weak labels of a peer exist for all but the DICOM head.
+#: Weak labels of hippodeep exist for all but the DICOM head.
 WEAK = {"ds000011/": "ds11_", "ds002748_stripped/": "ds2748_", "sample_heads/": ""}
 LABELLED = ("1000", "1003", "1007", "1011", "1017", "1025", "1038", "1107", "1119", "1128")
 
@@ -61,7 +61,7 @@ def test_sides_agree_with_a_peer(data_dir, name):
 
 
 def test_the_labelled_heads_are_found_and_above_the_floor(data_dir):
-    """Every side found, mean Dice above 0.80 (the peer: 0.815); better is the model card's business."""
+    """Every side found, mean Dice above 0.80 (hippodeep: 0.815); better is the model card's business."""
     scores = []
     for case in LABELLED:
         folder = data_dir / "heads_labelled_evaluation_only"

@@ -49,13 +49,13 @@ def test_sides_are_counted_by_what_is_in_view():
         Result("c", {}, sides={"left": Side(1.0, "missed"), "right": Side(0.0, "seen", 40.0)}),
         Result("d", {}, "No head.", {"left": Side(1.0, "refused"), "right": Side(1.0, "refused")}),
     ]
-    cells = _cells(side_table(results, ALL, street=False))
+    cells = _cells(side_table(results, ALL, pipeline=False))
     wanted = {"heads": "4", "refused": "1", "sides": "6", "missed": "3", "by pose alone": "1", "swapped": "1"}
     assert wanted.items() <= cells.items()
     text = partial_lines(results)[0]
     assert "Partly in view: 1 sides, 1 given a place, 1 of them swapped" in text
     assert "Not in view: 1 sides, 1 given" in text
-    assert " 2.0 | 8.3 | 9.0 |" in side_table(results, ALL, street=False)[2]  # of 1, 2 and 9
+    assert " 2.0 | 8.3 | 9.0 |" in side_table(results, ALL, pipeline=False)[2]  # of 1, 2 and 9
 
 
 def test_intracranial_volume_is_compared_where_it_is_known():
@@ -88,7 +88,7 @@ def test_a_head_is_measured_against_its_truth(sample_path, monkeypatch, swap):
     }
     found = Localization(HeadPose(turned, np.zeros(3)), {"left": centres["left"]}, {}, 0.9e6, 1.0)
     monkeypatch.setattr(localisation, "place", lambda *_: Placement(found, centres, {}))
-    result = measure_head("x", read_image(sample_path), truth, load_model(), {}, street=False)
+    result = measure_head("x", read_image(sample_path), truth, load_model(), {}, pipeline=False)
     assert [row.swapped for row in result.sides.values()] == [swap, swap]
     assert result.sides["left"].found == "seen" and result.sides["right"].found == "by pose"
     error = np.hypot(50, 3) if swap else 3.0
@@ -102,10 +102,10 @@ def test_a_refused_head_is_kept_with_its_reason(sample_path, monkeypatch, tmp_pa
         raise NotFoundError("No head.", "Give points.")
 
     monkeypatch.setattr(localisation, "place", refuse)
-    result = measure_head("x", read_image(sample_path), _truth(), load_model(), {"k": "v"}, street=True)
+    result = measure_head("x", read_image(sample_path), _truth(), load_model(), {"k": "v"}, pipeline=True)
     write_cases(tmp_path / "cases.csv", [result])
     with open(tmp_path / "cases.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert [(r["side"], r["found"], r["street"], r["refused"], r["k"]) for r in rows] == [
+    assert [(r["side"], r["found"], r["pipeline"], r["refused"], r["k"]) for r in rows] == [
         (side, "refused", "refused", "No head. Give points.", "v") for side in ("left", "right")
     ]

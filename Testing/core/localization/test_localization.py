@@ -83,7 +83,7 @@ def test_coordinates_that_fit_no_pose_are_refused():
 
 
 def test_a_head_off_the_middle_of_its_field_of_view_is_looked_for_above_it():
-    """The first look fits no pose, the second one, 60 mm higher, does: its centre counts."""
+    """The first try fits no pose, the second one, 60 mm higher, does: its centre counts."""
     seen = []
 
     def understood_later(image: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The closer look: its geometry, with a hand-made network that calls bright voxels hippocampus."""
+"""The refinement network: its geometry, with a hand-made network that calls bright voxels hippocampus."""
 
 import numpy as np
 import pytest

@@ -5,7 +5,7 @@ import pytest
 import SimpleITK as sitk
 
 from HippoSegLib.errors import InputError
-from HippoSegLib.training.hosts import HOST_SHAPE, cut_region, load_hosts
+from HippoSegLib.training.background_context import CONTEXT_SHAPE, cut_region, load_contexts
 
 
 def world_image(component: int, orientation: str) -> sitk.Image:
@@ -37,15 +37,15 @@ def test_cut_region_is_0_outside():
 
 def test_missing_heads_are_named(tmp_path):
     with pytest.raises(InputError, match="none of the heads"):
-        load_hosts(tmp_path)
+        load_contexts(tmp_path)
 
 
 def test_real_hosts(data_dir):
-    hosts = load_hosts(data_dir / "heads_unlabelled")
-    assert [h.name for h in hosts[:2]] == ["ds11_sub-01_left", "ds11_sub-01_right"] and len(hosts) == 24
-    assert all(h.image.shape == HOST_SHAPE and h.image.max() > 0 for h in hosts)
+    contexts = load_contexts(data_dir / "heads_unlabelled")
+    assert [h.name for h in contexts[:2]] == ["ds11_sub-01_left", "ds11_sub-01_right"] and len(contexts) == 24
+    assert all(h.image.shape == CONTEXT_SHAPE and h.image.max() > 0 for h in contexts)
     # Mirrored, a right side resembles the left side of its own head more than it does unmirrored.
-    for left, right in zip(hosts[::2], hosts[1::2], strict=True):
+    for left, right in zip(contexts[::2], contexts[1::2], strict=True):
         mid = np.s_[20:60, 20:68, 16:56]
         same = np.corrcoef(left.image[mid].ravel(), right.image[mid].ravel())[0, 1]
         turned = np.corrcoef(left.image[mid].ravel(), right.image[:, :, ::-1][mid].ravel())[0, 1]

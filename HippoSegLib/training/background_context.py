@@ -14,19 +14,19 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError
-from .roles import TRAIN_REAL_HEADS, real_head, weak_name
+from .data_splits import TRAIN_REAL_HEADS, real_head, weak_name
 
 #: Size (z, y, x) in voxels of 1 mm: the model's region with room for shifts and rotations.
-HOST_SHAPE = (80, 88, 72)
+CONTEXT_SHAPE = (80, 88, 72)
 
 
 @dataclass(frozen=True)
-class Host:
+class BackgroundContext:
     """Surroundings of one hippocampus.
 
     Attributes:
         name: Head and side.
-        image: float32 (z, y, x), ``HOST_SHAPE`` at 1 mm, axes as :class:`~.cases.Case`, right sides
+        image: float32 (z, y, x), ``CONTEXT_SHAPE`` at 1 mm, axes as :class:`~.cases.Case`, right sides
             mirrored, the centre of mass of the weak label in the middle; 0 outside the head's image.
     """
 
@@ -52,8 +52,8 @@ def cut_region(
     return sitk.GetArrayFromImage(out)
 
 
-def load_hosts(folder: str | Path, shape: tuple[int, int, int] = HOST_SHAPE) -> list[Host]:
-    """Cut both sides out of the unlabelled heads that may train (``roles.TRAIN_REAL_HEADS``).
+def load_contexts(folder: str | Path, shape: tuple[int, int, int] = CONTEXT_SHAPE) -> list[BackgroundContext]:
+    """Cut both sides out of the unlabelled heads that may train (``data_splits.TRAIN_REAL_HEADS``).
 
     Args:
         folder: ``heads_unlabelled`` with ``weak_labels`` inside.
@@ -61,7 +61,7 @@ def load_hosts(folder: str | Path, shape: tuple[int, int, int] = HOST_SHAPE) -> 
     Raises:
         InputError: No such head is there, or one cannot be read.
     """
-    folder, hosts = Path(folder), []
+    folder, contexts = Path(folder), []
     for dataset, subject in TRAIN_REAL_HEADS:
         path, stem = real_head(folder, dataset, subject)
         if not path.exists():
@@ -73,18 +73,19 @@ def load_hosts(folder: str | Path, shape: tuple[int, int, int] = HOST_SHAPE) -> 
                 region = cut_region(head, _center(weak), shape)
                 if side == "right":
                     region = region[:, :, ::-1]
-                hosts.append(Host(f"{weak_name(dataset, subject)}_{side}", np.ascontiguousarray(region)))
+                name = f"{weak_name(dataset, subject)}_{side}"
+                contexts.append(BackgroundContext(name, np.ascontiguousarray(region)))
         except RuntimeError as error:
             raise InputError(
                 f"{path.name} of {dataset} or its weak labels cannot be read.", "Replace it."
             ) from error
-    if not hosts:
+    if not contexts:
         raise InputError(
             f"{folder} has none of the heads that may train.",
             "Leave them out, or name their folder.",
-            "no_hosts",
+            "no_background",
         )
-    return hosts
+    return contexts
 
 
 def _center(weak: sitk.Image) -> tuple[float, float, float]:

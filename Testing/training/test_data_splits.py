@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from HippoSegLib.training import hosts, roles
+from HippoSegLib.training import background_context, data_splits
 from HippoSegLib.training.cases import load_cases, subject_of
 from HippoSegLib.training.localizer import HeadSource
 from HippoSegLib.training.refiner import LookSource
@@ -113,7 +113,7 @@ def read_by_trainings(data: Path, monkeypatch) -> set[str]:
     assert len(source.label_heads) == 15 and len(source.real_heads) == len(MAY_TRAIN)
     looks = LookSource(data)
     assert len(looks.labelled) == 2 * 15 and len(looks.real) == 2 * len(MAY_TRAIN)
-    assert len(hosts.load_hosts(data / "heads_unlabelled", (9, 9, 9))) == 2 * len(MAY_TRAIN)
+    assert len(background_context.load_contexts(data / "heads_unlabelled", (9, 9, 9))) == 2 * len(MAY_TRAIN)
     assert len(load_cases(data / "msd_hippocampus")) == 2
     watching = False
     return opened
@@ -128,7 +128,7 @@ def expected(data: Path) -> set[str]:
 def test_trainings_open_what_may_train_and_nothing_else(data_copy, monkeypatch):
     opened = read_by_trainings(data_copy, monkeypatch)
     assert opened == expected(data_copy)
-    assert all(roles.may_train(path) for path in opened)
+    assert all(data_splits.may_train(path) for path in opened)
 
 
 def test_trainings_run_where_the_test_scans_are_absent(data_copy, tmp_path, monkeypatch):
@@ -140,22 +140,22 @@ def test_trainings_run_where_the_test_scans_are_absent(data_copy, tmp_path, monk
 
 def test_what_only_tests_may_not_train():
     for name in FORBIDDEN:
-        assert not roles.may_train(name), name
+        assert not data_splits.may_train(name), name
     for name in (
         "",
         "/data/msd_hippocampus/images/hippocampus_001.nii.gz",
         "msd_hippocampus/../sample_heads/a",
     ):
-        assert not roles.may_train(name), name
+        assert not data_splits.may_train(name), name
 
 
 def test_the_lists_do_not_overlap():
-    assert {"/".join(key) for key in roles.TRAIN_REAL_HEADS} == set(MAY_TRAIN)
-    assert {"/".join(key) for key in roles.TEST_REAL_HEADS} == set(ONLY_TEST)
-    lists = (roles.TRAIN_LABEL_MAPS, roles.TEST_LABEL_MAPS, roles.EXCLUDED_LABEL_MAPS)
+    assert {"/".join(key) for key in data_splits.TRAIN_REAL_HEADS} == set(MAY_TRAIN)
+    assert {"/".join(key) for key in data_splits.TEST_REAL_HEADS} == set(ONLY_TEST)
+    lists = (data_splits.TRAIN_LABEL_MAPS, data_splits.TEST_LABEL_MAPS, data_splits.EXCLUDED_LABEL_MAPS)
     assert sorted(sum(lists, ())) == [f"{i:02d}" for i in range(1, 21)]
-    assert roles.TEST_LABEL_MAPS == MAPS_KEPT_APART
-    assert {"heads_labelled_evaluation_only", "sample_heads", "dicom_head"} <= set(roles.TEST_FOLDERS)
+    assert data_splits.TEST_LABEL_MAPS == MAPS_KEPT_APART
+    assert {"heads_labelled_evaluation_only", "sample_heads", "dicom_head"} <= set(data_splits.TEST_FOLDERS)
 
 
 def test_every_real_scan_has_one_role(data_dir):
@@ -165,8 +165,13 @@ def test_every_real_scan_has_one_role(data_dir):
     }
     assert present == set(MAY_TRAIN) | set(ONLY_TEST)
     folders = {p.name for p in data_dir.iterdir() if p.is_dir()}
-    train = {roles.CROPS, roles.SECOND_TEACHER, roles.LABEL_MAPS, roles.UNLABELLED_HEADS}
-    assert folders - train - {"templates"} == set(roles.TEST_FOLDERS)
+    train = {
+        data_splits.CROPS,
+        data_splits.SECOND_TEACHER,
+        data_splits.LABEL_MAPS,
+        data_splits.UNLABELLED_HEADS,
+    }
+    assert folders - train - {"templates"} == set(data_splits.TEST_FOLDERS)
 
 
 def trained_on(card) -> list[tuple[str, list[str]]]:
@@ -187,7 +192,8 @@ def test_the_shipped_card_obeys(path):
     allowed = {
         f"{SHORT[d]}_{s}_{side}" for d, s in (n.split("/") for n in MAY_TRAIN) for side in ("left", "right")
     }
-    assert segmenter["hosts"] and set(segmenter["hosts"]) <= allowed
+    contexts = segmenter.get("background_context", segmenter.get("hosts"))  # the older name
+    assert contexts and set(contexts) <= allowed
     stated = list(trained_on(card))
     assert stated and any(source.startswith("head_label_maps") for source, _ in stated)
     for source, names in stated:

@@ -1,4 +1,4 @@
-"""Training samples for the closer look (`closeup.py`): 7 cm about one hippocampus, any contrast.
+"""Training samples for the refinement network: 7 cm about one hippocampus, any contrast.
 
 Drawn as the coarse heads of `synthesis.py` are, from label maps with random intensities (Billot et
 al., Medical Image Analysis 2023) and from real heads with weak labels, on a finer grid: x to the
@@ -22,7 +22,7 @@ from ..localization.normalisation import normalise
 from .heads import LEFT, RIGHT, LabelHead, ras_image, world_points
 from .synthesis import Intensities, degrade, grey_values, keep_labels
 
-#: Voxels (z, y, x) and mm of the closer look.
+#: Voxels (z, y, x) and mm of the refinement network.
 SHAPE, SPACING = (24, 28, 24), 3.0
 
 

@@ -21,11 +21,11 @@ TRAIN_LABEL_MAPS = tuple(
     f"{i:02d}" for i in range(1, 21) if f"{i:02d}" not in TEST_LABEL_MAPS + EXCLUDED_LABEL_MAPS
 )
 
-#: Crops of one hippocampus each, of other heads, with a peer's labels, which are complete. All may train;
+#: Crops of one hippocampus each, of other heads, with hippodeep's labels, which are complete. All may train;
 #: which of them are held out is a matter of the fold, always by subject.
 SECOND_TEACHER = "second_teacher"
 
-#: Real heads (dataset, subject) without truth, each with a peer's output as its weak label.
+#: Real heads (dataset, subject) without truth, each with hippodeep's output as its weak label.
 UNLABELLED_HEADS = "heads_unlabelled"
 TRAIN_REAL_HEADS = tuple(("ds000011", f"sub-{i:02d}") for i in range(1, 8)) + tuple(
     ("ds002748_stripped", f"sub-{i:02d}") for i in range(1, 6)
