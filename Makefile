@@ -13,7 +13,7 @@ VENV_OPTIONS := --system-site-packages
 WITHOUT_TORCH := | grep -v '^torch=='
 endif
 
-.PHONY: demo test bench fuzz lint clean
+.PHONY: demo test bench fuzz kills lint clean
 
 demo: $(VENV)/.run
 	$(BIN)/hipposeg segment $(SAMPLE) -o $(DEMO) --overwrite
@@ -22,6 +22,10 @@ test: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
+
+# The long form of what `make test` does six times: a batch of two processes, killed at random instants.
+kills: $(VENV)/.test
+	HIPPOSEG_KILLS=60 $(BIN)/python -m pytest -q Testing/core/batch/test_kills.py
 
 bench: $(VENV)/.run
 	$(BIN)/python Testing/benchmarks/pipeline_speed.py

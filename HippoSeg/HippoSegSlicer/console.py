@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import slicer
 
@@ -186,7 +187,8 @@ def segmentFolder(
     """Segment the scans in a folder, as the command line does: files and one table in `outputFolder`.
 
     Args:
-        folder: NIfTI, NRRD and MetaImage files in it are scans, and so are its subfolders (DICOM series).
+        folder: NIfTI, NRRD and MetaImage files in it are scans, and so are its subfolders (DICOM series);
+            results of HippoSeg, and the output folder, are not.
         options: As in :func:`HippoSegLib.batch.run.segment_files`.
 
     Returns:
@@ -196,6 +198,7 @@ def segmentFolder(
     Raises:
         InputError: The folder holds no scans. OutputError: The output folder cannot be used.
     """
+    from HippoSegLib.batch.files import is_result
     from HippoSegLib.io.images import SUFFIXES
 
     try:
@@ -205,11 +208,19 @@ def segmentFolder(
     paths = [
         entry.path
         for entry in entries
-        if not entry.name.startswith(".") and (entry.is_dir() or entry.name.lower().endswith(SUFFIXES))
+        if not entry.name.startswith(".")
+        and (_isOther(entry, outputFolder) if entry.is_dir() else entry.name.lower().endswith(SUFFIXES))
+        and not is_result(Path(entry.path))
     ]
     if not paths:
         raise InputError("The folder holds no scans.", "Choose one with NIfTI, NRRD or DICOM files.")
     return _run(logic, FolderJob(paths, os.path.abspath(outputFolder), options), output, "")
+
+
+def _isOther(folder: os.DirEntry, outputFolder: str) -> bool:
+    """Whether a folder neither is the output folder nor holds it."""
+    output = Path(outputFolder).resolve()
+    return Path(folder.path).resolve() not in (output, *output.parents)
 
 
 def _localBox(volumeNode, box) -> list[list[float]]:

@@ -41,6 +41,14 @@ def labels_name(scan: str) -> str:
     return f"{scan}{ENDINGS['labels']}"
 
 
+def is_result(path: Path) -> bool:
+    """Whether a file is one of a scan's results, and lies beside the scan's record."""
+    for ending in ENDINGS.values():
+        if path.name.endswith(ending):
+            return (path.parent / record_name(path.name[: -len(ending)])).is_file()
+    return False
+
+
 def write_images(
     folder: Path, scan: str, image: sitk.Image, result: SegmentationResult, picture: bool
 ) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import OutputError
-from ..io.folder_lock import FolderLock, folder_lock
+from ..io.folder_lock import TIMEOUT, FolderLock, folder_lock
 from ..io.staging import sweep
 from .commit import commit, commit_name, finish_commits
 from .files import ENDINGS, labels_name, record_name
@@ -203,18 +203,21 @@ class OutputFolder:
             return {f"{scan}{ending}" for ending in ENDINGS.values()}
         return set()
 
-    def update_table(self) -> None:
+    def update_table(self, timeout: float = TIMEOUT) -> None:
         """Build the table.
+
+        Args:
+            timeout: Seconds to wait for other processes.
 
         Raises:
             OutputError: It cannot be written.
         """
-        with self._locked() as lock:
+        with self._locked(timeout) as lock:
             self._build(lock)
 
     @contextmanager
-    def _locked(self) -> Iterator[FolderLock]:
-        with folder_lock(self.path) as lock:
+    def _locked(self, timeout: float = TIMEOUT) -> Iterator[FolderLock]:
+        with folder_lock(self.path, timeout) as lock:
             if lock.was_left_behind:  # else nothing can be half done: that is only where the lock is held
                 with suppress(OSError):
                     finish_commits(self.path, os.listdir(self.path))

@@ -45,6 +45,15 @@ def read_index(folder: Path) -> Index:
         return {}
 
 
+def last_fields(folder: Path) -> tuple[str, ...] | None:
+    """The columns that HippoSeg last wrote into the table; None where that is not known."""
+    try:
+        fields = json.loads((folder / INDEX).read_bytes())["fields"]
+        return tuple(str(name) for name in fields)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
 def write_index(folder: Path, index: Mapping[str, tuple[Stamp, list[str]]]) -> None:
     """Write the rows; nothing is said where that fails."""
     values = {"version": __version__, "fields": FIELDS, "rows": index}

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..errors import HippoSegError, OutputError
 from ..io.images import read_scan
+from ..io.names import shown
 from ..models.engines import Engine, choose
 from ..options import SegmentOptions
 from .folder import OutputFolder
@@ -24,6 +25,9 @@ from .source import Source
 from .tablefile import TABLE
 
 __all__ = ["TABLE", "BatchOptions", "Outcome", "segment_files"]
+
+#: A run that is cancelled waits no longer for other processes than this to bring the table up to date.
+_SECONDS_AT_AN_END = 10.0
 
 
 def segment_files(
@@ -67,7 +71,10 @@ def segment_files(
             runner = Runner(folder, options, batch, cancel)
             yield runner.refused(sources[0], candidates(sources[0])[0], error)
             return
-    assign_names(sources, lambda name, source: "free")  # one that is given twice, before anything is made
+    # What is wrong with the call as a whole is said before anything is made.
+    assign_names(sources, lambda name, source: "free")
+    for source in sources:
+        _refuse_output_within(source, folder.path.resolve())
     options = _on_gpu_if_worth_it(options, len(sources))
     folder.open()
     runner = Runner(folder, options, batch, cancel)
@@ -76,9 +83,20 @@ def segment_files(
             yield runner.run(source, name, progress)
     except BaseException:
         with suppress(OutputError):
-            folder.update_table()
+            folder.update_table(timeout=_SECONDS_AT_AN_END)
         raise
     folder.update_table()
+
+
+def _refuse_output_within(source: Source, output: Path) -> None:
+    """Refuse to write into a folder that is a scan itself."""
+    if source.path.is_dir() and source.path.resolve() in (output, *output.parents):
+        read_scan(source.path, series=source.series)  # a folder of something else has a sentence of its own
+        raise OutputError(
+            f"The output folder lies in '{shown(source.path)}', which is read as a scan.",
+            "Choose an output folder elsewhere.",
+            "within_scan",
+        )
 
 
 def _on_gpu_if_worth_it(options: SegmentOptions, scans: int) -> SegmentOptions:

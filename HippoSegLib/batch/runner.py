@@ -9,8 +9,17 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
-from ..errors import Cancelled, DependencyError, DeviceError, HippoSegError, ModelError, OutputError
+from ..errors import (
+    Cancelled,
+    DependencyError,
+    DeviceError,
+    HippoSegError,
+    InputError,
+    ModelError,
+    OutputError,
+)
 from ..io.images import read_scan
+from ..io.names import shown
 from ..io.plain_text import plain_text
 from ..io.staging import staging_folder
 from ..options import SegmentOptions
@@ -18,7 +27,7 @@ from ..pipeline import segment
 from ..results.provenance import versions
 from ..results.volumes import COLUMNS
 from .failure import as_error, report
-from .files import ENDINGS, record_name, write_images, written_files
+from .files import ENDINGS, is_result, record_name, write_images, written_files
 from .folder import NameTaken, OutputFolder
 from .naming import assign_names
 from .outcome import Outcome
@@ -56,8 +65,9 @@ class Runner:
             segmented before, none will be. OutputError: The folder is locked for good.
         """
         try:
+            _refuse_result(source.path)
             found = self._folder.refuse_existing(name, self._batch.overwrite)
-        except OutputError as error:
+        except HippoSegError as error:
             return self.refused(source, name, error)
         start = time.monotonic()
         self._is_read = False
@@ -165,6 +175,14 @@ class Runner:
             files=files,
             request=self._request,
             provenance={"versions": _versions(), **_times(time.monotonic() - seconds)},
+        )
+
+
+def _refuse_result(path: Path) -> None:
+    """Refuse what HippoSeg wrote: ``*.nii.gz`` finds it too, where results lie beside scans."""
+    if is_result(path):
+        raise InputError(
+            f"'{shown(path)}' is a result of HippoSeg, not a scan.", "Give the T1 image itself.", "is_result"
         )
 
 

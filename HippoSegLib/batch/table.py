@@ -12,7 +12,7 @@ from ..io.folder_lock import FolderLock
 from .columns import FIELDS, dictionary, row_of
 from .commit import finish_commits
 from .files import labels_name
-from .index import Index, Stamp, read_index, stamp_of, write_index
+from .index import Index, Stamp, last_fields, read_index, stamp_of, write_index
 from .record import ENDING, RecordError, read_record
 from .tablefile import DICTIONARY, TABLE, Table, read_table, set_aside, table_bytes, write_bytes
 
@@ -58,7 +58,7 @@ def build_table(folder: Path, lock: FolderLock) -> Path:
             names = _names(folder)
         records = _stamps(folder, names)
         try:
-            old = read_table(path)
+            old = read_table(path, last_fields(folder))
         except OSError as error:
             raise _cannot_be_read(error) from error
         if not records and old.state == "missing":

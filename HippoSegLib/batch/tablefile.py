@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import OutputError
+from ..results.volumes import COLUMNS
 from .columns import FIELDS
 
 TABLE, DICTIONARY = "hippocampus.csv", "hippocampus.json"
 #: Beginning and end of the names of files that are being written.
 NEW = (".hippocampus-", ".new")
 _KEY = "scan"
+#: The columns of version 0.1.0, which had sentences under `flags`.
+_FIRST_FIELDS = ("scan", "status", *COLUMNS, "flags", "model")
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,13 @@ class Table:
     rows: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path, written: Sequence[str] | None = None) -> Table:
     """Read the table.
+
+    Args:
+        path: The file.
+        written: The columns that HippoSeg last wrote, where that is known. One that came later and stands in
+            the table already is the user's, and is renamed.
 
     Raises:
         OSError: It is there and cannot be read.
@@ -60,7 +68,9 @@ def read_table(path: Path) -> Table:
         return Table("damaged")
     if _KEY not in lines[0]:
         return Table("foreign")
-    return _table(lines)
+    if written is None:
+        written = FIELDS if "remarks" in lines[0] else _FIRST_FIELDS
+    return _table(lines, written)
 
 
 def _lines(data: bytes) -> list[list[str]]:
@@ -79,10 +89,11 @@ def _lines(data: bytes) -> list[list[str]]:
     return [line for line in rows if any(line)]
 
 
-def _table(lines: list[list[str]]) -> Table:
+def _table(lines: list[list[str]], written: Sequence[str]) -> Table:
     header = [name.strip() for name in lines[0]]
     width = max(len(line) for line in lines)
     header += [""] * (width - len(header))
+    header = [f"{n}_user" if n in FIELDS and n not in written else n for n in header]
     own = {name: header.index(name) for name in FIELDS if name in header}
     others = [i for i in range(width) if i not in own.values()]
     # Spreadsheets may write columns in which nothing is at all.

@@ -127,18 +127,23 @@ def test_a_folder_goes_on_after_a_scan_that_fails(real_logic, sample, command_li
     (folder / "b.nii.gz").write_bytes(SAMPLE.read_bytes()[:20000])
     (folder / "notes.txt").write_text("no scan")
     lines = []
-    rows = console.segmentFolder(
-        real_logic, str(folder), str(tmp_path / "výstup"), picture=False, output=lines.append
-    )
+    out = folder / "výstup"
+    rows = console.segmentFolder(real_logic, str(folder), str(out), picture=False, output=lines.append)
     assert [row["scan"] for row in rows] == ["a", "b"]
     assert [row["status"] for row in rows] == ["ok", "failed"]
     assert rows[1]["remarks"] and rows[1]["error"] and rows[1]["severity"] == "error"
     files = (
-        tmp_path / "výstup" / "a_hippocampus.nii.gz",
+        out / "a_hippocampus.nii.gz",
         command_line / "hipposeg_sample_T1_hippocampus.nii.gz",
     )
     assert np.array_equal(*(read(path, sample) for path in files))
     assert any("a: " in line for line in lines)
+    # Neither the output folder nor results beside the scans are scans.
+    for name in ("a_hippocampus.nii.gz", "a_hippocampus.json"):
+        shutil.copy(out / name, folder / name)
+    again = console.segmentFolder(real_logic, str(folder), str(out), picture=False, output=None)
+    assert [row["scan"] for row in again] == ["a", "b"]
+    assert [row["error"] for row in again] == ["exists", rows[1]["error"]]
 
 
 def test_preview_is_what_the_network_sees(real_logic, sample, tmp_path):

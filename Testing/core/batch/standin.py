@@ -93,6 +93,14 @@ def segment(scan, options, progress=None, cancel=None) -> SegmentationResult:
     return result_of(scan.image, options, flags)
 
 
+def as_another_program() -> None:
+    """Make a forked process like one that was started: for its own memory, threads and signals."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.alarm(120)  # the tests end in any case
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)  # ITK's threads did not come along
+    staging._swept.clear()
+
+
 class BatchProcess:
     """A process of its own that segments scans by number into a folder, to be killed.
 
@@ -103,9 +111,8 @@ class BatchProcess:
         self.pid = os.fork()
         if self.pid == 0:
             try:
-                signal.signal(signal.SIGINT, signal.default_int_handler)
+                as_another_program()
                 os.chdir(out.parent)
-                staging._swept.clear()  # what another program does not know
                 runner.segment, runner.read_scan = segment, read
                 paths = [Path("scans") / f"scan-{n:04d}.nii.gz" for n in range(first, first + count)]
                 for _ in batch.segment_files(paths, out, **{"picture": False, **options}):

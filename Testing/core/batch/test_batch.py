@@ -191,6 +191,58 @@ def test_another_table_of_that_name_is_not_touched_and_said_before_the_work(tmp_
     assert (out / batch.TABLE).read_text() == "id,age\n1,70\n" and not pipeline.calls
 
 
+def test_results_beside_the_scans_are_no_scans(tmp_path, pipeline):
+    """`hipposeg segment *.nii.gz -o .`, twice."""
+    write_scan(tmp_path / "a.nii.gz")
+    write_scan(tmp_path / "its_hippocampus.nii.gz", 1)  # no result, whatever its name
+    for _ in range(2):
+        paths = sorted(tmp_path.glob("*.nii.gz"))
+        outcomes = {
+            outcome.scan: outcome
+            for outcome in batch.segment_files(
+                paths, tmp_path, picture=False, probabilities=True, overwrite=True
+            )
+        }
+    assert outcomes["a"].status == outcomes["its_hippocampus"].status == "ok"
+    refused = [outcome for outcome in outcomes.values() if outcome.error is not None]
+    assert len(refused) == 6 and {outcome.error.code for outcome in refused} == {"is_result"}
+    assert [row["scan"] for row in table(tmp_path)] == ["a", "its_hippocampus"]
+
+
+def test_nothing_is_written_into_a_folder_that_is_a_scan(tmp_path, pipeline, monkeypatch):
+    series = tmp_path / "series"
+    monkeypatch.setattr("HippoSegLib.batch.run.read_scan", lambda path, series=None: None)
+    (series / "sub").mkdir(parents=True)
+    for out in (series, series / "sub" / "out", tmp_path / "series" / ".." / "series"):
+        with pytest.raises(OutputError) as caught:
+            list(batch.segment_files([write_scan(tmp_path / "a.nii.gz"), series], out))
+        assert caught.value.code == "within_scan"
+    assert os.listdir(series) == ["sub"] and os.listdir(series / "sub") == []
+
+
+def test_a_folder_of_patients_has_its_own_sentence_wherever_the_output_lies(tmp_path, pipeline):
+    write_scan(tmp_path / "study" / "a.nii.gz")
+    with pytest.raises(InputError, match="NIfTI"):
+        list(batch.segment_files([tmp_path / "study"], tmp_path / "study" / "out"))
+    assert os.listdir(tmp_path / "study") == ["a.nii.gz"]
+
+
+def test_what_is_written_in_part_is_not_kept(tmp_path, pipeline):
+    """Files may not be larger than the label image here: the figure ends in the middle."""
+    resource = pytest.importorskip("resource")
+    scan, out = write_scan(tmp_path / "a.nii.gz"), tmp_path / "out"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        (outcome,) = batch.segment_files([scan], out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert isinstance(outcome.error, OutputError)
+    assert visible(out) == SHARED | {"a_hippocampus.json"}
+    (outcome,) = batch.segment_files([scan], out)
+    assert outcome.error is None and visible(out) == SHARED | RESULT | {"a_hippocampus.png"}
+
+
 def test_a_dicom_folder_is_known_by_its_voxels(tmp_path, pipeline, monkeypatch):
     from HippoSegLib.io.images import Scan
 

@@ -12,13 +12,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from standin import table, visible, write_scan
+from standin import as_another_program, table, visible, write_scan
 
 from HippoSegLib.batch import run as batch
 from HippoSegLib.batch.record import read_record
 from HippoSegLib.batch.source import file_sha256
 from HippoSegLib.errors import NotFoundError
-from HippoSegLib.io import staging
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -41,7 +40,7 @@ def killed_at(number: int, work) -> bool:
                         os._exit(_KILLED)
 
             sys.addaudithook(count)
-            staging._swept.clear()  # what a process of its own would not know
+            as_another_program()
             work()
             os._exit(_DONE)
         except BaseException:  # noqa: B036  a child must never return into the tests

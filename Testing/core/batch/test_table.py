@@ -147,6 +147,27 @@ def test_a_table_of_an_earlier_version_keeps_its_rows(tmp_path, pipeline):
     assert table(out) == [new, old]
 
 
+def test_a_users_column_of_the_name_of_one_that_came_later_stays(results):
+    """The first version wrote fewer columns; one of a new name that a user had added is kept."""
+    (results / ".hippocampus.index.json").unlink()
+    rows = table(results)
+    text = "scan,status,left_mm3,flags,model,source\r\n"
+    text += "".join(f"{row['scan']},ok,,,hipposeg,scanner {row['scan']}\r\n" for row in rows)
+    (results / batch.TABLE).write_text(text)
+    for _ in range(2):
+        build(results)
+        assert [row["source_user"] for row in table(results)] == ["scanner a", "scanner b", "scanner c"]
+        assert [row["source"] for row in table(results)] == [row["source"] for row in rows]
+    # Likewise for columns that a later version adds.
+    index = json.loads((results / ".hippocampus.index.json").read_text())
+    index["fields"].remove("error")
+    (results / ".hippocampus.index.json").write_text(json.dumps(index))
+    edit(results, lambda lines: joined(lines).replace(b'"","stand-in"', b'"mine","stand-in"'))
+    build(results)
+    assert [row["error_user"] for row in table(results)] == ["mine"] * 3
+    assert [row["error"] for row in table(results)] == [""] * 3
+
+
 def test_a_table_open_in_a_spreadsheet_ends_nothing(tmp_path, pipeline, monkeypatch):
     """On Windows it cannot be replaced then; the scans are done, and the next call puts it right."""
     scans = [write_scan(tmp_path / f"{n}.nii.gz", i) for i, n in enumerate("ab")]
