@@ -13,7 +13,7 @@ from ..flags import Flag
 from .freesurfer import read_mgh
 from .kinds import not_read
 from .metaimage import read_metaimage
-from .names import shown, suffix_of
+from .names import register_suffix, shown, suffix_of
 from .nifti import read_nifti
 from .nrrd import read_nrrd
 from .pairs import read_pair
@@ -33,6 +33,23 @@ _READERS: dict[str, Reader] = {
     ".img": read_pair,
     ".img.gz": read_pair,
 }
+
+
+def register_reader(suffix: str, reader: Reader) -> None:
+    """Let files of a further suffix be read.
+
+    Args:
+        suffix: In lower case, with its dot.
+        reader: Called with the path and whether the image is the crop of one hippocampus; returns a 3D image
+            (LPS mm) and flags, and raises InputError where the file does not state what is needed.
+
+    Raises:
+        ValueError: There is a reader for it, or it is no suffix.
+    """
+    if suffix in _READERS or not suffix.startswith(".") or suffix != suffix.lower():
+        raise ValueError(f"{suffix!r} is no suffix that a reader can be registered for")
+    _READERS[suffix] = reader
+    register_suffix(suffix)
 
 
 def read_file(path: str | Path, region: bool = False) -> tuple[sitk.Image, list[Flag]]:

@@ -9,6 +9,8 @@ from pathlib import Path
 SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh", ".hdr", ".hdr.gz")
 #: The voxels of a pair of header and image: given in its place, the header is read.
 PAIRED = {".img": ".hdr", ".img.gz": ".hdr.gz"}
+#: Suffixes of readers that were registered from outside.
+_REGISTERED: list[str] = []
 #: Longest name in a message.
 _LONGEST = 80
 
@@ -16,7 +18,13 @@ _LONGEST = 80
 def suffix_of(path: str | Path) -> str:
     """The lower-case suffix of a file that is read (``.nii.gz`` is one suffix); empty for all others."""
     name = os.path.basename(os.fspath(path)).lower()
-    return next((s for s in sorted((*SUFFIXES, *PAIRED), key=len, reverse=True) if name.endswith(s)), "")
+    known = (*SUFFIXES, *PAIRED, *_REGISTERED)
+    return next((s for s in sorted(known, key=len, reverse=True) if name.endswith(s)), "")
+
+
+def register_suffix(suffix: str) -> None:
+    """Let files of a further suffix be known; `files.register_reader` calls it."""
+    _REGISTERED.append(suffix)
 
 
 def image_stem(path: str | Path) -> str:

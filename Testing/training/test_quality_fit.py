@@ -147,7 +147,7 @@ def test_each_folds_network_meets_its_own_cases(tmp_path, monkeypatch):
         return made[:per_kind]
 
     monkeypatch.setattr(command, "trials", few)
-    monkeypatch.setattr(command, "load_hosts", lambda *rest: [])
+    monkeypatch.setattr(command, "load_contexts", lambda *rest: [])
 
     def holding(*numbers):
         cases = [f"hippocampus_{n:03d}" for n in numbers]
