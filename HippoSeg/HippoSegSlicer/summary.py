@@ -19,7 +19,7 @@ def summaryHtml(row: dict, flags: list[dict]) -> str:
         row: Columns of `HippoSegLib.results.volumes.COLUMNS`.
         flags: `code`, `side` and more of each.
     """
-    from HippoSegLib.results.wording import millilitres, volume_words
+    from HippoSegLib.results.wording import millilitres, quality_words, volume_words
 
     names = {"left": _("Left"), "right": _("Right")}
     uncertain = {flag["side"] for flag in flags if flag["code"] in ("quality", "disagreement")}
@@ -31,7 +31,7 @@ def summaryHtml(row: dict, flags: list[dict]) -> str:
         quality = row.get(f"{side}_quality")
         if quality is not None:
             color = _DOUBTFUL if side in uncertain else _GOOD
-            words = _("confidence {value}").format(value=f"{quality:.2f}")
+            words = _("confidence {value}").format(value=quality_words(quality))
             cells.append(f'<span style="color:{color}">\u25cf {escape(words)}</span>')
         cells.append(escape(volume_words(row[f"{side}_mm3"])))
         lines.append(
@@ -54,7 +54,9 @@ def summaryHtml(row: dict, flags: list[dict]) -> str:
 
 def asymmetryWords(asymmetry: float) -> str:
     """Which side is larger, by what part of the mean of both."""
-    percent = f"{100 * abs(asymmetry):.1f}"
+    from HippoSegLib.results.wording import ASYMMETRY, number
+
+    percent = number(abs(asymmetry), ASYMMETRY)
     if float(percent) == 0:
         return _("both sides equally large")
     words = _("right {percent} % larger") if asymmetry > 0 else _("left {percent} % larger")

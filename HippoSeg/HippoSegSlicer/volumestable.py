@@ -28,27 +28,29 @@ def tableRows(row: dict, flags: list[dict]) -> list[tuple[str, str, str]]:
         row: Columns of `HippoSegLib.results.volumes.COLUMNS`.
         flags: Remarks, shown as rows of their own.
     """
+    from HippoSegLib.results.wording import number, unit_of
+
     names = [
-        ("left_quality", _("Left, confidence (expected overlap)"), "", "{:.2f}"),
-        ("right_quality", _("Right, confidence (expected overlap)"), "", "{:.2f}"),
-        ("left_mm3", _("Left hippocampus"), "mm³", "{:.0f}"),
-        ("left_anterior_mm3", _("Left hippocampus, anterior"), "mm³", "{:.0f}"),
-        ("left_posterior_mm3", _("Left hippocampus, posterior"), "mm³", "{:.0f}"),
-        ("right_mm3", _("Right hippocampus"), "mm³", "{:.0f}"),
-        ("right_anterior_mm3", _("Right hippocampus, anterior"), "mm³", "{:.0f}"),
-        ("right_posterior_mm3", _("Right hippocampus, posterior"), "mm³", "{:.0f}"),
-        ("total_mm3", _("Both hippocampi"), "mm³", "{:.0f}"),
-        ("asymmetry_index", _("Asymmetry (right − left) / mean"), "%", "{:+.1f}"),
-        ("intracranial_mm3", _("Intracranial volume"), "mL", "{:.0f}"),
-        ("left_per_mille_of_intracranial", _("Left / intracranial"), "‰", "{:.3f}"),
-        ("right_per_mille_of_intracranial", _("Right / intracranial"), "‰", "{:.3f}"),
-        ("total_per_mille_of_intracranial", _("Both / intracranial"), "‰", "{:.3f}"),
+        ("left_quality", _("Left, confidence (expected overlap)")),
+        ("right_quality", _("Right, confidence (expected overlap)")),
+        ("left_mm3", _("Left hippocampus")),
+        ("left_anterior_mm3", _("Left hippocampus, anterior")),
+        ("left_posterior_mm3", _("Left hippocampus, posterior")),
+        ("right_mm3", _("Right hippocampus")),
+        ("right_anterior_mm3", _("Right hippocampus, anterior")),
+        ("right_posterior_mm3", _("Right hippocampus, posterior")),
+        ("total_mm3", _("Both hippocampi")),
+        ("asymmetry_index", _("Asymmetry (right − left) / mean")),
+        ("intracranial_mm3", _("Intracranial volume")),
+        ("left_per_mille_of_intracranial", _("Left / intracranial")),
+        ("right_per_mille_of_intracranial", _("Right / intracranial")),
+        ("total_per_mille_of_intracranial", _("Both / intracranial")),
     ]
     rows = []
-    for key, name, unit, form in names:
+    for key, name in names:
         if row.get(key) is not None:
-            value = row[key] * {"%": 100, "mL": 0.001}.get(unit, 1)
-            rows.append((name, form.format(value), unit))
+            unit = unit_of(key)
+            rows.append((name, number(row[key], unit), unit.symbol))
     return rows + [(_("Remark"), flag["message"], "") for flag in flags]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import OutputError
 from ..io.folder_lock import FolderLock
-from .columns import FIELDS, dictionary, row_of
+from .columns import FIELDS, dictionary, in_todays_columns, row_of
 from .commit import finish_commits
 from .files import labels_name
 from .index import Index, Stamp, last_fields, read_index, stamp_of, write_index
@@ -169,7 +169,7 @@ def _without_record(old: Table, names: list[str]) -> dict[str, list[str]]:
 
 def _kept(row: Mapping[str, str]) -> list[str]:
     """A row as it was, in today's columns: tables of earlier versions had sentences under `flags`."""
-    row = dict(row)
+    row = in_todays_columns(row)
     if "remarks" not in row:
         row["remarks"] = row.pop("flags", "")
         if row["remarks"] and row.get("status") == "ok":

@@ -18,7 +18,7 @@ from typing import Literal
 
 from ..errors import OutputError
 from ..results.volumes import COLUMNS
-from .columns import FIELDS
+from .columns import FIELDS, FORMER_FIELDS
 
 TABLE, DICTIONARY = "hippocampus.csv", "hippocampus.json"
 #: Beginning and end of the names of files that are being written.
@@ -36,7 +36,8 @@ class Table:
         state: "missing"; "damaged" (no text, or nothing in it); "foreign" (a table without scans); "ours".
         users_columns: Names of the columns that HippoSeg does not write, in order; a name may be empty.
         users_cells: scan -> the cells of those columns.
-        rows: scan -> column of ours -> text; the row that stands first, where a scan has several.
+        rows: scan -> column of ours, of earlier versions too -> text; the row that stands first, where a scan
+            has several.
     """
 
     state: Literal["missing", "damaged", "foreign", "ours"] = "missing"
@@ -69,7 +70,7 @@ def read_table(path: Path, written: Sequence[str] | None = None) -> Table:
     if _KEY not in lines[0]:
         return Table("foreign")
     if written is None:
-        written = FIELDS if "remarks" in lines[0] else _FIRST_FIELDS
+        written = (*FIELDS, *FORMER_FIELDS) if "remarks" in lines[0] else _FIRST_FIELDS
     return _table(lines, written)
 
 
@@ -94,7 +95,8 @@ def _table(lines: list[list[str]], written: Sequence[str]) -> Table:
     width = max(len(line) for line in lines)
     header += [""] * (width - len(header))
     header = [f"{n}_user" if n in FIELDS and n not in written else n for n in header]
-    own = {name: header.index(name) for name in FIELDS if name in header}
+    names = (*FIELDS, *(name for name in FORMER_FIELDS if name in written))
+    own = {name: header.index(name) for name in names if name in header}
     others = [i for i in range(width) if i not in own.values()]
     # Spreadsheets may write columns in which nothing is at all.
     others = [i for i in others if header[i] or any(len(line) > i and line[i] for line in lines[1:])]

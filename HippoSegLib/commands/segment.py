@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import SOME_FAILED
+from ..results.wording import asymmetry_words, volume_words
 from .options import ProgressLine, add_input_options, add_model_options, segment_options
 from .remedies import in_words
 
@@ -71,11 +72,12 @@ def run(args: argparse.Namespace) -> int:
 def _print(outcome: Outcome, result: SegmentationResult) -> None:
     row = result.measurements.as_row()
     volumes = ", ".join(
-        f"{side} {row[f'{side}_mm3']:.0f} mm³" if row[f"{side}_mm3"] is not None else f"{side} not found"
+        f"{side} {volume_words(volume)}" if volume is not None else f"{side} not found"
         for side in ("left", "right")
+        for volume in (row[f"{side}_mm3"],)
     )
     asymmetry = row["asymmetry_index"]
-    words = "" if asymmetry is None else f", asymmetry {asymmetry:+.3f}"
+    words = "" if asymmetry is None else f", {asymmetry_words(asymmetry)}"
     print(f"{outcome.scan}: {outcome.status}: {volumes}{words}")
     for flag in result.flags:
         print(f"  {'note' if flag.severity == 'info' else 'WARNING'}: {flag.message}")

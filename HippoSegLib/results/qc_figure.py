@@ -31,7 +31,7 @@ from .qc_panels import (
 )
 from .text import font, text, wrapped
 from .volumes import Measurements
-from .wording import asymmetry_words, millilitres, volume_words
+from .wording import asymmetry_words, millilitres, quality_words, volume_words
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -214,7 +214,7 @@ def _draw_row_title(draw, top: int, side: str, own: Sequence[Structure], facts: 
     volume = facts.measurements.whole.get(side, sum(structure.volume for structure in own))
     words = f"{name}: {volume_words(volume)}"
     if side in facts.measurements.quality:
-        words += f", quality {facts.measurements.quality[side]:.2f}"
+        words += f", quality {quality_words(facts.measurements.quality[side])}"
     text(draw, (_GAP, top + 4), words, 18, color)
     if len(own) > 1:
         x = _GAP + font(18).getlength(words) + 24

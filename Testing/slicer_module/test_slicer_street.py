@@ -113,9 +113,11 @@ def test_the_console_measures_what_the_command_line_measures(real_logic, sample,
     assert np.array_equal(labels, read(command_line / "hipposeg_sample_T1_hippocampus.nii.gz", sample))
     with open(command_line / "hippocampus.csv", encoding="utf-8", newline="") as file:
         (expected,) = csv.DictReader(file)
-    for name in ("left_mm3", "right_mm3", "total_mm3", "intracranial_mm3"):
-        if expected[name]:
-            assert f"{row[name]:.1f}" == expected[name]
+    assert expected["left_mm3"] and expected["intracranial_ml"] and expected["asymmetry_percent"]
+    for name in ("left_mm3", "right_mm3", "total_mm3"):
+        assert f"{row[name]:.0f}" == expected[name]
+    assert f"{row['intracranial_mm3'] / 1000:.0f}" == expected["intracranial_ml"]
+    assert f"{100 * row['asymmetry_index']:.1f}" == expected["asymmetry_percent"]
 
 
 def test_a_folder_goes_on_after_a_scan_that_fails(real_logic, sample, command_line, tmp_path):

@@ -19,7 +19,8 @@ from HippoSegLib.batch.table import build_table
 from HippoSegLib.errors import OutputError
 from HippoSegLib.flags import Flag
 from HippoSegLib.io.folder_lock import folder_lock
-from HippoSegLib.results.volumes import COLUMNS
+from HippoSegLib.results.volumes import COLUMNS, Measurements
+from HippoSegLib.results.wording import TABLE_NAMES
 
 
 def build(folder: Path) -> None:
@@ -191,7 +192,8 @@ def test_a_table_open_in_a_spreadsheet_ends_nothing(tmp_path, pipeline, monkeypa
 def test_the_data_dictionary_names_every_column(results):
     words = json.loads((results / "hippocampus.json").read_text(encoding="utf-8"))
     assert list(words) == list(FIELDS) and all(entry["Description"] for entry in words.values())
-    assert all(("Units" in words[name]) == (name in COLUMNS) for name in FIELDS)
+    columns = [TABLE_NAMES.get(name, name) for name in COLUMNS]
+    assert all(("Units" in words[name]) == (name in columns) for name in FIELDS)
 
 
 def test_status_flags_and_text_in_a_row():
@@ -209,7 +211,33 @@ def test_status_flags_and_text_in_a_row():
     assert (row["status"], row["error"], row["remarks"]) == ("failed", "slab", "A slab.")
     measured = {"left_mm3": 3000.123, "asymmetry_index": -0.012345, "left_quality": 0.9}
     row = row_of(ScanRecord("head", "ok", source, measurements=measured))
-    assert (row["left_mm3"], row["asymmetry_index"], row["left_quality"]) == ("3000.1", "-0.0123", "0.900")
+    assert (row["left_mm3"], row["asymmetry_percent"], row["left_quality"]) == ("3000", "-1.2", "0.90")
+
+
+def test_a_table_of_an_earlier_version_is_read_in_todays_units(results):
+    """Columns that had other units are no column of the user's; a row without a record is converted."""
+    record = read_record(results / "a_hippocampus.json")
+    measurements = Measurements({"left": 3000.4, "right": 3100.4}, intracranial=1514499.0).as_row()
+    text = replace(record, measurements=measurements).to_json()
+    (results / "a_hippocampus.json").write_text(text, encoding="utf-8")
+    (results / "b_hippocampus.json").unlink()
+    path = results / "hippocampus.csv"
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    header = lines[0].replace("asymmetry_percent", "asymmetry_index")
+    header = header.replace("intracranial_ml", "intracranial_mm3").split(",")
+    old = {"scan": "b", "status": "ok", "asymmetry_index": "-0.0198", "intracranial_mm3": "1514499.0"}
+    rows = [old, {**old, "scan": "a", "asymmetry_index": "0.5", "note": "mine"}]
+    header.append("note")
+    cells = [",".join(row.get(name, "") for name in header) for row in rows]
+    path.write_text("\n".join([",".join(header), *cells]), encoding="utf-8")
+    (results / ".hippocampus.index.json").unlink()
+    build(results)
+    found = {row["scan"]: row for row in table(results)}
+    assert set(found["a"]) == {*FIELDS, "note"}
+    assert (found["b"]["asymmetry_percent"], found["b"]["intracranial_ml"]) == ("-2.0", "1514")
+    # By hand: 100 * 100 / 3050.4 = 3.278.
+    assert (found["a"]["asymmetry_percent"], found["a"]["intracranial_ml"]) == ("3.3", "1514")
+    assert found["a"]["note"] == "mine" and found["a"]["left_mm3"] == "3000"
 
 
 def test_five_thousand_records_are_each_read_once(results, monkeypatch):
