@@ -42,21 +42,29 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/evaluation/run.py
   HippoSegLib/evaluation/summary.py
   HippoSegLib/finetuning/__init__.py
+  HippoSegLib/finetuning/agreement.py
+  HippoSegLib/finetuning/case_reading.py
+  HippoSegLib/finetuning/case_sheet.py
+  HippoSegLib/finetuning/case_table.py
   HippoSegLib/finetuning/check.py
+  HippoSegLib/finetuning/comparison.py
+  HippoSegLib/finetuning/crop_cases.py
   HippoSegLib/finetuning/curves.py
-  HippoSegLib/finetuning/judge.py
-  HippoSegLib/finetuning/learn.py
-  HippoSegLib/finetuning/meaning.py
+  HippoSegLib/finetuning/head_cases.py
   HippoSegLib/finetuning/plan.py
   HippoSegLib/finetuning/prepare.py
+  HippoSegLib/finetuning/process_lock.py
   HippoSegLib/finetuning/result.py
   HippoSegLib/finetuning/run.py
+  HippoSegLib/finetuning/run_options.py
   HippoSegLib/finetuning/runfolder.py
   HippoSegLib/finetuning/search.py
   HippoSegLib/finetuning/settings.py
-  HippoSegLib/finetuning/sheet.py
+  HippoSegLib/finetuning/site.py
+  HippoSegLib/finetuning/site_case.py
+  HippoSegLib/finetuning/site_labels.py
   HippoSegLib/finetuning/sources.py
-  HippoSegLib/finetuning/turns.py
+  HippoSegLib/finetuning/training_run.py
   HippoSegLib/flags.py
   HippoSegLib/geometry/__init__.py
   HippoSegLib/geometry/native_grid.py

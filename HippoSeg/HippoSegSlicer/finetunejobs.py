@@ -121,7 +121,7 @@ class FineTuneJob(Job):
         value = self.value
         bad = value["unusable"]
         if "words" not in value:
-            words = [*value["doubts"]]
+            words = [*value["warnings"]]
             if bad:
                 words.append(_("{count} of the cases cannot be used.").format(count=bad))
             return " ".join(words) or _("The cases can be used; look at the remarks and the pictures.")

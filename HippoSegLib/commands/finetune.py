@@ -7,10 +7,17 @@ import contextlib
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..labels import SIDES
 from .options import _positive
+
+if TYPE_CHECKING:
+    from ..finetuning.run_options import RunOptions
+    from ..finetuning.settings import FineTuneSettings
+    from ..finetuning.site import Site
+    from ..finetuning.site_case import SiteCase
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,95 +76,93 @@ def add_site_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--threads", type=_positive, help="CPU threads")
 
 
-def site_options(args: argparse.Namespace) -> dict:
-    """Keyword arguments of `fine_tune` that describe the site."""
+def site_of(args: argparse.Namespace, validation: Path | None = None) -> Site:
+    """The site that the arguments describe; `validation` is a folder of cases to judge by."""
+    from ..finetuning.site import Site
+
     if args.side is not None and not args.region:
         raise InputError("--side is only for crops.", "Add --region, or leave --side out.")
-    names = (
-        "label_map",
-        "region",
-        "side",
-        "scans",
-        "labels",
-        "table",
-        "leave_out",
-        "anyway",
-        "threads",
-        "base",
+    return Site(
+        args.site,
+        validation,
+        scans=args.scans,
+        labels=args.labels,
+        table=args.table,
+        label_map=args.label_map,
+        region=args.region,
+        side=args.side,
+        leave_out=args.leave_out,
+        anyway=args.anyway,
     )
-    return {name: getattr(args, name) for name in names}
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check the cases, learn, judge, write the model; a killed command, given again, goes on."""
-    from ..finetuning.check import table_text
+    """Check the cases, learn, compare, write the model; a killed command, given again, goes on."""
+    from ..finetuning.case_table import table_text
+    from ..finetuning.run_options import RunOptions
 
-    options = site_options(args)
+    site = site_of(args, args.validation)
     if args.output is None:
         if not args.check_only:
             raise InputError("No model folder is named.", "Add -o MODEL, or --check-only.")
         args.output = args.site.parent / f"{args.site.name}_check"
 
-    def show(cases, doubts) -> None:
+    def show(cases: list[SiteCase], warnings: list[str]) -> None:
         if not args.quiet:
             print(table_text(cases), flush=True)
-        for sentence in doubts:
+        for sentence in warnings:
             print(f"WARNING: {sentence}", flush=True)
 
+    shown = RunOptions(device=args.device, threads=args.threads, progress=_Printer(args.quiet), checked=show)
     if args.check_only:
-        return _check_only(args, options, show)
-    from ..finetuning.result import outcome_text
+        return _check_only(args, site, shown)
+    from ..finetuning.result import result_text
     from ..finetuning.run import fine_tune
     from ..training.distributed import Team, start
 
     device = start(args.device)
     first = Team().rank == 0
     run_dir = args.run or args.output.parent / f"{args.output.name}.run"
-    outcome = fine_tune(
-        args.site,
-        args.output,
-        settings=settings_of(args),
-        validation=args.validation,
-        original=args.original,
-        make_default=not args.no_default,
-        device=device,
-        micro_batch=args.micro_batch,
+    options = RunOptions(
         run_dir=run_dir,
         resume=not args.restart,
-        checked=show if first else None,
+        device=device,
+        threads=args.threads,
+        micro_batch=args.micro_batch,
         progress=_Printer(args.quiet or not first),
+        checked=show if first else None,
         epoch_done=_Curves(run_dir) if first else None,
-        **options,
+    )
+    result = fine_tune(
+        site,
+        args.output,
+        base=args.base,
+        settings=settings_of(args),
+        original=args.original,
+        make_default=not args.no_default,
+        run=options,
     )
     if first:
         from ..models.card import read_card
 
-        fine_tuning = read_card(outcome.folder).segmenter.fine_tuning
-        print(outcome_text(outcome, "" if fine_tuning is None else fine_tuning.judged_by))
-        print(f"{outcome.folder}{' (offered first in the panel)' if outcome.is_default else ''}")
+        fine_tuning = read_card(result.folder).segmenter.fine_tuning
+        print(result_text(result, "" if fine_tuning is None else fine_tuning.judged_by))
+        print(f"{result.folder}{' (offered first in the panel)' if result.is_default else ''}")
     return 0
 
 
-def _check_only(args: argparse.Namespace, options: dict, show) -> int:
-    from ..finetuning.run import look_at
+def _check_only(args: argparse.Namespace, site: Site, options: RunOptions) -> int:
+    from ..finetuning.run import check_site
     from ..finetuning.runfolder import refuse_other_check, write_check
 
     refuse_other_check(args.output)
-    unused = ("leave_out", "anyway")
-    cases, doubts = look_at(
-        args.site,
-        validation=args.validation,
-        device=args.device,
-        progress=_Printer(args.quiet),
-        **{name: value for name, value in options.items() if name not in unused},
-    )
-    show(cases, doubts)
+    cases, _ = check_site(site, args.base, options)
     for path in write_check(args.output, cases):
         print(path)
     return 0 if all(case.usable for case in cases) else InputError.exit_code
 
 
-def settings_of(args: argparse.Namespace):
+def settings_of(args: argparse.Namespace) -> FineTuneSettings:
     """`FineTuneSettings` from preset, file and options, the later ones over the earlier."""
     import json
 
@@ -194,8 +199,9 @@ class _Curves:
     """Keeps ``curves.png`` and a TensorBoard log in the run folder up to date."""
 
     def __init__(self, run_dir: Path):
-        self.run_dir, self.histories, self.written = run_dir, {}, {}
-        self.drawn = 0.0
+        self.run_dir, self.drawn = run_dir, 0.0
+        self.histories: dict[str, list[dict]] = {}
+        self.written: dict[str, int] = {}  # epochs in the TensorBoard log
 
     def __call__(self, name: str, history: list[dict]) -> None:
         from ..errors import DependencyError

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from .finetune import add_site_arguments, site_options
+from .finetune import add_site_arguments, site_of
 from .options import _positive
 
 
@@ -27,40 +28,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Search, and write the best settings, a table and pictures."""
-    from ..finetuning.check import check, refuse, table_text
-    from ..finetuning.prepare import prepare
+    from ..finetuning.case_table import table_text
+    from ..finetuning.check import refuse
+    from ..finetuning.run import check_site
+    from ..finetuning.run_options import RunOptions
     from ..finetuning.search import BEST, import_optuna, refuse_other_folder, search
     from ..finetuning.settings import FineTuneSettings
-    from ..finetuning.sources import find_sources
-    from ..models import devices
     from ..models.store import load_model
-
-    import_optuna()
-    refuse_other_folder(args.output)
-    options = site_options(args)
-    torch = devices.import_torch()
-    torch.set_num_threads(args.threads or devices.default_threads())
-    device, _ = devices.resolve(args.device)
-    base = load_model(args.base)
-    sources = find_sources(args.site, args.scans, args.labels, args.table)
-    chosen = {name: options[name] for name in ("region", "side", "threads")}
-    cases = prepare(sources, base, args.label_map, device=device, **chosen)
-    doubts = check(cases, base, device)
-    print(table_text(cases), *doubts, sep="\n", flush=True)
-    good = refuse(cases, doubts, args.leave_out, args.anyway)
 
     def tell(words: str, fraction: float) -> None:
         print(f"[{100 * fraction:5.1f} %] {words}", file=sys.stderr, flush=True)
 
+    import_optuna()
+    refuse_other_folder(args.output)
+    site = site_of(args)
+    options = RunOptions(device=args.device, threads=args.threads, micro_batch=args.micro_batch).resolved()
+    base = load_model(args.base)
+    cases, warnings = check_site(site, base, options)
+    print(table_text(cases), *warnings, sep="\n", flush=True)
+    good = refuse(cases, warnings, site.leave_out, site.anyway)
     best = search(
         good,
         base,
         args.output,
         args.trials,
         start=FineTuneSettings(num_epochs=args.epochs, folds=args.folds, seed=args.seed),
-        device=device,
-        micro_batch=args.micro_batch,
-        progress=tell,
+        run=replace(options, progress=tell),
     )
     print(f"Best of {best['trials']} trials: Dice {best['value']:.4f}, {best['settings']}")
     print("It was chosen on these cases: other cases of the site will show a little less.")

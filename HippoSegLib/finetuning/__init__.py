@@ -1,16 +1,20 @@
-"""Fine-tuning a model on a site's own labelled scans: check, split, learn, judge, keep or not.
+"""Fine-tuning a model on a site's own labelled scans: check, split, learn, compare, keep or not.
 
-:func:`fine_tune` is the door. Importing this package imports no torch.
+:func:`fine_tune` is the way in, with a `Site`, `FineTuneSettings` and `RunOptions`. Importing this package
+imports no torch.
 """
 
 from __future__ import annotations
 
-__all__ = ["fine_tune"]
+import importlib
+from typing import Any
+
+#: Public name -> the module that has it.
+_PUBLIC = {"FineTuneSettings": "settings", "RunOptions": "run_options", "Site": "site", "fine_tune": "run"}
+__all__ = ["FineTuneSettings", "RunOptions", "Site", "fine_tune"]
 
 
-def __getattr__(name: str):
-    if name == "fine_tune":
-        from .run import fine_tune
-
-        return fine_tune
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(f".{_PUBLIC[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -12,15 +11,17 @@ from ..models.network import build
 from ..models.store import Model
 from ..preprocessing.chain import Preprocessing
 from ..training.cases import hold_out, split_by_subject
-from .check import BY_CHANCE, belonging, found_in
-from .judge import SiteEvaluator
-from .learn import Clock, learn
-from .prepare import SiteCase
+from ..training.loop import Loop
+from .agreement import BY_CHANCE, belonging, found_in
+from .comparison import SiteEvaluator
+from .run_options import RunOptions
 from .settings import FineTuneSettings
+from .site_case import SiteCase
 from .sources import VALIDATION
+from .training_run import Clock, TrainingJob, learn
 
 
-@dataclass
+@dataclass(frozen=True)
 class Trained:
     """What the trainings gave.
 
@@ -29,7 +30,7 @@ class Trained:
         before, after: Rows of `SiteEvaluator` of cases that the judged weights did not learn from.
         epochs: Epochs behind the weights.
         how: How the judged cases were kept apart, in words.
-        doubts: Why no gain is to be believed, in a sentence; "" where there is no reason.
+        warning: Why no gain is to be believed, in a sentence; "" where there is no reason.
         histories: Name of each training -> its history.
     """
 
@@ -38,7 +39,7 @@ class Trained:
     after: list[dict]
     epochs: int
     how: str
-    doubts: str = ""
+    warning: str = ""
     histories: dict[str, list[dict]] = field(default_factory=dict)
 
 
@@ -53,23 +54,17 @@ def network_of(base: Model, weights: dict):
     return build(base.card.segmenter.network, weights)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Plan:
     """The trainings of one fine-tuning, their folders and their progress."""
 
     base: Model
     settings: FineTuneSettings
     cases: Sequence[SiteCase]
-    run_dir: Path | None
-    device: str
-    micro_batch: int = 2
-    resume: bool = True
-    progress: Callable[[str, float], None] | None = None
-    epoch_done: Callable[[str, list[dict]], None] | None = None
-    cancel: Callable[[], bool] | None = None
+    options: RunOptions
 
     def run(self) -> Trained:
-        """Do all trainings; see `learn.learn` for the errors."""
+        """Do all trainings; see `training_run.learn` for the errors."""
         validation = [case for case in self.cases if case.role == VALIDATION]
         training = [case for case in self.cases if case.role != VALIDATION]
         if validation:
@@ -81,45 +76,40 @@ class Plan:
             return self._held_out([training[i] for i in train], [training[i] for i in held], part)
         return self.cross_validated(training)
 
-    def _learn(self, name: str, words: str, train, held, clock: Clock, until: int | None = None):
+    def _job(
+        self,
+        name: str,
+        title: str,
+        train: Sequence[SiteCase],
+        held: Sequence[SiteCase],
+        until: int | None = None,
+    ) -> TrainingJob:
         record = {
             "base_sha256": self.base.sha256,
             "train_sha256": [case.sha256 for case in train],
             "validation_sha256": [case.sha256 for case in held],
         }
-        return learn(
-            self.base,
-            [case.case for case in train],
-            [case.case for case in held],
-            self.settings.of_training(self.base.card.segmenter),
-            None if self.run_dir is None else self.run_dir / name,
-            record=record,
-            device=self.device,
-            micro_batch=self.micro_batch,
-            until=until,
-            resume=self.resume,
-            words=words,
-            clock=clock,
-            saved=lambda history: self.epoch_done and self.epoch_done(name, history),
-            cancel=self.cancel or (lambda: False),
-        )
+        crops, held_crops = ([case.crop for case in cases] for cases in (train, held))
+        settings = self.settings.of_training(self.base.card.segmenter)
+        return TrainingJob(name, title, crops, held_crops, settings, record, until)
 
-    def judged_before(self, held: Sequence[SiteCase]) -> list[dict]:
+    def scores_before(self, held: Sequence[SiteCase]) -> list[dict]:
         """Rows of the base model."""
-        evaluate = SiteEvaluator([case.case for case in held], *region_of(self.base))
-        return evaluate(self.base.module("segmenter", self.device), self.device)
+        evaluate = SiteEvaluator([case.crop for case in held], *region_of(self.base))
+        device = self.options.device
+        return evaluate(self.base.module("segmenter", device), device)
 
     def _held_out(self, train: list[SiteCase], held: list[SiteCase], how: str) -> Trained:
         """One training; the epoch that is best on the held-out cases is kept."""
-        epochs = self.settings.num_epochs
-        clock = Clock((len(train) + 0.35 * len(held)) * epochs, self.progress)
-        loop = self._learn("training", "Training", train, held, clock)
+        job = self._job("training", "Training", train, held)
+        clock = Clock(job.units * job.epochs, self.options.progress)
+        loop = learn(self.base, job, self.options, clock)
         best = loop.best["epoch"]
         how = f"{how}; the epoch was chosen on them"
         histories = {"training": loop.history}
         after = loop.scores[best - 1]
-        doubts = self._doubts([(loop, held)])
-        return Trained(loop.best["weights"], self.judged_before(held), after, best, how, doubts, histories)
+        warning = self._unrelated([(loop, held)])
+        return Trained(loop.best["weights"], self.scores_before(held), after, best, how, warning, histories)
 
     def cross_validated(self, cases: list[SiteCase], final: bool = True) -> Trained:
         """Cross-validation by subject, then a final model on all cases for as many epochs as did best.
@@ -130,17 +120,17 @@ class Plan:
         settings = self.settings
         subjects = [case.subject for case in cases]
         folds = split_by_subject(subjects, settings.folds, settings.seed)
-        total = settings.num_epochs * sum(len(cases) - 0.65 * len(fold) for fold in folds)
+        folds_held = [[cases[i] for i in fold] for fold in folds]
+        jobs = []
+        for number, held in enumerate(folds_held):
+            train = [case for i, case in enumerate(cases) if i not in set(folds[number])]
+            title = f"Cross-validation {number + 1} of {len(folds)}"
+            jobs.append(self._job(f"fold_{number}", title, train, held))
+        total = sum(job.units * job.epochs for job in jobs)
         total += settings.num_epochs * 0.7 * len(cases) if final else 0
-        clock = Clock(total, self.progress)
-        loops, folds_held, histories = [], [], {}
-        for number, fold in enumerate(folds):
-            held = [cases[i] for i in fold]
-            train = [case for i, case in enumerate(cases) if i not in set(fold)]
-            words = f"Cross-validation {number + 1} of {len(folds)}"
-            loops.append(self._learn(f"fold_{number}", words, train, held, clock))
-            histories[f"fold_{number}"] = loops[-1].history
-            folds_held.append(held)
+        clock = Clock(total, self.options.progress)
+        loops = [learn(self.base, job, self.options, clock) for job in jobs]
+        histories = {job.name: loop.history for job, loop in zip(jobs, loops, strict=True)}
         epochs = best_epoch([loop.scores for loop in loops])
         # A fold that ended early stays at what it had learned by then.
         after = [row for loop in loops for row in loop.scores[min(epochs, len(loop.scores)) - 1]]
@@ -148,27 +138,28 @@ class Plan:
             f"cross-validation in {len(folds)} folds by subject; one number of epochs for all folds was "
             "chosen on them; the model kept learned from all cases for that long"
         )
-        before = self.judged_before([case for held in folds_held for case in held])
-        doubts = self._doubts(list(zip(loops, folds_held, strict=True)))
+        before = self.scores_before([case for held in folds_held for case in held])
+        warning = self._unrelated(list(zip(loops, folds_held, strict=True)))
         if not final:
-            return Trained({}, before, after, epochs, how, doubts, histories)
+            return Trained({}, before, after, epochs, how, warning, histories)
         clock.total = clock.done + epochs * len(cases)
-        loop = self._learn("final", "Final model", cases, [], clock, until=epochs)
+        job = self._job("final", "Final model", cases, [], until=epochs)
+        loop = learn(self.base, job, self.options, clock)
         histories["final"] = loop.history
         weights = {name: value.detach().cpu().clone() for name, value in loop.ema.state_dict().items()}
-        return Trained(weights, before, after, epochs, how, doubts, histories)
+        return Trained(weights, before, after, epochs, how, warning, histories)
 
-    def _doubts(self, folds: Sequence[tuple]) -> str:
-        """Whether what was learned has anything to do with the single scan.
+    def _unrelated(self, folds: Sequence[tuple[Loop, list[SiteCase]]]) -> str:
+        """A warning where what was learned has nothing to do with the single scan, else "".
 
         A network can come closer to labels of other scans by drawing the mean of them all.
         """
         masks, labels = [], []
         for loop, held in folds:
-            network = network_of(self.base, loop.best["weights"]).to(self.device)
+            network = network_of(self.base, loop.best["weights"]).to(self.options.device)
             for case in held:
-                masks.append(found_in(case.case.image, self.base, network, self.device))
-                labels.append(case.case.label)
+                masks.append(found_in(case.crop.image, self.base, network, self.options.device))
+                labels.append(case.crop.label)
         if len(masks) < 5 or belonging(masks, labels)[1] <= BY_CHANCE:
             return ""
         return (

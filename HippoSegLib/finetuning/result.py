@@ -7,8 +7,9 @@ import io
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import DependencyError, OutputError
 from ..io.staging import staging_folder
@@ -18,33 +19,72 @@ from ..models.store import Model
 from ..models.training_card import FineTuningCard
 from ..models.weights import write_weights
 from ..results.provenance import versions
-from .check import table_rows
 from .curves import before_after_png, bland_altman_png, curves_png
-from .plan import Trained
-from .prepare import SiteCase
 from .settings import FineTuneSettings
+from .site_case import SiteCase
+
+if TYPE_CHECKING:
+    from .plan import Trained  # imports torch
 
 #: Table of the judged cases beside the weights; cases are named by their SHA-256.
 SCORES = "validation.csv"
 
 
-def write_model(
-    outcome,
-    base: Model,
-    settings: FineTuneSettings,
-    cases: Sequence[SiteCase],
-    prepared: Sequence[SiteCase],
-    trained: Trained,
-    doubts: Sequence[str],
-) -> None:
-    """Write the folder ``outcome.folder``; names of cases do not enter it.
+@dataclass(frozen=True)
+class FineTuneResult:
+    """What came of a fine-tuning.
+
+    Attributes:
+        folder: The new model.
+        comparison: See `comparison.compare_models`; ``better`` and ``words`` in it.
+        is_default: Whether the panel now offers it first.
+        before, after: Rows per validation case.
+        epochs: Of the model kept.
+        original: Comparison on cases of the base model's own kind, where they were given.
+    """
+
+    folder: Path
+    comparison: dict
+    is_default: bool
+    before: list[dict]
+    after: list[dict]
+    epochs: int
+    original: dict | None = None
+
+
+@dataclass(frozen=True)
+class NewModel:
+    """All that a new model's folder is made of.
+
+    Attributes:
+        base: The model that it was fine-tuned from.
+        settings: Of the fine-tuning.
+        checked: All cases of the check.
+        warnings: What concerns the site as a whole.
+        cases: Those that were worked with.
+        trained: Weights, and rows of both models.
+        comparison, original: See `FineTuneResult`.
+    """
+
+    base: Model
+    settings: FineTuneSettings
+    checked: Sequence[SiteCase]
+    warnings: Sequence[str]
+    cases: Sequence[SiteCase]
+    trained: Trained
+    comparison: dict
+    original: dict | None
+
+
+def write_model(folder: Path, new: NewModel) -> None:
+    """Write a new model's folder; names of cases do not enter it.
 
     Raises:
         OutputError: It exists or cannot be written.
     """
-    folder = Path(outcome.folder)
-    card = new_card(outcome, base, settings, cases, prepared, trained, doubts)
-    by_name = {case.name: case.sha256 for case in cases}
+    card = new_card(folder, new)
+    base, trained = new.base, new.trained
+    by_name = {case.name: case.sha256 for case in new.cases}
     try:
         with staging_folder(folder.parent, "model") as staging:
             weights = staging / "weights.npz"
@@ -77,28 +117,21 @@ def _pictures(trained: Trained) -> dict[str, bytes]:
         return {}  # without matplotlib (inside Slicer, say) the tables and the card tell the same
 
 
-def new_card(
-    outcome,
-    base: Model,
-    settings: FineTuneSettings,
-    cases: Sequence[SiteCase],
-    prepared: Sequence[SiteCase],
-    trained: Trained,
-    doubts: Sequence[str],
-) -> ModelCard:
+def new_card(folder: Path, new: NewModel) -> ModelCard:
     """The base model's card with what became of it; ``segmenter.fine_tuning`` holds everything new."""
+    base, cases, trained = new.base, new.cases, new.trained
     judged = {row["case"] for row in trained.after}
-    statuses = [row["status"] for row in table_rows(prepared)]
+    statuses = [case.status for case in new.checked]
     told = {
         "base": {"name": base.name, "sha256": base.sha256},
-        "settings": settings.to_dict(),
+        "settings": new.settings.to_dict(),
         "epochs": trained.epochs,
         "hippocampi": len(cases),
         "subjects": len({case.subject for case in cases}),
         "labels_without_parts": sum(case.whole_only for case in cases),
         "check": {status: statuses.count(status) for status in sorted(set(statuses))},
-        "site_doubts": list(doubts),
-        "original_cases": outcome.original,
+        "site_warnings": list(new.warnings),
+        "original_cases": new.original,
         "curves": {name: [_plain(row) for row in rows] for name, rows in trained.histories.items()},
         "versions": versions(),
     }
@@ -106,12 +139,12 @@ def new_card(
         train_cases_sha256=tuple(sorted({case.sha256 for case in cases if case.role == "training"})),
         validation_cases_sha256=tuple(sorted({case.sha256 for case in cases if case.name in judged})),
         judged_by=trained.how,
-        comparison=outcome.comparison,
+        comparison=new.comparison,
         extra=told,
     )
     return replace(
         base.card,
-        name=printable_name(Path(outcome.folder)),
+        name=printable_name(folder),
         title=f"Fine-tuned from {base.name} on {len(cases)} hippocampi of one site",
         licence=f"{base.card.licence} Fine-tuned on data of the site that made it.".strip(),
         segmenter=replace(base.card.segmenter, fine_tuning=fine_tuning),
@@ -134,8 +167,8 @@ def scores_csv(before: Sequence[dict], after: Sequence[dict], hashes: dict[str, 
     writer.writerow(
         ["case_sha256", "reference_mm3", *(f"{n}_{when}" for n in names for when in ("before", "after"))]
     )
-    for old, new in zip(before, after, strict=True):
-        values = [_number(row[n]) for n in names for row in (old, new)]
+    for old, later in zip(before, after, strict=True):
+        values = [_number(row[n]) for n in names for row in (old, later)]
         writer.writerow([hashes[old["case"]], _number(old["reference_mm3"]), *values])
     return text.getvalue()
 
@@ -144,17 +177,17 @@ def _number(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.0f}" if value > 1 else f"{value:.4f}"
 
 
-def outcome_text(outcome, how: str) -> str:
+def result_text(result: FineTuneResult, how: str) -> str:
     """What came of a fine-tuning, in a few lines; `how` says how the judged cases were kept apart."""
-    lines = [outcome.comparison["words"], f"Judged by {how}."]
-    if outcome.original:
-        one = outcome.original["whole"]
+    lines = [result.comparison["words"], f"Judged by {how}."]
+    if result.original:
+        one = result.original["whole"]
         lines.append(
-            f"On {outcome.original['cases']} cases of the base model's own kind: "
+            f"On {result.original['cases']} cases of the base model's own kind: "
             f"Dice {one['before']:.3f} before, {one['after']:.3f} after."
         )
     for when in ("before", "after"):
-        volume = outcome.comparison["volume"][when]
+        volume = result.comparison["volume"][when]
         lines.append(
             f"Volume {when}: {volume['bias_mm3']:+.0f} mm³ against the labels (95 % limits of agreement "
             f"{volume['lower_mm3']:+.0f} to {volume['upper_mm3']:+.0f})."

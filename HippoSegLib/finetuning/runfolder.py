@@ -12,10 +12,10 @@ from ..io.atomic import replacing
 from ..io.owned_folders import claim, remove
 from ..io.staging import sweep
 from ..training.runstate import FILES
-from .check import COLUMNS, table_csv
-from .prepare import SiteCase
-from .sheet import sheets
-from .turns import Turn
+from .case_sheet import sheets
+from .case_table import COLUMNS, table_csv
+from .process_lock import ProcessLock
+from .site_case import SiteCase
 
 #: Its kind, in the marker and in messages.
 RUN = "run folder"
@@ -45,8 +45,8 @@ def run_folder(folder: Path, first: bool = True) -> Iterator[None]:
         OutputError: It holds something else, or another process is at work in it.
     """
     claim(folder, RUN)
-    lock = Turn(folder / _LOCK)
-    if first and not lock.take_if_free():
+    lock = ProcessLock(folder / _LOCK)
+    if first and not lock.try_acquire():
         raise OutputError(
             f"Another process is at work in the run folder '{folder.name}'.",
             "Wait for it to end, or choose another folder.",
@@ -55,9 +55,9 @@ def run_folder(folder: Path, first: bool = True) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        lock.give()
+        lock.release()
         raise
-    lock.give()
+    lock.release()
     if first:
         for place in (folder, *folder.glob("*/")):
             sweep(place)

@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +22,17 @@ from ..io.owned_folders import claim, refuse_foreign
 from ..models.store import Model
 from .curves import DPI
 from .plan import Plan
-from .prepare import SiteCase
+from .process_lock import ProcessLock
+from .run_options import RunOptions
 from .settings import FineTuneSettings
-from .turns import Turn
+from .site_case import SiteCase
 
 STUDY, LOCK = "study.db", "study.lock"
 BEST, TRIALS, HISTORY, IMPORTANCE = "settings.json", "trials.csv", "history.png", "importance.png"
 
 #: Of its folder, in the marker and in messages.
 KIND = "search folder"
+_DEFAULT = RunOptions()
 
 
 def import_optuna():
@@ -78,11 +81,8 @@ def search(
     trials: int,
     *,
     start: FineTuneSettings | None = None,
-    device: str = "cpu",
-    micro_batch: int = 2,
+    run: RunOptions = _DEFAULT,
     sampler_seed: int | None = None,
-    progress: Callable[[str, float], None] | None = None,
-    cancel: Callable[[], bool] | None = None,
 ) -> dict:
     """Go on with the search until ``trials`` trials are complete, counting those of all processes.
 
@@ -93,6 +93,8 @@ def search(
     under way is given up. Writes the best settings, a table and two pictures into ``folder``.
 
     Args:
+        start: Settings of the first trial, and of what is not searched.
+        run: Device, micro-batch, progress and cancelling; the trainings keep no state.
         sampler_seed: Of the choice of trials; None, so that processes that share a search do not choose
             the same.
 
@@ -108,36 +110,37 @@ def search(
     require_matplotlib()
     start = start or FineTuneSettings()
     claim(folder, KIND, _is_search)
-    turn = Turn(folder / LOCK)
-    turn.take(cancel)
+    lock = ProcessLock(folder / LOCK)
+    lock.acquire(run.cancel)
     try:
         study = _study(optuna, folder, base, cases, start, sampler_seed)
     finally:
-        turn.give()
+        lock.release()
     complete, running = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.RUNNING
 
     def done(*more) -> int:
         return len(study.get_trials(deepcopy=False, states=(complete, *more)))
 
     def objective(trial) -> float:
-        turn.give()  # the trial is in the study: whoever counts now counts it
+        lock.release()  # the trial is in the study: whoever counts now counts it
         settings = suggest(trial, start)
 
         def tell(words: str, fraction: float) -> None:
-            if progress is not None:
-                progress(f"Trial {trial.number + 1}: {words}", min((done() + fraction) / trials, 1.0))
+            if run.progress is not None:
+                run.progress(f"Trial {trial.number + 1}: {words}", min((done() + fraction) / trials, 1.0))
 
-        plan = Plan(base, settings, cases, None, device, micro_batch, progress=tell, cancel=cancel)
-        trained = plan.cross_validated(list(cases), final=False)
+        options = replace(run, run_dir=None, progress=tell, epoch_done=None)
+        trained = Plan(base, settings, cases, options).cross_validated(list(cases), final=False)
         trial.set_user_attr("epochs", trained.epochs)
         value = mean_of_subjects(trained.after)
         succeeded.append(trial.number)
         return value
 
-    failures, succeeded, waiting = 0, [], False
+    failures, waiting = 0, False
+    succeeded: list[int] = []  # numbers of this process's trials
     while done() < trials and failures <= trials:
         # Counting and beginning a trial are one step, or two processes would begin the same last one.
-        turn.take(cancel)
+        lock.acquire(run.cancel)
         try:
             _give_up_silent(optuna, study)
             if done(running) < trials:
@@ -149,11 +152,11 @@ def search(
                 waiting = False
                 continue
         finally:
-            turn.give()
-        if progress is not None and not waiting:
-            progress("Waiting for the trials of other processes", min(done() / trials, 1.0))
+            lock.release()
+        if run.progress is not None and not waiting:
+            run.progress("Waiting for the trials of other processes", min(done() / trials, 1.0))
         waiting = True
-        _pause(cancel)
+        _pause(run.cancel)
     if not done():
         raise TrainingError("No trial of the search came to an end.", "Check the cases.", "no_trial")
     _write(optuna, study, folder, start)
@@ -185,11 +188,11 @@ def _give_up_silent(optuna, study) -> None:
         optuna.storages.fail_stale_trials(study)
 
 
-def _pause(cancel, seconds: float = 1.0) -> None:
+def _pause(cancel: Callable[[], bool], seconds: float = 1.0) -> None:
     """Let the other processes end their trials; one may fail, and then there is work again."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if cancel is not None and cancel():
+        if cancel():
             raise Cancelled()
         time.sleep(0.1)
 
@@ -226,7 +229,7 @@ def _study(optuna, folder: Path, base: Model, cases: Sequence[SiteCase], start: 
         sampler=optuna.samplers.TPESampler(seed=seed),
     )
     known = study.user_attrs.get("identity")
-    if known is None:  # the caller holds the turn: no other process does this now
+    if known is None:  # the caller holds the lock: no other process does this now
         study.set_user_attr("identity", identity)
         study.enqueue_trial({name: getattr(start, name) for name in SEARCHED}, skip_if_exists=True)
     elif known != json.loads(json.dumps(identity)):

@@ -32,7 +32,7 @@ _SUBJECT = re.compile(r"(?:^|[_/\\-])sub-([A-Za-z0-9]+)")
 
 
 @dataclass(frozen=True)
-class Source:
+class SiteSource:
     """One case before it is read.
 
     Attributes:
@@ -57,7 +57,7 @@ def find_sources(
     labels: str | None = None,
     table: str | Path | None = None,
     role: str = TRAINING,
-) -> list[Source]:
+) -> list[SiteSource]:
     """Find the cases of a folder.
 
     Args:
@@ -76,7 +76,7 @@ def find_sources(
         raise InputError(f"'{site.name}' is not a folder.", _REMEDY, "no_cases")
     if (scans is None) != (labels is None):
         raise InputError("Only one of the two patterns is given.", "Give both.", "one_pattern")
-    if scans is not None:
+    if scans is not None and labels is not None:
         pairs = _paired([str(site / scans)], [str(site / labels)])
     elif (site / "images").is_dir() and (site / "labels").is_dir():
         pairs = _paired([str(site / "images")], [str(site / "labels")])
@@ -85,7 +85,7 @@ def find_sources(
     else:
         raise InputError(f"No labelled scans are recognised in '{site.name}'.", _REMEDY, "no_cases")
     found = [
-        Source(name, subject_of(name, image.relative_to(site)), image, label, side_of(name), role)
+        SiteSource(name, subject_of(name, image.relative_to(site)), image, label, side_of(name), role)
         for name, image, label in pairs
     ]
     return found if table is None else _with_table(found, Path(table))
@@ -93,7 +93,7 @@ def find_sources(
 
 def _paired(scans: list[str], labels: list[str]) -> list[tuple[str, Path, Path]]:
     cases, _ = pair_cases(scans, labels)
-    return [(case.name, case.scan, case.label) for case in cases]
+    return [(case.name, case.scan, case.label) for case in cases if case.scan is not None]
 
 
 def _bids(site: Path) -> list[tuple[str, Path, Path]]:
@@ -146,7 +146,7 @@ def side_of(name: str) -> str | None:
     return SIDES[0] if (match[1] or match[2]).lower().startswith("l") else SIDES[1]
 
 
-def _with_table(sources: Sequence[Source], table: Path) -> list[Source]:
+def _with_table(sources: Sequence[SiteSource], table: Path) -> list[SiteSource]:
     """Sources with what the table says of them."""
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:

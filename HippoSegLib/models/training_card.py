@@ -75,7 +75,7 @@ class FineTuningCard:
     Attributes:
         train_cases_sha256, validation_cases_sha256: The cases learned from and judged by.
         judged_by: How the judged cases were kept apart, in words.
-        comparison: With the base model, see `finetuning.judge.compare_models`.
+        comparison: With the base model, see `finetuning.comparison.compare_models`.
     """
 
     train_cases_sha256: tuple[str, ...] = ()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from ..errors import InputError
 from .exchange import exchange_path, to_image
@@ -26,9 +25,8 @@ def finetune_task(
             and ``settings``, changes to the default ones.
 
     Returns:
-        ``table`` (the check in words), ``unusable`` (number of cases), ``doubts``, ``pictures`` (PNG
-        names in the folder) and, after
-        fine-tuning, ``model``, ``better``, ``is_default`` and ``words``.
+        ``table`` (the check in words), ``unusable`` (number of cases), ``warnings``, ``pictures`` (PNG
+        names in the folder) and, after fine-tuning, ``model``, ``better``, ``is_default`` and ``words``.
 
     Raises:
         See :func:`HippoSegLib.finetuning.run.fine_tune`.
@@ -37,15 +35,17 @@ def finetune_task(
 
     progress("Loading libraries", 0.0)
     require_packages(["torch"])
-    from ..finetuning.check import table_lines
-    from ..finetuning.run import fine_tune, look_at
+    from ..finetuning.case_sheet import sheets
+    from ..finetuning.case_table import table_lines
+    from ..finetuning.run import check_site, fine_tune
+    from ..finetuning.run_options import RunOptions
     from ..finetuning.settings import FineTuneSettings
-    from ..finetuning.sheet import sheets
+    from ..finetuning.site import Site
 
-    answer: dict = {"table": "", "unusable": 0, "doubts": [], "pictures": []}
+    answer: dict = {"table": "", "unusable": 0, "warnings": [], "pictures": []}
 
-    def checked(cases, doubts) -> None:
-        answer["table"], answer["doubts"] = table_lines(cases), list(doubts)
+    def checked(cases, warnings) -> None:
+        answer["table"], answer["warnings"] = table_lines(cases), list(warnings)
         answer["unusable"] = sum(not case.usable for case in cases)
         for number, sheet in enumerate(sheets(cases), start=1):
             name = f"finetune-{number}.png"
@@ -55,33 +55,38 @@ def finetune_task(
     sources = request.get("site") or _sources(request.get("cases", ()), folder)
     if not sources:
         raise InputError("There are no cases.", "Choose a folder, or segment volumes in the scene by hand.")
-    options: dict[str, Any] = {name: request.get(name) for name in ("label_map", "side", "base", "threads")}
-    options |= {"region": bool(request.get("region")), "device": request.get("device") or "auto"}
-    if request.get("check_only"):
-        checked(*look_at(sources, progress=progress, cancel=cancel, **options))
-        return answer
-    outcome = fine_tune(
+    site = Site(
         sources,
-        Path(request["output"]),
-        settings=FineTuneSettings.preset("default", **request.get("settings", {})),
+        label_map=request.get("label_map"),
+        region=bool(request.get("region")),
+        side=request.get("side"),
         leave_out=bool(request.get("leave_out")),
-        checked=checked,
+    )
+    run = RunOptions(
+        device=request.get("device") or "auto",
+        threads=request.get("threads"),
         progress=progress,
         cancel=cancel,
-        **options,
+        checked=checked,
     )
+    base = request.get("base")
+    if request.get("check_only"):
+        check_site(site, base, run)
+        return answer
+    settings = FineTuneSettings.preset("default", **request.get("settings", {}))
+    result = fine_tune(site, Path(request["output"]), base=base, settings=settings, run=run)
     return {
         **answer,
-        "model": str(outcome.folder),
-        "better": outcome.comparison["better"],
-        "is_default": outcome.is_default,
-        "words": outcome.comparison["words"],
+        "model": str(result.folder),
+        "better": result.comparison["better"],
+        "is_default": result.is_default,
+        "words": result.comparison["words"],
     }
 
 
 def _sources(cases, folder: str) -> list:
     """Sources of images in the exchange folder, whose files are removed once read."""
-    from ..finetuning.sources import Source
+    from ..finetuning.sources import SiteSource
 
     found = []
     for case in cases:
@@ -90,6 +95,6 @@ def _sources(cases, folder: str) -> list:
             images[what] = to_image(case[what], folder)
             os.remove(exchange_path(folder, case[what]["array"]))
         found.append(
-            Source(case["name"], case["subject"], images["image"], images["label"], case.get("side"))
+            SiteSource(case["name"], case["subject"], images["image"], images["label"], case.get("side"))
         )
     return found

@@ -18,6 +18,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -26,13 +27,14 @@ import numpy as np
 import SimpleITK as sitk
 from tables import write_keeping_words
 
-from HippoSegLib.finetuning.check import table_text
-from HippoSegLib.finetuning.judge import SiteEvaluator, compare_models
+from HippoSegLib.finetuning.case_table import table_text
+from HippoSegLib.finetuning.comparison import SiteEvaluator, compare_models
 from HippoSegLib.finetuning.plan import region_of
 from HippoSegLib.finetuning.prepare import prepare
 from HippoSegLib.finetuning.run import fine_tune
+from HippoSegLib.finetuning.run_options import RunOptions
 from HippoSegLib.finetuning.settings import FineTuneSettings
-from HippoSegLib.finetuning.sources import find_sources
+from HippoSegLib.finetuning.site import Site
 from HippoSegLib.io.owned_folders import claim
 from HippoSegLib.models.store import Model, load_model
 from HippoSegLib.training.cases import load_cases, subject_of
@@ -99,42 +101,46 @@ def one_variant(variant: str, base: Model, args, train: list[str], test: list[st
         write_site(args.data, folder / part, names, what, shuffle=part == "train" and "shuffled" in what)
     settings = FineTuneSettings(**args.settings)
     print(f"--- {variant}: {len(train)} training cases, {len(test)} test cases", flush=True)
-    doubts: list[str] = []
+    warnings: list[str] = []
 
     def checked(cases, found) -> None:
-        doubts.extend(found)
+        warnings.extend(found)
         print(table_text(cases), *found, sep="\n", flush=True)
 
     started = time.monotonic()
     model = folder / "model"
     if model.exists():
         shutil.rmtree(model)  # its figures were not written yet
-    outcome = fine_tune(
-        folder / "train",
+    tested = Site(folder / "test", label_map="msd", region=True, side="left")
+    result = fine_tune(
+        replace(
+            tested,
+            cases=folder / "train",
+            label_map="whole=1" if "whole_only" in what else "msd",
+            anyway=True,
+        ),
         model,
         base=base,
         settings=settings,
-        label_map="whole=1" if "whole_only" in what else "msd",
-        region=True,
-        side="left",
         original=[case for case in load_cases(args.data) if case.name in set(test)],
-        anyway=True,
-        threads=args.threads,
-        checked=checked,
-        progress=lambda words, fraction: print(f"[{100 * fraction:5.1f} %] {words}", flush=True),
+        run=RunOptions(
+            threads=args.threads,
+            checked=checked,
+            progress=lambda words, fraction: print(f"[{100 * fraction:5.1f} %] {words}", flush=True),
+        ),
     )
     seconds = time.monotonic() - started
     new = load_model(model)
-    cases = prepare(find_sources(folder / "test"), base, "msd", region=True, side="left")
-    evaluate = SiteEvaluator([case.case for case in cases], *region_of(base))
+    cases = prepare(tested, base)
+    evaluate = SiteEvaluator([case.crop for case in cases], *region_of(base))
     comparison = compare_models(evaluate(base.module()), evaluate(new.module()))
     return {
         "test": comparison,
-        "original": outcome.original,
-        "reported": outcome.comparison,
-        "default": outcome.is_default,
-        "doubts": doubts,
-        "epochs": outcome.epochs,
+        "original": result.original,
+        "reported": result.comparison,
+        "default": result.is_default,
+        "warnings": warnings,
+        "epochs": result.epochs,
         "seconds": round(seconds),
         "settings": settings.to_dict(),
         "base_epochs": base.card.segmenter.training.epochs_done,
@@ -238,7 +244,7 @@ def summary(results: dict) -> str:
     for name, one in results.items():
         test, reported = one["test"], one["reported"]
         verdict = "better" if reported["better"] else "not better"
-        if one["doubts"]:
+        if one["warnings"]:
             verdict = "not to be trusted"
         parts = "; ".join(_change(test[part]) for part in ("anterior", "posterior"))
         lines.append(

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ from sitefixture import QUICK, SHAPE, body, load, make_base, wider, write_case, 
 
 from HippoSegLib.cli import main
 from HippoSegLib.errors import Cancelled, InputError, OutputError, TrainingError
-from HippoSegLib.finetuning import fine_tune
+from HippoSegLib.finetuning import RunOptions, Site, fine_tune
+from HippoSegLib.finetuning.prepare import prepare
 from HippoSegLib.finetuning.settings import FineTuneSettings, scaled
 from HippoSegLib.models import user_models as usermodels
 from HippoSegLib.models.card_parts import SegmenterCard
@@ -45,7 +47,8 @@ def models_of_this_test(tmp_path, monkeypatch):
 
 
 def tune(site, base_folder, output, **options):
-    options = {
+    """Fine-tune on a folder of crops; `options` are fields of `Site` and `RunOptions`, or arguments."""
+    given = {
         "settings": QUICK,
         "region": True,
         "label_map": "msd",
@@ -53,7 +56,10 @@ def tune(site, base_folder, output, **options):
         "device": "cpu",
         **options,
     }
-    return fine_tune(site, output, base=load(base_folder), **options)
+    where, run = (
+        {f.name: given.pop(f.name) for f in fields(kind) if f.name in given} for kind in (Site, RunOptions)
+    )
+    return fine_tune(Site(site, **where), output, base=load(base_folder), run=RunOptions(**run), **given)
 
 
 def weights(folder):
@@ -81,12 +87,12 @@ def test_a_site_with_another_protocol_gets_a_better_model(site, base_folder, tmp
     told = []
     output = tmp_path / "models" / "mine"
     originals = [make_case(f"o{i}", f"o{i}", *body(800 + i)) for i in range(3)]
-    outcome = tune(
+    result = tune(
         site, base_folder, output, original=originals, progress=lambda words, part: told.append((words, part))
     )
-    comparison = outcome.comparison
+    comparison = result.comparison
     assert comparison["better"] and comparison["gain"] > 0.03 and comparison["chance"] <= 0.05
-    assert outcome.is_default and usermodels.default_model() == output
+    assert result.is_default and usermodels.default_model() == output
     # Unseen bodies of the site, judged here without any of the code that judged above.
     from HippoSegLib.preprocessing.chain import Preprocessing, channels
 
@@ -117,7 +123,7 @@ def test_a_site_with_another_protocol_gets_a_better_model(site, base_folder, tmp
     assert {"curves.png", "before_after.png", "bland_altman.png"} <= {p.name for p in output.iterdir()}
 
     # What it cost on the base's own kind of cases is there too.
-    assert part["original_cases"] == outcome.original and outcome.original["gain"] < -0.02
+    assert part["original_cases"] == result.original and result.original["gain"] < -0.02
 
     with pytest.raises(OutputError, match="never overwritten"):
         tune(site, base_folder, output)
@@ -131,7 +137,7 @@ def test_folds_part_subjects_and_judge_only_what_was_not_learned(base_folder, tm
     def note(name, history):
         seen[name] = json.loads((run_dir / name / "settings.json").read_text())
 
-    outcome = tune(
+    result = tune(
         site,
         base_folder,
         tmp_path / "m",
@@ -140,10 +146,7 @@ def test_folds_part_subjects_and_judge_only_what_was_not_learned(base_folder, tm
         settings=FineTuneSettings(num_epochs=1, folds=3, decoder_epochs=0),
     )
     subjects = {}
-    from HippoSegLib.finetuning.prepare import prepare
-    from HippoSegLib.finetuning.sources import find_sources
-
-    for case in prepare(find_sources(site), load(base_folder), "msd", region=True):
+    for case in prepare(Site(site, label_map="msd", region=True), load(base_folder)):
         subjects[case.sha256] = case.subject
     judged = []
     for fold in range(3):
@@ -151,23 +154,23 @@ def test_folds_part_subjects_and_judge_only_what_was_not_learned(base_folder, tm
         assert not {subjects[s] for s in train} & {subjects[s] for s in held}
         assert len(train) + len(held) == 12
         judged += held
-    assert sorted(judged) == sorted(subjects) and len(outcome.after) == 12
+    assert sorted(judged) == sorted(subjects) and len(result.after) == 12
     assert seen["final"]["validation_sha256"] == [] and len(seen["final"]["train_sha256"]) == 12
-    assert outcome.comparison["subjects"] == 6
+    assert result.comparison["subjects"] == 6
 
 
 def test_a_larger_site_is_split_once_and_a_given_validation_set_is_used(site, base_folder, tmp_path):
     quick = FineTuneSettings(num_epochs=2, decoder_epochs=0, small_site=6, learning_rate=0.01, anchor=0)
-    outcome = tune(site, base_folder, tmp_path / "m", settings=quick)
-    assert outcome.comparison["subjects"] == 2
+    result = tune(site, base_folder, tmp_path / "m", settings=quick)
+    assert result.comparison["subjects"] == 2
     card = fine_tuning(tmp_path / "m")
     assert list(card["curves"]) == ["training"] and "chosen on them" in card["judged_by"]
     given = write_site(tmp_path / "val", 3, first=600)
     for i, path in enumerate(sorted((given / "images").iterdir())):
         for kind in ("images", "labels"):
             (given / kind / path.name).rename(given / kind / f"sub-9{i}_left.nii.gz")
-    outcome = tune(site, base_folder, tmp_path / "n", settings=quick, validation=given)
-    assert outcome.comparison["subjects"] == 3 and len(outcome.before) == 3
+    result = tune(site, base_folder, tmp_path / "n", settings=quick, validation=given)
+    assert result.comparison["subjects"] == 3 and len(result.before) == 3
 
 
 def test_labels_shuffled_between_cases_give_no_gain_and_no_default(base_folder, tmp_path):
@@ -177,15 +180,15 @@ def test_labels_shuffled_between_cases_give_no_gain_and_no_default(base_folder, 
     output = tmp_path / "models" / "m"
     with pytest.raises(TrainingError, match="belong to other scans"):
         tune(tmp_path / "site", base_folder, output)
-    outcome = tune(tmp_path / "site", base_folder, output, anyway=True)
-    assert not outcome.comparison["better"] and not outcome.is_default and usermodels.default_model() is None
-    assert "not to be trusted" in outcome.comparison["words"] or "not shown" in outcome.comparison["words"]
+    result = tune(tmp_path / "site", base_folder, output, anyway=True)
+    assert not result.comparison["better"] and not result.is_default and usermodels.default_model() is None
+    assert "not to be trusted" in result.comparison["words"] or "not shown" in result.comparison["words"]
 
 
 def test_labels_of_the_whole_alone_leave_the_parts_what_they_are(base_folder, tmp_path):
     site = write_site(tmp_path / "site", 8, change=lambda label: (wider(label) > 0).astype(np.uint8))
-    outcome = tune(site, base_folder, tmp_path / "m", label_map="whole=1")
-    assert outcome.comparison["gain"] > 0.03 and "anterior" not in outcome.comparison
+    result = tune(site, base_folder, tmp_path / "m", label_map="whole=1")
+    assert result.comparison["gain"] > 0.03 and "anterior" not in result.comparison
     from HippoSegLib.preprocessing.chain import Preprocessing, channels
 
     new, old = load(tmp_path / "m"), load(base_folder)
@@ -251,9 +254,9 @@ KILLED = """
 import os, signal, sys
 sys.path[:0] = [{tests!r}, {root!r}]
 from sitefixture import load
-import HippoSegLib.finetuning.result as result
+import HippoSegLib.finetuning.result as writing
 from HippoSegLib.finetuning.settings import FineTuneSettings
-from HippoSegLib.finetuning import fine_tune
+from HippoSegLib.finetuning import RunOptions, Site, fine_tune
 
 site, base, output, words, polls = sys.argv[1:]
 polls = int(polls)
@@ -273,9 +276,10 @@ def cancel():
     return False
 
 if words == "writing":
-    result.scores_csv = die  # the weights are written by then, the folder has not its name yet
-fine_tune(site, output, base=load(base), region=True, label_map="msd", threads=1, device="cpu",
-          settings=FineTuneSettings(**{settings!r}), progress=progress, cancel=cancel)
+    writing.scores_csv = die  # the weights are written by then, the folder has not its name yet
+fine_tune(Site(site, region=True, label_map="msd"), output, base=load(base),
+          settings=FineTuneSettings(**{settings!r}),
+          run=RunOptions(threads=1, device="cpu", progress=progress, cancel=cancel))
 """
 
 

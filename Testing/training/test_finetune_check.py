@@ -11,12 +11,17 @@ import SimpleITK as sitk
 from sitefixture import SHAPE, body, load, make_base, wider, write_case, write_site
 
 from HippoSegLib.errors import InputError, TrainingError
-from HippoSegLib.finetuning import prepare as prepare_module
-from HippoSegLib.finetuning.check import belonging, check, refuse, table_csv, table_text
-from HippoSegLib.finetuning.meaning import Meaning, guess
+from HippoSegLib.finetuning import head_cases
+from HippoSegLib.finetuning.agreement import belonging
+from HippoSegLib.finetuning.case_sheet import sheets
+from HippoSegLib.finetuning.case_table import table_csv, table_text
+from HippoSegLib.finetuning.check import check, refuse
+from HippoSegLib.finetuning.crop_cases import from_crop
 from HippoSegLib.finetuning.prepare import prepare
-from HippoSegLib.finetuning.sheet import sheets
-from HippoSegLib.finetuning.sources import VALIDATION, find_sources, side_of, subject_of
+from HippoSegLib.finetuning.run_options import RunOptions
+from HippoSegLib.finetuning.site import Site
+from HippoSegLib.finetuning.site_labels import SiteLabels, guess
+from HippoSegLib.finetuning.sources import SiteSource, find_sources, side_of, subject_of
 from HippoSegLib.training.cases import WHOLE_ONLY
 
 
@@ -26,9 +31,7 @@ def base(tmp_path_factory):
 
 
 def look(folder, base, **options):
-    cases = prepare(
-        find_sources(folder), base, options.pop("label_map", "msd"), region=True, side="left", **options
-    )
+    cases = prepare(Site(folder, **{"label_map": "msd", "region": True, "side": "left", **options}), base)
     return cases, check(cases, base)
 
 
@@ -118,7 +121,7 @@ def test_names_tell_subject_and_side():
 def test_values_are_mapped_by_name():
     array = np.array([[[0, 17, 53, 171, 172, 48, 47, 1, 2]]])
     read = {
-        text: Meaning.read(text)
+        text: SiteLabels.read(text)
         for text in ("freesurfer", "neuromorphometrics", "hipposeg", "msd", "whole=1")
     }
     expect = {
@@ -132,11 +135,11 @@ def test_values_are_mapped_by_name():
     }
     for (text, side), values in expect.items():
         assert read[text].classes(array, side).ravel().tolist() == values, (text, side)
-    swapped = Meaning.read("anterior=2, posterior=1")
+    swapped = SiteLabels.read("anterior=2, posterior=1")
     assert swapped.classes(array, "left").ravel().tolist() == [0, 0, 0, 0, 0, 0, 0, 2, 1]
     for bad in ("left=1,whole=2", "left=1,right=1", "nonsense", "left=0", "amygdala=18"):
         with pytest.raises(InputError):
-            Meaning.read(bad)
+            SiteLabels.read(bad)
 
 
 def test_values_are_guessed_only_where_clear():
@@ -207,8 +210,8 @@ def test_a_subject_in_two_roles_and_a_twin_across_roles(tmp_path, base):
     write_site(tmp_path / "train", 6)
     write_case(tmp_path / "val", "sub-00_ses-9_left", *body(400))  # subject of the training folder
     write_case(tmp_path / "val", "sub-77_left", *body(202))  # scan of sub-02
-    sources = find_sources(tmp_path / "train") + find_sources(tmp_path / "val", role=VALIDATION)
-    cases = prepare(sources, base, "msd", region=True)
+    site = Site(tmp_path / "train", tmp_path / "val", label_map="msd", region=True)
+    cases = prepare(site, base)
     check(cases, base)
     assert "two_roles" in codes(cases[-2]) and {"duplicate", "two_roles"} <= codes(cases[-1])
 
@@ -260,7 +263,7 @@ def test_right_crops_are_mirrored_and_coarse_ones_resampled(tmp_path, base):
     coarse.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
     write_case(tmp_path, "b_left", image, label)
     sitk.WriteImage(coarse, str(tmp_path / "images/b_left.nii.gz"))
-    right, thick = prepare(find_sources(tmp_path), base, "msd", region=True)
+    right, thick = prepare(Site(tmp_path, label_map="msd", region=True), base)
     assert np.allclose(right.case.image, image - image.min(), atol=1e-3)
     assert np.array_equal(right.case.label, label)
     assert thick.case.image.shape[0] in (31, 32) and thick.spacing == (1, 1, 2)
@@ -269,10 +272,10 @@ def test_right_crops_are_mirrored_and_coarse_ones_resampled(tmp_path, base):
     found = thick.case.label[:both] > 0
     assert 2 * (truth & found).sum() / (truth.sum() + found.sum()) > 0.9
     with pytest.raises(InputError, match="side"):
-        prepare_module._from_crop(find_sources(tmp_path)[0].__class__("c", "c", image, label), None, None)
+        from_crop(SiteSource("c", "c", image, label), None, None)
 
 
-# --- whole heads, with a street that is only acted
+# --- whole heads, with a pipeline that is only acted
 
 
 def head_pair(exchange: bool = False, values=(17, 53)):
@@ -306,11 +309,9 @@ def acted_segment(scan, model, device, threads=None):
 
 @pytest.mark.parametrize("text, values", [("freesurfer", (17, 53)), ("whole=1", (1, 1)), (None, (17, 53))])
 def test_heads_are_cut_into_both_sides(base, monkeypatch, text, values):
-    monkeypatch.setattr(prepare_module, "segment", acted_segment)
-    from HippoSegLib.finetuning.sources import Source
-
+    monkeypatch.setattr(head_cases, "segment", acted_segment)
     image, label = head_pair(values=values)
-    left, right = prepare([Source("h", "h", image, label)], base, text)
+    left, right = prepare(Site([SiteSource("h", "h", image, label)], label_map=text), base)
     assert (left.name, right.name) == ("h_left", "h_right") and not codes(left) | codes(right)
     for case, seed, mirrored in ((left, 500, False), (right, 501, True)):
         truth = body(seed)[1] > 0
@@ -323,24 +324,21 @@ def test_heads_are_cut_into_both_sides(base, monkeypatch, text, values):
 
 
 def test_exchanged_sides_and_shifted_labels_of_heads_are_named(base, monkeypatch):
-    monkeypatch.setattr(prepare_module, "segment", acted_segment)
-    from HippoSegLib.finetuning.sources import Source
-
+    monkeypatch.setattr(head_cases, "segment", acted_segment)
     image, label = head_pair(exchange=True)
-    cases = prepare([Source("h", "h", image, label)], base, "freesurfer")
+    cases = prepare(Site([SiteSource("h", "h", image, label)], label_map="freesurfer"), base)
     assert [codes(case) for case in cases] == [{"sides"}, {"sides"}] and not any(c.usable for c in cases)
     image, label = head_pair()
     label.SetOrigin((0, 0, 400))
-    (lost,) = prepare([Source("h", "h", image, label)], base, "freesurfer")
+    (lost,) = prepare(Site([SiteSource("h", "h", image, label)], label_map="freesurfer"), base)
     assert not lost.usable and "world space" in lost.findings[0].text
-    (unnamed,) = prepare([Source("h", "h", *head_pair(values=(3, 4)))], base, None)
+    (unnamed,) = prepare(Site([SiteSource("h", "h", *head_pair(values=(3, 4)))]), base)
     assert not unnamed.usable and "3, 4" in unnamed.findings[0].text
 
 
 @pytest.mark.slow
 def test_a_real_head_is_cut_about_both_hippocampi(data_dir):
     """A head that trained nothing, with hippodeep's outlines as its labels, through the bundled model."""
-    from HippoSegLib.finetuning.sources import Source
     from HippoSegLib.models.store import bundled_models, load_model
 
     if "hipposeg" not in bundled_models():
@@ -355,7 +353,7 @@ def test_a_real_head_is_cut_about_both_hippocampi(data_dir):
         mask = sitk.Resample(weak, label, sitk.Transform(), sitk.sitkNearestNeighbor) > top / 2
         label = label + sitk.Cast(mask, sitk.sitkUInt8) * value
     model = load_model("hipposeg")
-    cases = prepare([Source("h", "h", image, label)], model, None, threads=1)
+    cases = prepare(Site([SiteSource("h", "h", image, label)]), model, RunOptions(threads=1, device="cpu"))
     assert [(case.name, codes(case)) for case in cases] == [("h_left", set()), ("h_right", set())]
     check(cases, model)
     for case in cases:

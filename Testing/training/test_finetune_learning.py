@@ -1,4 +1,4 @@
-"""How fine-tuning learns, what its loss asks for, and how its verdict comes about."""
+"""How fine-tuning learns, what its loss asks for, and how its comparison comes about."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from scipy import stats
 from sitefixture import SHAPE, body
 from torch.nn import functional
 
-from HippoSegLib.finetuning.judge import compare_models, paired_chance
-from HippoSegLib.finetuning.learn import learn
+from HippoSegLib.finetuning.comparison import compare_models, paired_chance
 from HippoSegLib.finetuning.plan import best_epoch
+from HippoSegLib.finetuning.run_options import RunOptions
 from HippoSegLib.finetuning.settings import scaled
+from HippoSegLib.finetuning.training_run import TrainingJob, learn
 from HippoSegLib.labels import OUTLINE_CLASSES
 from HippoSegLib.models.card_parts import SegmenterCard
 from HippoSegLib.models.unet3d import UNet3D
@@ -225,7 +226,7 @@ def test_a_base_of_two_protocols_learns_a_site_s_labels_as_complete():
     base = SimpleNamespace(card=SimpleNamespace(segmenter=part), weights=weights)
     train = [replace(one, protocol=FULL, label=WHOLE_ONLY * (one.label > 0)) for one in cases(4)]
     settings = small_loop(None, train, epochs=30, rate=0.03).settings
-    loop = learn(base, train, train, settings, None, record={}, device="cpu")
+    loop = learn(base, TrainingJob("all", "Training", train, train, settings), RunOptions(device="cpu"))
     assert loop.ema.out_channels == 4
     first, last = (
         np.mean([row["whole"] for row in rows])

@@ -14,9 +14,10 @@ from HippoSegLib.finetuning import search as module
 from HippoSegLib.finetuning.check import check
 from HippoSegLib.finetuning.plan import Plan, Trained
 from HippoSegLib.finetuning.prepare import prepare
+from HippoSegLib.finetuning.run_options import RunOptions
 from HippoSegLib.finetuning.search import SEARCHED, mean_of_subjects, search
 from HippoSegLib.finetuning.settings import FineTuneSettings
-from HippoSegLib.finetuning.sources import find_sources
+from HippoSegLib.finetuning.site import Site
 
 optuna = pytest.importorskip("optuna")
 
@@ -34,7 +35,7 @@ def site(tmp_path_factory):
 @pytest.fixture(scope="module")
 def cases(site, base_folder):
     base = load(base_folder)
-    found = prepare(find_sources(site), base, "msd", region=True)
+    found = prepare(Site(site, label_map="msd", region=True), base)
     check(found, base)
     return found
 
@@ -107,7 +108,7 @@ def test_cancelling_keeps_the_complete_trials(cases, base_folder, tmp_path, monk
     base, calls = load(base_folder), []
     trained_as_if(monkeypatch, lambda s: 0.5, calls)
     with pytest.raises(Cancelled):
-        search(cases, base, tmp_path, 10, cancel=lambda: len(calls) >= 3)
+        search(cases, base, tmp_path, 10, run=RunOptions(cancel=lambda: len(calls) >= 3))
     assert search(cases, base, tmp_path, 4)["trials"] == 4 == len(calls)
 
 

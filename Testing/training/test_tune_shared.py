@@ -14,8 +14,8 @@ import pytest
 from sitefixture import make_base, write_site
 
 from HippoSegLib.errors import Cancelled
+from HippoSegLib.finetuning.process_lock import ProcessLock
 from HippoSegLib.finetuning.search import LOCK
-from HippoSegLib.finetuning.turns import Turn
 
 optuna = pytest.importorskip("optuna")
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,8 +36,8 @@ def test_two_living_processes_share_a_search(tmp_path):
     out.mkdir()
     streams = [[(tmp_path / f"{kind}{i}").open("w+") for kind in ("out", "err")] for i in range(2)]
     # Both wait at the door until both are there: they begin on the empty folder at one moment.
-    door = Turn(out / LOCK)
-    door.take()
+    door = ProcessLock(out / LOCK)
+    door.acquire()
     processes = [subprocess.Popen(command, env=environment, stdout=o, stderr=e) for o, e in streams]
     try:
         limit = time.monotonic() + 300
@@ -47,7 +47,7 @@ def test_two_living_processes_share_a_search(tmp_path):
             time.sleep(0.1)
         time.sleep(1)
         assert not (out / "study.db").exists()
-        door.give()
+        door.release()
         codes = [p.wait(timeout=300) for p in processes]
     finally:
         for process in processes:
@@ -68,11 +68,10 @@ def test_two_living_processes_share_a_search(tmp_path):
         assert f"Best of {TRIALS} trials: Dice {study.best_value:.4f}" in (tmp_path / f"out{i}").read_text()
 
 
-def test_a_turn_is_one_processs_and_ends_with_it(tmp_path):
+def test_a_lock_is_one_processs_and_ends_with_it(tmp_path):
     """Held by a process that lives, refused to others; a killed one holds nothing."""
-    script = (
-        "import sys, time; from HippoSegLib.finetuning.turns import Turn; t = Turn(sys.argv[1]); t.take()"
-    )
+    script = "import sys, time; from HippoSegLib.finetuning.process_lock import ProcessLock; "
+    script += "lock = ProcessLock(sys.argv[1]); lock.acquire()"
     script += "; print('held', flush=True); time.sleep(60)"
     other = subprocess.Popen(
         [sys.executable, "-c", script, str(tmp_path / "lock")],
@@ -81,16 +80,16 @@ def test_a_turn_is_one_processs_and_ends_with_it(tmp_path):
         text=True,
     )
     asked = []
-    turn = Turn(tmp_path / "lock")
+    lock = ProcessLock(tmp_path / "lock")
     try:
         assert other.stdout.readline() == "held\n"
         with pytest.raises(Cancelled):
-            turn.take(cancel=lambda: asked.append(1) or len(asked) > 3)
+            lock.acquire(cancel=lambda: asked.append(1) or len(asked) > 3)
     finally:
         other.kill()
         other.communicate()
-    turn.take()
-    turn.give()
-    turn.give()  # what is not held is given back for nothing
-    turn.take()
-    turn.give()
+    lock.acquire()
+    lock.release()
+    lock.release()  # what is not held is given back for nothing
+    lock.acquire()
+    lock.release()

@@ -16,8 +16,7 @@ from sitefixture import load, make_base, write_site
 
 from HippoSegLib.cli import main
 from HippoSegLib.errors import Cancelled, OutputError
-from HippoSegLib.finetuning import runfolder
-from HippoSegLib.finetuning.run import fine_tune
+from HippoSegLib.finetuning import RunOptions, Site, fine_tune, runfolder
 from HippoSegLib.finetuning.settings import FineTuneSettings
 from HippoSegLib.training import command, export, plot, quality
 from HippoSegLib.training.runstate import RunFolder
@@ -65,8 +64,9 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def tune(site, base_folder, output, **options):
-    given = {"settings": QUICK, "region": True, "label_map": "msd", "threads": 1, "device": "cpu"}
-    return fine_tune(site, output, base=load(base_folder), **given, **options)
+    run = RunOptions(threads=1, device="cpu", **options)
+    where = Site(site, region=True, label_map="msd")
+    return fine_tune(where, output, base=load(base_folder), settings=QUICK, run=run)
 
 
 # --- hipposeg finetune

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +15,20 @@ from ..models.network import build
 from ..models.store import Model
 from ..training.batches import CropSampler, encoded
 from ..training.cases import Case
-from ..training.distributed import Team
 from ..training.loop import Compute, Loop
 from ..training.losses import PartialLabels, dice_and_cross_entropy
 from ..training.protocols import STRUCTURES
 from ..training.runstate import RunFolder
 from ..training.settings import Settings
 from ..training.trainer import native_bfloat16
-from .judge import SiteEvaluator
+from .comparison import SiteEvaluator
+from .run_options import Progress, RunOptions
 
 
 class Clock:
     """Fraction done and remaining time of a work whose parts cost in proportion to their units."""
 
-    def __init__(self, total: float, progress: Callable[[str, float], None] | None):
+    def __init__(self, total: float, progress: Progress | None):
         self.total, self.done, self.progress = max(total, 1e-9), 0.0, progress
         self._measured = self._seconds = self._told = 0.0
         self._last = time.monotonic()
@@ -69,32 +70,43 @@ class _Watched(RunFolder):
         self._saved(state["history"])
 
 
-def learn(
-    base: Model,
-    train: Sequence[Case],
-    held: Sequence[Case],
-    settings: Settings,
-    folder: Path | None,
-    *,
-    record: dict,
-    device: str,
-    micro_batch: int = 2,
-    until: int | None = None,
-    resume: bool = True,
-    words: str = "",
-    clock: Clock | None = None,
-    saved: Callable[[list[dict]], None] = lambda history: None,
-    cancel: Callable[[], bool] = lambda: False,
-) -> Loop:
+@dataclass(frozen=True)
+class TrainingJob:
+    """What one training learns from, and how long.
+
+    Attributes:
+        name: Of its folder within the run's.
+        title: What this training is, for the progress.
+        train, held: Cases to learn from and to judge by.
+        settings: Of the training loop.
+        record: What makes this run what it is beside the settings; another one's folder is refused.
+        until: End after this epoch.
+    """
+
+    name: str
+    title: str
+    train: Sequence[Case]
+    held: Sequence[Case]
+    settings: Settings
+    record: dict = field(default_factory=dict)
+    until: int | None = None
+
+    @property
+    def units(self) -> float:
+        """Cost of an epoch, in training cases."""
+        return len(self.train) + 0.35 * len(self.held)
+
+    @property
+    def epochs(self) -> int:
+        """The last epoch."""
+        return self.until or self.settings.num_epochs
+
+
+def learn(base: Model, job: TrainingJob, run: RunOptions, clock: Clock | None = None) -> Loop:
     """Train from the base model's weights, or go on where an earlier run of the same ended.
 
     Args:
-        train, held: Cases to learn from and to judge by.
-        folder: Run folder; None keeps nothing.
-        record: What makes this run what it is beside the settings; another one's folder is refused.
-        until: End after this epoch.
-        words: What this training is, for the progress.
-        saved: Called with the history after each epoch.
+        run: Its folder has a folder per training; None keeps nothing.
 
     Returns:
         The finished loop.
@@ -102,42 +114,47 @@ def learn(
     Raises:
         TrainingError: Divergence, or a folder of another run. Cancelled. OutputError.
     """
-    where = torch.device(device)
+    clock = clock or Clock(job.units * job.epochs, None)
+    loop = _loop(base, job, run)
+    first = loop.team.rank == 0
+
+    def tell(text: str, _fraction: float) -> None:
+        if ":" in text and first:
+            clock.tell(f"{job.title}, {text}")
+
+    def saved(history: list[dict]) -> None:
+        clock.advance(job.units)
+        if run.epoch_done is not None:
+            run.epoch_done(job.name, history)
+
+    folder = _Watched(None if run.run_dir is None else run.run_dir / job.name, saved)
+    record = {**job.settings.to_dict(), **job.record, "until": job.until}
+    state = loop.team.of_first(folder.load(record, run.resume) if first else None)
+    if state is not None:
+        loop.restore(state)
+        clock.advance(job.units * loop.epoch, measured=False)
+    elif first:
+        folder.write_settings(record)
+    loop.run(folder, tell, run.cancel, job.until)
+    if loop.epoch < job.epochs:
+        clock.advance(job.units * (job.epochs - loop.epoch), measured=False)
+    return loop
+
+
+def _loop(base: Model, job: TrainingJob, run: RunOptions) -> Loop:
+    """The loop at its start, with the base model's weights."""
+    settings, device = job.settings, torch.device(run.device)
     torch.manual_seed(settings.seed)
     part = base.card.segmenter
     model = build(part.network, base.weights["segmenter"], settings.dropout)
     encode, loss = None, dice_and_cross_entropy
     if part.classes == OUTLINE_CLASSES:
         encode, loss = encoded, PartialLabels(STRUCTURES)
-    loop = Loop(
+    return Loop(
         model,
-        CropSampler(train, settings, (), encode),
-        SiteEvaluator(held, settings.region_shape, settings.preprocessing),
+        CropSampler(job.train, settings, (), encode),
+        SiteEvaluator(job.held, settings.region_shape, settings.preprocessing),
         settings,
-        Compute(where, native_bfloat16(where), micro_batch),
+        Compute(device, native_bfloat16(device), run.micro_batch),
         loss,
     )
-    units = len(train) + 0.35 * len(held)
-
-    def tell(text: str, _fraction: float) -> None:
-        if clock is not None and ":" in text and Team().rank == 0:
-            clock.tell(f"{words}, {text}")
-
-    def note(history: list[dict]) -> None:
-        if clock is not None:
-            clock.advance(units)
-        saved(history)
-
-    store = _Watched(folder, note)
-    record = {**settings.to_dict(), **record, "until": until}
-    state = loop.team.of_first(store.load(record, resume) if loop.team.rank == 0 else None)
-    if state is not None:
-        loop.restore(state)
-        if clock is not None:
-            clock.advance(units * loop.epoch, measured=False)
-    elif loop.team.rank == 0:
-        store.write_settings(record)
-    loop.run(store, tell, cancel, until)
-    if clock is not None and loop.epoch < (until or settings.num_epochs):
-        clock.advance(units * ((until or settings.num_epochs) - loop.epoch), measured=False)
-    return loop

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..labels import COLORS
 from ..results.text import text
-from .prepare import DOUBT, SiteCase
+from .site_case import STATUSES, SiteCase
 
 #: Cases on a sheet, in rows of so many.
 PER_SHEET, PER_ROW = 12, 3
@@ -16,7 +16,7 @@ PER_SHEET, PER_ROW = 12, 3
 _PANEL, _VOXELS = 132, 64
 _GAP, _CAPTION = 6, 40
 _BACKGROUND, _TEXT = (16, 16, 18), (235, 235, 235)
-_STATUS = {"ok": (120, 200, 120), "doubtful": (255, 196, 87), "cannot be used": (240, 110, 100)}
+_STATUS = dict(zip(STATUSES, ((120, 200, 120), (255, 196, 87), (240, 110, 100)), strict=True))
 _LINES = {1: COLORS[171], 2: COLORS[172], 3: COLORS["left"]}
 
 
@@ -37,12 +37,10 @@ def _sheet(cases: Sequence[SiteCase]):
     for number, case in enumerate(cases):
         left = _GAP + (number % PER_ROW) * (width + _GAP)
         top = _GAP + (number // PER_ROW) * (height + _GAP)
-        severities = {f.severity for f in case.findings}
-        status = "cannot be used" if not case.usable else "doubtful" if DOUBT in severities else "ok"
         name = case.name if len(case.name) <= 34 else case.name[:31] + "..."
         text(draw, (left, top), name, 15, _TEXT)
-        words = f"{status} - {case.volume_mm3:.0f} mm³, base model Dice {case.base_dice:.2f}"
-        text(draw, (left, top + 19), words, 13, _STATUS[status])
+        words = f"{case.status} - {case.volume_mm3:.0f} mm³, base model Dice {case.base_dice:.2f}"
+        text(draw, (left, top + 19), words, 13, _STATUS[case.status])
         for column, panel in enumerate(_panels(case)):
             sheet.paste(panel, (left + column * (_PANEL + _GAP // 2), top + _CAPTION))
     return sheet
@@ -50,15 +48,15 @@ def _sheet(cases: Sequence[SiteCase]):
 
 def _panels(case: SiteCase) -> list:
     """Axial, coronal and sagittal plane through the label's centre."""
-    image, label = case.case.image, case.case.label
+    image, label = case.crop.image, case.crop.label
     centre = np.round(np.argwhere(label > 0).mean(axis=0)).astype(int)
     inside = image[label > 0]
     window = float(np.percentile(image, 1)), float(max(np.percentile(image, 99), inside.mean() * 1.3))
     panels = []
     for axis in range(3):
         # Superior and anterior are drawn upwards.
-        planes = [np.take(a, centre[axis], axis)[::-1] for a in (image, label)]
-        panels.append(_panel(*planes, window, np.delete(centre, axis)))
+        plane, marks = (np.take(a, centre[axis], axis)[::-1] for a in (image, label))
+        panels.append(_panel(plane, marks, window, np.delete(centre, axis)))
     return panels
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from ..errors import Cancelled, OutputError
 
 
-class Turn:
-    """A lock that processes take in turn; a killed process leaves none behind.
+class ProcessLock:
+    """A lock that processes hold one after the other; a killed process leaves none behind.
 
     It is SQLite's own exclusive lock, on a file of nothing: the same on Linux, macOS and Windows, and as
     dependable on a shared drive as the SQLite file that it guards.
@@ -21,7 +21,7 @@ class Turn:
         self._path = Path(path)
         self._held: sqlite3.Connection | None = None
 
-    def take(self, cancel: Callable[[], bool] | None = None) -> None:
+    def acquire(self, cancel: Callable[[], bool] | None = None) -> None:
         """Wait until no other process holds it, and hold it.
 
         Raises:
@@ -30,11 +30,11 @@ class Turn:
         while True:
             if cancel is not None and cancel():
                 raise Cancelled()
-            if self.take_if_free():
+            if self.try_acquire():
                 return
             time.sleep(0.1)
 
-    def take_if_free(self) -> bool:
+    def try_acquire(self) -> bool:
         """Hold it, unless another process does; returns whether it is held.
 
         Raises:
@@ -58,7 +58,7 @@ class Turn:
         self._held = connection
         return True
 
-    def give(self) -> None:
+    def release(self) -> None:
         """Let the next one; nothing where it is not held."""
         if self._held is not None:
             self._held.close()  # rolls the empty transaction back

@@ -1,6 +1,6 @@
 """What a site's label values mean, given by name: ``left=17,right=53``, ``whole=1``, ``anterior=1,…``.
 
-The core of it is the label map of the evaluation; names without a side are added here. In the crop of
+`SiteLabels` makes an `evaluation.labelmap.LabelMap` per side, and adds names without a side: in the crop of
 one hippocampus they mean its side; in a head the two sides are told apart by where they lie.
 """
 
@@ -19,7 +19,7 @@ _UNSIDED = ("whole", *PARTS)
 
 
 @dataclass(frozen=True)
-class Meaning:
+class SiteLabels:
     """Reads the classes of one side out of label arrays.
 
     Attributes:
@@ -31,7 +31,7 @@ class Meaning:
     sided: bool
 
     @classmethod
-    def read(cls, text: str) -> Meaning:
+    def read(cls, text: str) -> SiteLabels:
         """Parse a label map's text.
 
         Raises:
@@ -42,10 +42,10 @@ class Meaning:
         unsided = [name in _UNSIDED for name in names]
         if any(unsided) and not all(unsided):
             raise InputError("The label map mixes names with and without a side.", "Use one kind.")
-        meaning = cls(text, sided=text != "msd" and not (names and all(unsided)))
+        labels = cls(text, sided=text != "msd" and not (names and all(unsided)))
         for side in SIDES:
-            meaning.of_side(side, check=True)
-        return meaning
+            labels.of_side(side, check=True)
+        return labels
 
     def of_side(self, side: str, check: bool = False) -> LabelMap:
         """The label map of one side."""
@@ -70,12 +70,12 @@ class Meaning:
 
     def classes(self, array: np.ndarray, side: str) -> np.ndarray:
         """Classes of one side: uint8; 1 anterior, 2 posterior, 3 hippocampus of unknown part."""
-        meaning = self.of_side(side)
+        labels = self.of_side(side)
         result = np.zeros(array.shape, np.uint8)
-        if side in meaning.values:
-            result[meaning.mask(array, side)] = WHOLE_ONLY
+        if side in labels.values:
+            result[labels.mask(array, side)] = WHOLE_ONLY
         for number, part in enumerate(PARTS, start=1):
-            result[meaning.mask(array, f"{side}-{part}")] = number
+            result[labels.mask(array, f"{side}-{part}")] = number
         return result
 
     def refuse_if_absent(self, array: np.ndarray, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Is the new model better? Scores before and after, case by case, and a paired test over subjects."""
+"""Comparison of the new model with the base model: scores case by case, and a paired test over subjects."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ def paired_chance(differences: Sequence[float]) -> float:
     return (hits + extra) / (len(signs) + extra)
 
 
-def compare_models(before: Sequence[dict], after: Sequence[dict], doubts: str = "") -> dict:
+def compare_models(before: Sequence[dict], after: Sequence[dict], warning: str = "") -> dict:
     """Compare two models on the same cases.
 
     Args:
         before, after: Rows of `SiteEvaluator`, in the same order.
-        doubts: What makes any gain worthless, in a sentence; "" where nothing does.
+        warning: What makes any gain worthless, in a sentence; "" where nothing does.
 
     Returns:
         ``better``, ``words``, ``gain`` (mean over subjects of the whole's Dice), ``chance``,
@@ -79,16 +79,16 @@ def compare_models(before: Sequence[dict], after: Sequence[dict], doubts: str = 
         subjects.setdefault(old["subject"], []).append(new["whole"] - old["whole"])
     differences = [float(np.mean(values)) for values in subjects.values()]
     gain, chance = float(np.mean(differences)), paired_chance(differences)
-    better = gain >= LEAST_GAIN and chance <= LARGEST_CHANCE and not doubts
-    old, new = (float(np.mean([row["whole"] for row in rows])) for rows in (before, after))
+    better = gain >= LEAST_GAIN and chance <= LARGEST_CHANCE and not warning
+    dice_before, dice_after = (float(np.mean([row["whole"] for row in rows])) for rows in (before, after))
     words = (
-        f"Dice of the whole hippocampus {old:.3f} before, {new:.3f} after ({gain:+.3f} per subject, "
-        f"{len(differences)} subjects, p = {chance:.3g})"
+        f"Dice of the whole hippocampus {dice_before:.3f} before, {dice_after:.3f} after "
+        f"({gain:+.3f} per subject, {len(differences)} subjects, p = {chance:.3g})"
     )
     if better:
         words = f"The new model is better on cases that it did not learn from: {words}."
-    elif doubts:
-        words = f"The new model is not to be trusted. {doubts} {words}."
+    elif warning:
+        words = f"The new model is not to be trusted. {warning} {words}."
     else:
         words = f"The new model is not shown to be better on cases that it did not learn from: {words}."
         if len(differences) < LEAST_JUDGED:
