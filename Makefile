@@ -21,6 +21,7 @@ demo: $(VENV)/.run
 test: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
 # The long form of what `make test` does six times: a batch of two processes, killed at random instants.

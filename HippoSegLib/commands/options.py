@@ -144,7 +144,7 @@ def preprocessing_changes(args: argparse.Namespace) -> dict:
     if args.clahe_kernel is not None:
         clahe["kernel_size"] = [int(v) for v in _numbers(args.clahe_kernel, 3, "--clahe-kernel")]
     sce = {name: getattr(args, f"sce_{name}") for name in ("factor", "threshold", "levels", "wavelet")}
-    changes = {}
+    changes: dict[str, bool | dict] = {}
     for step, off, values in (("clahe_3d", args.no_clahe, clahe), ("sce_dwt_3d", args.no_sce, sce)):
         given = {name: value for name, value in values.items() if value is not None}
         if off and given:

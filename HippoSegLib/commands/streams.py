@@ -100,7 +100,7 @@ def steady_output() -> Iterator[None]:
     codecs.register_error(_ERRORS, _in_ascii)
     before = sys.stdout, sys.stderr
     steady = SteadyStream(sys.stdout), SteadyStream(sys.stderr)
-    sys.stdout, sys.stderr = steady  # type: ignore[assignment]
+    sys.stdout, sys.stderr = steady
     try:
         yield
     finally:

@@ -145,7 +145,8 @@ def _stored(fields: dict[str, str], name: str) -> tuple[Stored, int]:
         raise header.wrong(name, "ElementToIntensityFunctionSlope", f"{slope:g}")
     big = any(_truth(fields, key, name, "false") for key in _BIG_ENDIAN)
     text = not _truth(fields, "binarydata", name, "true")
-    return Stored(size[:3], np.dtype(_DTYPES[kind]).newbyteorder(">" if big else "<"), text=text), dimension
+    dtype = np.dtype(_DTYPES[kind]).newbyteorder(">" if big else "<")
+    return Stored((size[0], size[1], size[2]), dtype, text=text), dimension
 
 
 def _spacing(fields: dict[str, str], dimension: int, name: str) -> np.ndarray:

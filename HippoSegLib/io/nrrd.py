@@ -10,7 +10,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 import SimpleITK as sitk
@@ -45,7 +45,14 @@ _TYPES = {
     "f8": "double",
 }
 _DTYPES = {name: code for code, names in _TYPES.items() for name in names.split(", ")}
-_PACKING = {"raw": None, "gzip": "gzip", "gz": "gzip", "ascii": None, "text": None, "txt": None}
+_PACKING: dict[str, Literal["gzip"] | None] = {
+    "raw": None,
+    "gzip": "gzip",
+    "gz": "gzip",
+    "ascii": None,
+    "text": None,
+    "txt": None,
+}
 _TEXT = ("ascii", "text", "txt")
 _SAME = {"datafile": "data file", "byteskip": "byte skip", "lineskip": "line skip", "centerings": "centers"}
 #: Fields that change nothing here: by the format's definition, or because they concern the values alone.

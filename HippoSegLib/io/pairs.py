@@ -107,7 +107,8 @@ def _read_analyze(head: bytes, stream: ByteStream, name: str, region: bool) -> t
         raise InputError(f"'{name}' does not state its voxel size (pixdim).", _CONVERT, "no_voxel_size")
     stream.skip(offset)
     scale = float(slope) if slope and np.isfinite(slope) else 1.0
-    array = read_voxels(stream, Stored(shape[:3], dtype, scale, float(intercept or 0.0)), name)
+    stored = Stored((shape[0], shape[1], shape[2]), dtype, scale, float(intercept or 0.0))
+    array = read_voxels(stream, stored, name)
     text = "The Analyze file states no orientation: axes are taken as left, anterior, superior."
     direction = np.diag([1.0, -1.0, 1.0])
     return image_of(array, spacing, (0.0, 0.0, 0.0), direction, name), [Flag("no_orientation", text)]

@@ -182,7 +182,8 @@ def _inside_head(array: np.ndarray, bad: np.ndarray) -> bool:
     good = array[~bad]
     low = float(good.min())
     head = ~bad & (array > low + 0.1 * (float(np.percentile(good, 99)) - low))
-    components, count = ndimage.label(~head)
+    labelled = ndimage.label(~head)
+    components, count = np.asarray(labelled[0]), int(labelled[1])
     open_ = np.zeros(count + 1, bool)
     for axis in range(3):
         for end in (0, -1):
@@ -192,7 +193,7 @@ def _inside_head(array: np.ndarray, bad: np.ndarray) -> bool:
     for axis in range(3):
         others = tuple(a for a in range(3) if a != axis)
         with_head = np.flatnonzero(head.any(axis=others))
-        blank = bad.all(axis=others)
+        blank = np.asarray(bad.all(axis=others))
         if len(with_head) and blank[with_head[0] : with_head[-1]].any():
             return True
     return False

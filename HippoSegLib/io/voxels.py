@@ -91,7 +91,7 @@ def read_voxels(stream: ByteStream, stored: Stored, name: str, spare: int = _SPA
     if stored.scaled or stored.kept.itemsize != stored.dtype.itemsize:
         _fill_converted(flat, stream, stored)
     else:
-        stream.fill(memoryview(flat.view(np.uint8)))
+        stream.fill(flat.view(np.uint8).data)
         if not stored.dtype.isnative:
             flat.byteswap(inplace=True)
     slice_bytes = stored.size[0] * stored.size[1] * stored.dtype.itemsize
@@ -114,7 +114,7 @@ def _fill_converted(flat: np.ndarray, stream: ByteStream, stored: Stored) -> Non
     slope, intercept = np.float32(stored.slope), np.float32(stored.intercept)
     for start in range(0, len(flat), len(piece)):
         part = piece[: len(flat) - start]
-        stream.fill(memoryview(part.view(np.uint8)))
+        stream.fill(part.view(np.uint8).data)
         with np.errstate(over="ignore", invalid="ignore"):
             values = part.astype(np.float32)
             flat[start : start + len(part)] = values * slope + intercept if stored.scaled else values
@@ -152,7 +152,11 @@ def _numbers(words: list[bytes], dtype: np.dtype, name: str) -> np.ndarray:
 
 
 def image_of(
-    array: np.ndarray, spacing: Sequence[float], origin: Sequence[float], direction: np.ndarray, name: str
+    array: np.ndarray,
+    spacing: Sequence[float] | np.ndarray,
+    origin: Sequence[float] | np.ndarray,
+    direction: np.ndarray,
+    name: str,
 ) -> sitk.Image:
     """An image of voxels (z, y, x) and a geometry: mm, LPS, directions as columns.
 

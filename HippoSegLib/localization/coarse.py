@@ -126,11 +126,11 @@ def shrink(image: sitk.Image, grid: CoarseGrid = GRID) -> sitk.Image:
 def _field_of_view_centre(small: sitk.Image, grid: CoarseGrid) -> np.ndarray:
     """Centre of the field of view; along axes longer than the grid, centre of the foreground."""
     size = np.array(small.GetSize())
-    corners = [
+    points = [
         small.TransformContinuousIndexToPhysicalPoint(((np.array(c) * size) - 0.5).tolist())
         for c in np.ndindex(2, 2, 2)
     ]
-    corners = np.array(corners)
+    corners = np.array(points)
     centre = corners.mean(axis=0)
     array = sitk.GetArrayViewFromImage(small)
     index = np.argwhere(array > 0.25 * np.percentile(array, 99))[:, ::-1]
@@ -204,7 +204,8 @@ def _best_start(
     Raises:
         NotFoundError: No centre shows a brain.
     """
-    best = failure = None
+    best: tuple[Localization, np.ndarray] | None = None
+    failure: NotFoundError | None = None
     # A head cut on one side lies off the middle of its field of view; most are cut at the top or the face.
     for step in ([0, 0, 0], [0, 0, 60], [0, 40, 0], [0, 0, -60]):
         centre = start + np.array(step, float)
@@ -212,9 +213,10 @@ def _best_start(
             found = locate_from(centre)
             for _ in range(2):
                 # A head that a long field of view pushed to the grid's edge is centred on the grid.
-                if np.abs(found.intracranial_centre - centre).max() < 48:
+                middle = found.intracranial_centre
+                if middle is None or np.abs(middle - centre).max() < 48:
                     break
-                centre = found.intracranial_centre
+                centre = middle
                 found = locate_from(centre)
         except NotFoundError as error:
             failure = error
@@ -249,5 +251,6 @@ def localize(image: sitk.Image, network: Network, grid: CoarseGrid = GRID) -> Lo
     found, centre = _best_start(locate_from, _field_of_view_centre(small, grid))
     if found.residual_mm > MAX_RESIDUAL_MM:
         raise no_hippocampus()
+    assert found.intracranial is not None  # `interpret` says where it is
     area = _cut_area(small, grid.points(centre), grid.spacing, found.intracranial)
     return replace(found, intracranial_cut=area > MAX_CUT_AREA_MM2)

@@ -43,6 +43,9 @@ class UNet3D(nn.Module):
     multiples of ``2 ** (len(widths) - 1)``.
     """
 
+    #: Of a network that was trained here: a dict per epoch, see `training.trainer`.
+    history: list[dict]
+
     def __init__(
         self,
         in_channels: int = 2,

@@ -52,9 +52,9 @@ def side_features(image: np.ndarray, maps: np.ndarray, inside: np.ndarray) -> di
     (box,) = ndimage.find_objects(mask.astype(np.uint8))
     box = tuple(slice(max(s.start - NEAR - 2, 0), s.stop + NEAR + 2) for s in box)
     surface = count - int(ndimage.binary_erosion(mask[box]).sum())
-    found = _of_probabilities(p, mask, count, surface) | _of_shape(
-        maps[(slice(None), *box)], mask[box], count, surface
-    )
+    of_all_maps = (slice(None), *box)
+    found = _of_probabilities(p, mask, count, surface)
+    found |= _of_shape(maps[of_all_maps], mask[box], count, surface)
     found |= _of_image(np.asarray(image[box], np.float32), mask[box], inside[box])
     return {name: float(np.nan_to_num(value, posinf=0.0, neginf=0.0)) for name, value in found.items()}
 

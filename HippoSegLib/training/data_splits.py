@@ -7,6 +7,9 @@ list another module or a test needs comes from here, and a benchmark measures on
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+AnyPath = TypeVar("AnyPath", Path, PurePosixPath)
 
 #: Labelled crops of one hippocampus. All may train; which of them are held out is a matter of the fold,
 #: always by subject (`cases.split_by_subject`), and a model's card names its own.
@@ -55,7 +58,7 @@ def weak_name(dataset: str, subject: str) -> str:
     return f"{WEAK_PREFIX[dataset]}_{subject}"
 
 
-def real_head(heads: Path, dataset: str, subject: str) -> tuple[Path, Path]:
+def real_head(heads: AnyPath, dataset: str, subject: str) -> tuple[AnyPath, AnyPath]:
     """Where a real head lies below the folder ``heads_unlabelled``.
 
     Returns:

@@ -61,7 +61,7 @@ def ghosting(image: np.ndarray, strength: float, rng: np.random.Generator) -> np
     axis = int(rng.integers(3))
     n = image.shape[axis]
     spectrum = np.fft.fftn(image)
-    elsewhere = rng.random(n) < 0.1 + 0.6 * strength
+    elsewhere = np.asarray(rng.random(n) < 0.1 + 0.6 * strength)
     elsewhere[0] = False
     jumps = rng.normal(0, 1 + 6 * strength, (n, 3)) * elsewhere[:, None]
     shape = [1] * 3

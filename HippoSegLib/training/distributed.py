@@ -10,7 +10,7 @@ batch of b are one process with a batch of n·b.
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -61,9 +61,13 @@ class Team:
         """Return which of ``count`` samples from ``first`` on are this process's."""
         return range(first + self.rank, first + count, self.size)
 
-    def accumulating(self, network: torch.nn.Module, last: bool):
+    def accumulating(self, network: torch.nn.Module, last: bool) -> AbstractContextManager[None]:
         """Context of a backward pass; gradients travel with the last of a step only."""
-        return nullcontext() if self.size == 1 or last else network.no_sync()
+        from torch.nn.parallel import DistributedDataParallel
+
+        if last or not isinstance(network, DistributedDataParallel):
+            return nullcontext()
+        return network.no_sync()
 
     def total(self, value: float, device: torch.device) -> float:
         """Return the sum of a number over the team."""

@@ -59,8 +59,8 @@ def read_label_head(path: Path, ids: np.ndarray) -> LabelHead:
     """Read a head label map with FreeSurfer ids; `ids` lists, sorted, every id in use."""
     array, affine = ras_image(sitk.ReadImage(str(path)))
     index = np.searchsorted(ids, np.round(array).astype(np.int32)).astype(np.uint8)
-    sides = [world_points(index == np.searchsorted(ids, side), affine) for side in (LEFT, RIGHT)]
-    return LabelHead(index, ids, affine, pose_from_hippocampi(*sides, anterior=WORLD_RAS[:, 1]))
+    left, right = (world_points(index == np.searchsorted(ids, side), affine) for side in (LEFT, RIGHT))
+    return LabelHead(index, ids, affine, pose_from_hippocampi(left, right, WORLD_RAS[:, 1]))
 
 
 def read_weak_head(image_path: Path, weak_stem: Path) -> WeakHead:
@@ -93,5 +93,5 @@ def read_weak_head(image_path: Path, weak_stem: Path) -> WeakHead:
     affine = ras_image(stack[0])[1]
     channels = np.stack([sitk.GetArrayFromImage(s) for s in stack])
     channels[0] = np.clip(channels[0] / np.percentile(channels[0][channels[1] > 0.5], 99.9), 0, 2)
-    points = [world_points(channels[c] > 0.5, affine) for c in (2, 3)]
-    return WeakHead(channels.clip(0), affine, pose_from_hippocampi(*points, anterior=WORLD_RAS[:, 1]))
+    left, right = (world_points(channels[c] > 0.5, affine) for c in (2, 3))
+    return WeakHead(channels.clip(0), affine, pose_from_hippocampi(left, right, WORLD_RAS[:, 1]))

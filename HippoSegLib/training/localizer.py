@@ -35,7 +35,7 @@ from .data_splits import (
     real_head,
 )
 from .heads import read_label_head, read_weak_head
-from .stepwise import Schedule, chosen, parser, train_in_steps
+from .stepwise import Schedule, chosen, in_cpu_layout, parser, train_in_steps
 from .trainer import native_bfloat16
 
 WIDTHS = (8, 24, 48, 56)
@@ -172,9 +172,11 @@ def _new_network(init: Path | None) -> UNet3D:
         weights = torch.load(init, weights_only=True)
         network.load_state_dict({name: value.float() for name, value in weights.items()})
         return network
+    bias = network.head.bias
+    assert bias is not None
     with torch.no_grad():
         network.head.weight *= 0.1
-        network.head.bias[:4] = torch.tensor([0.8, 0.2, 2e-3, 2e-3]).log()
+        bias[:4] = torch.tensor([0.8, 0.2, 2e-3, 2e-3]).log()
     return network
 
 
@@ -190,7 +192,7 @@ def train(
     source = HeadSource(data)
     held_out = HeadSource(data, TEST_LABEL_MAPS, ())
     # Faster on a CPU in this layout, half the time in bfloat16 where that is native.
-    network = _new_network(init).to(memory_format=torch.channels_last_3d)
+    network = in_cpu_layout(_new_network(init))
     mixed = native_bfloat16(torch.device("cpu"))
     easy = EASY_SHARE * schedule.steps if init is None else 1
 

@@ -232,7 +232,7 @@ class Loop:
 
     @torch.no_grad()
     def _pull_back(self) -> None:
-        if self.start is None:
+        if self.start is None or self.settings.transfer is None:
             return
         rates = {id(p): group["lr"] for group in self.optimizer.param_groups for p in group["params"]}
         for value, start in zip(self.model.parameters(), self.start, strict=True):

@@ -17,6 +17,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import SimpleITK as sitk
 import torch
@@ -127,13 +128,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     models = [with_segmenter(base, folder) for folder in args.run] if args.run else [base]
     made = collect(args.data, models, args.per_kind, args.trials, args.seed)
     if args.judge:
-        tell(as_it_is(unseen(made, base.card), QualityModel.from_card(base.card.quality)), args.report)
+        score = QualityModel.from_card(base.card.quality)
+        if score is None:
+            raise TrainingError("The model has no quality score.", "Fit one: leave --judge out.")
+        tell(as_it_is(unseen(made, base.card), score), args.report)
         return
     held_out, text = cross_validate(made)
     quality = fit(made)
     if not args.no_heads:
         learned = head_trials(args.data, models[0], TRAIN_REAL_HEADS)
-        quality = replace(quality, **head_limits(learned))
+        limits: dict[str, Any] = dict(head_limits(learned))
+        quality = replace(quality, **limits)
         text += "\n" + heads_report(head_trials(args.data, models[0], TEST_REAL_HEADS, quality))
     text += (
         f"\nFlagged are an expected overlap under {quality.threshold}, a correlation with the look of a T1 "

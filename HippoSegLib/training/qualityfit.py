@@ -199,9 +199,9 @@ def _tables(trials: Sequence[Trial], judged: Sequence[tuple[float, set[str]]], o
         lines.append(f"| {code} | {_share(has[dice < POOR])} | {_share(has[dice > GOOD])} |")
     lines += ["", "Other contrasts (the stronger ones), flagged as no T1, and flagged at all:", ""]
     for kind in CONTRASTS:
-        own = [i for i, t in enumerate(trials) if t.kind == kind and t.strength > OTHER_CONTRAST_FROM]
-        named = np.array(["contrast" in flags[i] for i in own])
-        caught = np.array([bool(flags[i]) for i in own])
+        of_kind = [i for i, t in enumerate(trials) if t.kind == kind and t.strength > OTHER_CONTRAST_FROM]
+        named = np.array(["contrast" in flags[i] for i in of_kind])
+        caught = np.array([bool(flags[i]) for i in of_kind])
         lines.append(f"- {kind.replace('_', ' ')}: {_share(named)}, {_share(caught)}")
     return figures, "\n".join(lines) + "\n"
 

@@ -101,8 +101,9 @@ def changed(image: sitk.Image, change: str, masks, rng: np.random.Generator) -> 
     if change == "noise":
         scaled = noise(scaled, float(rng.uniform(0.1, 0.6)), rng)
     else:
-        levels = tuple(float(v) for v in np.percentile(inside, (10, 50, 85)))
-        scaled = np.where(scaled > 0.03, recontrast("t2_like", levels)(scaled, 1.0, rng), 0)
+        fluid, grey, white = (float(v) for v in np.percentile(inside, (10, 50, 85)))
+        change_to = recontrast("t2_like", (fluid, grey, white))
+        scaled = np.where(scaled > 0.03, change_to(scaled, 1.0, rng), 0)
     result = sitk.GetImageFromArray(np.clip(scaled * 1000, 0, None).astype(np.float32))
     result.CopyInformation(image)
     return result

@@ -17,7 +17,7 @@ import shlex
 import subprocess
 import sys
 import time
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,7 +146,9 @@ def run(waiting: list[Step], jobs: int = 1) -> None:
         subprocess.CalledProcessError: A step failed; it has said why. No other was begun after it, and one
             that ran beside it was ended: given again, it goes on.
     """
-    waiting, finished, running = list(waiting), set(), {}
+    waiting = list(waiting)
+    finished: set[str] = set()
+    running: dict[Future[None], Step] = {}
     begun: list[subprocess.Popen] = []
     with ThreadPoolExecutor(jobs) as pool:
         try:

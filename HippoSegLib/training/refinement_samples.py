@@ -56,8 +56,8 @@ def read_real_head(image_path: Path, weak_stem: Path) -> RealHead:
     affine = ras_image(stack[0])[1]
     channels = np.stack([sitk.GetArrayFromImage(s) for s in stack])
     channels[0] = np.clip(channels[0] / np.percentile(channels[0][channels[0] > 0], 99), 0, 2)
-    points = [world_points(channels[c] > 0.5, affine) for c in (1, 2)]
-    return RealHead(channels.clip(0), affine, pose_from_hippocampi(*points, anterior=WORLD_RAS[:, 1]))
+    left, right = (world_points(channels[c] > 0.5, affine) for c in (1, 2))
+    return RealHead(channels.clip(0), affine, pose_from_hippocampi(left, right, WORLD_RAS[:, 1]))
 
 
 def label_centre(head: LabelHead, side: str) -> np.ndarray:

@@ -30,7 +30,7 @@ from .heads import read_label_head
 from .localizer import read_intensities
 from .refinement_samples import SHAPE, SPACING, from_labels, from_real, label_centre, read_real_head
 from .refinement_samples import real_centre as centre_of_real
-from .stepwise import Schedule, chosen, parser, train_in_steps
+from .stepwise import Schedule, chosen, in_cpu_layout, parser, train_in_steps
 from .trainer import native_bfloat16
 
 WIDTHS = (8, 12, 24)
@@ -59,7 +59,8 @@ class LookSource:
 
     def batch(self, seed: int, first: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
         pairs = [self.sample(seed, first + k) for k in range(count)]
-        return tuple(torch.from_numpy(np.stack(part)) for part in zip(*pairs, strict=True))
+        images, fractions = (torch.from_numpy(np.stack(part)) for part in zip(*pairs, strict=True))
+        return images, fractions
 
 
 def centroid(p: torch.Tensor) -> torch.Tensor:
@@ -120,8 +121,9 @@ def train(data: Path, run_dir: Path, schedule: Schedule, *, threads: int = 1) ->
     torch.manual_seed(schedule.seed)
     source, held_out = LookSource(data), LookSource(data, TEST_LABEL_MAPS, ())
     # Faster on a CPU in this layout, half the time in bfloat16 where that is native.
-    network = build(PART.network).to(memory_format=torch.channels_last_3d)
+    network = in_cpu_layout(build(PART.network))
     mixed = native_bfloat16(torch.device("cpu"))
+    assert network.head.bias is not None
     torch.nn.init.constant_(network.head.bias, -3.0)  # a hundredth of the voxels is hippocampus
 
     def loss_of(network: torch.nn.Module, step: int) -> torch.Tensor:

@@ -62,7 +62,7 @@ class Intensities:
             mean = rng.normal(self.means[0], self.means[1])
             std = np.abs(rng.normal(self.stds[0], self.stds[1]))
         else:
-            mean, std = rng.uniform(0, 220, n), rng.uniform(2, 25, n)
+            mean, std = np.asarray(rng.uniform(0, 220, n)), np.asarray(rng.uniform(2, 25, n))
             if rng.random() < 0.7:
                 mean[0] = rng.uniform(0, 12)
         return np.clip(mean, 0, None)[self.classes], np.minimum(std, 40)[self.classes]
@@ -110,7 +110,7 @@ def _source_points(head: LabelHead | WeakHead, rng, max_degrees, warp_mm):
     # lies off it.
     shift = rng.normal(0, 12, 3) - middle
     # The head's centre lies some 20 mm above and 10 mm before the hippocampi in the frame.
-    centre = head.pose.to_world([0, 5, 20])
+    centre = head.pose.to_world(np.array([0, 5, 20]))
     matrix = WORLD_RAS @ np.linalg.inv(pose)
     grid = _GRID - shift[:, None, None, None].astype(np.float32)
     points = np.tensordot(matrix, grid + _warp(rng, warp_mm), axes=1) + centre[:, None, None, None]

@@ -111,7 +111,7 @@ def train_3d_unet(
         seed,
         preprocessing or Preprocessing(),
         augmentation or Augmentation(),
-        tuple(region_shape),
+        region_shape,
         tuple(widths),
         dropout,
         weight_decay,
@@ -189,8 +189,8 @@ def _sort_out(
     subjects = list(map(str, subject_ids)) if subject_ids is not None else names
     cases = [make_case(*one) for one in zip(names, subjects, images, labels, strict=True)]
     if validation is None:
-        train, held = hold_out(subjects, fraction, seed)
-        return [cases[i] for i in train], [cases[i] for i in held]
+        learned, kept = hold_out(subjects, fraction, seed)
+        return [cases[i] for i in learned], [cases[i] for i in kept]
     if len(validation) and isinstance(validation[0], Case):
         held = list(validation)
     else:
@@ -216,7 +216,7 @@ def checksum(cases: Sequence[Case]) -> int:
     """Return a sum over the cases' voxels, so that a run is not resumed on other data."""
     total = 0
     for case in cases:
-        total = zlib.crc32(case.label, zlib.crc32(case.image, total))
+        total = zlib.crc32(case.label.data, zlib.crc32(case.image.data, total))
     return total
 
 

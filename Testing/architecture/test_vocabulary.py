@@ -16,6 +16,7 @@ RETIRED = {
     r"load_hosts|the hosts": "background context",
     r"a peer('s)?\b": "hippodeep, by name",
     r"bridges? from": "",
+    r"doubts": "warnings",
 }
 #: Where a retired word is history: the page of conclusions names files of a commit, the changelog old names.
 HISTORY = {"CONCLUSIONS.md", "CHANGELOG.md", Path(__file__).name}
