@@ -120,7 +120,7 @@ def check_sce_dwt(wavelet: str, levels: int, factor: float | Mapping, threshold:
 
 
 def _is_factor(value: object) -> bool:
-    return isinstance(value, int | float) and is_number(value) and abs(value) <= MAX_FACTOR
+    return is_number(value) and abs(value) <= MAX_FACTOR
 
 
 def _is_factor_by_kind(value: object) -> bool:

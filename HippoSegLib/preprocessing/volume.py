@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -26,6 +26,6 @@ def as_volume(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Whether a parameter is a number; True and False are none."""
     return isinstance(value, Real) and not isinstance(value, bool)
