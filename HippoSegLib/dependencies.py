@@ -7,6 +7,7 @@ an installation that failed is explained from its message.
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import importlib.util
 import re
 from collections.abc import Iterable
@@ -34,6 +35,35 @@ class Package:
     download_mb: tuple[int, int]
     group: str
 
+    @property
+    def distribution(self) -> str:
+        """Its name in the package index."""
+        return self.requirement.split(">=")[0]
+
+    @property
+    def oldest(self) -> str:
+        """The oldest version that will do."""
+        return self.requirement.split(">=")[1]
+
+    def fits(self, version: str) -> bool:
+        """Whether a version is recent enough."""
+        return _numbers(version) >= _numbers(self.oldest)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it is installed in a version that will do; it is not imported for that."""
+        if importlib.util.find_spec(self.module) is None:
+            return False
+        try:
+            return self.fits(importlib.metadata.version(self.distribution))
+        except importlib.metadata.PackageNotFoundError:  # copied there by hand: its import will tell
+            return True
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    release = re.match(r"[\d.]*", version)
+    return tuple(int(number) for number in (release[0] if release else "").split(".") if number)
+
 
 #: About: torch 2.13 for the CPU 192 MB on Linux, with CUDA and its libraries some GB;
 #: scikit-image 0.26 with Pillow, imageio, tifffile, networkx and lazy-loader 23 MB; PyWavelets 4 MB.
@@ -45,10 +75,27 @@ PACKAGES = (
 
 
 def missing_packages(modules: Iterable[str] | None = None) -> list[Package]:
-    """Return which packages, of all or of `modules`, are not installed, without importing any of them."""
+    """Return which packages, of all or of `modules`, are not installed or too old, without importing any."""
     importlib.invalidate_caches()
     asked = [p for p in PACKAGES if modules is None or p.module in modules]
-    return [package for package in asked if importlib.util.find_spec(package.module) is None]
+    return [package for package in asked if not package.is_there]
+
+
+def no_build(package: Package, newest: str) -> DependencyError:
+    """There is no build of a package for this system and Python that will do.
+
+    Args:
+        newest: The newest version there is for it; "" for none.
+    """
+    cause = f"For this system there is no build of {package.distribution} {package.oldest} or later"
+    cause += f" (the newest is {newest})." if newest else "."
+    remedy = "Choose a model that does without it."
+    if package.module == "torch":
+        remedy = (
+            "Segmenting on the CPU works without it; fine-tune on another computer and choose the folder of "
+            "the new model here."
+        )
+    return DependencyError(cause, remedy, "no_build")
 
 
 def require(module: str) -> ModuleType:

@@ -5,12 +5,25 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-from collections.abc import Callable
+import re
+import subprocess
+from collections.abc import Callable, Iterable
 
 import slicer
 
-from HippoSegLib.dependencies import explain_import_failure, explain_pip_failure, missing_packages
+from HippoSegLib.dependencies import (
+    Package,
+    explain_import_failure,
+    explain_pip_failure,
+    missing_packages,
+    no_build,
+)
 from HippoSegLib.errors import DependencyError, HippoSegError
+
+from .workerstart import hiddenProcessGroup, pythonCommand
+
+#: Seconds that the package index has to answer.
+INDEX_SECONDS = 30
 
 
 class _LogWriter(io.TextIOBase):
@@ -29,21 +42,35 @@ class _LogWriter(io.TextIOBase):
 class Installer:
     """Installs torch through the PyTorch extension and the rest through Slicer's pip."""
 
-    def missing(self) -> list:
-        """The packages that are missing; none of them is imported for that."""
-        return missing_packages()
+    def missing(self, modules: Iterable[str]) -> list[Package]:
+        """Which of some packages are missing or too old; none of them is imported for that."""
+        return missing_packages(modules)
+
+    def unavailable(self, packages: Iterable[Package]) -> HippoSegError | None:
+        """Why packages cannot be had for this system; None where they can. Nothing is downloaded for that."""
+        for package in packages:
+            code, log = _pipIndex(package.distribution)
+            if error := fromIndex(package, code, log):
+                return error
+        return None
 
     def install(
-        self, wheelsFolder: str, log: Callable[[str], None], done: Callable[[HippoSegError | None], None]
+        self,
+        packages: list[Package],
+        wheelsFolder: str,
+        log: Callable[[str], None],
+        done: Callable[[HippoSegError | None], None],
     ) -> None:
-        """Install what is missing.
+        """Install packages.
 
         Args:
+            packages: What is missing.
             wheelsFolder: Folder of wheel files to install from, without any network; "" for online.
             log: Called with each line of output.
             done: Called once at the end, with the error or None.
         """
         lines: list[str] = []
+        wanted = [package.module for package in packages]
 
         def note(line: str) -> None:
             lines.append(line)
@@ -51,12 +78,11 @@ class Installer:
             log(line)
 
         def finish(isFine: bool) -> None:
-            if isFine and not self.missing():
+            if isFine and not self.missing(wanted):
                 done(None)
             else:
                 done(explain_pip_failure("\n".join(lines)))
 
-        packages = self.missing()
         try:
             if not wheelsFolder:
                 torch = [package for package in packages if package.module == "torch"]
@@ -99,7 +125,46 @@ class Installer:
             raise
 
     def _isMissing(self, package) -> bool:
-        return package.module in [one.module for one in self.missing()]
+        return bool(self.missing([package.module]))
+
+
+def fromIndex(package: Package, code: int, log: str) -> HippoSegError | None:
+    """What the package index says about a package: why it cannot be had, or None.
+
+    Args:
+        code: Exit code of ``pip index versions``.
+        log: What it printed.
+    """
+    found = re.search(r"Available versions: (.+)", log)
+    if code == 0 and found:
+        versions = found[1].split(", ")
+        return None if any(map(package.fits, versions)) else no_build(package, versions[0])
+    # It could not be asked, or the pip is too old for that: the installation will tell.
+    if code == 0 or re.search(r"unknown command|No module named pip|no such option", log):
+        return None
+    error = explain_pip_failure(log)
+    isNone = re.search(r"No matching distribution", log) and "No package that fits" in error.cause
+    return no_build(package, "") if isNone else error
+
+
+def _pipIndex(name: str, *arguments: str) -> tuple[int, str]:
+    """Exit code and output of asking the package index which versions this system can have."""
+    command = [*pythonCommand(), "-m", "pip", "index", "versions", name, "--only-binary", ":all:", *arguments]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=INDEX_SECONDS,
+            check=False,
+            **hiddenProcessGroup(),
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        logging.info("HippoSeg: the package index was not asked: %s", error)
+        return 0, ""
+    return done.returncode, done.stdout + done.stderr
 
 
 def _pipInstall(arguments: list[str], note: Callable[[str], None], finish: Callable[[bool], None]) -> None:

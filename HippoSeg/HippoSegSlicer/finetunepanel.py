@@ -29,19 +29,20 @@ class FineTunePanel:
     Signals:
         changed(): A job began or ended, maybe with a new model.
         pictureAsked(path): A picture of the cases is to be shown.
+        installClicked(): What it needs is to be installed.
 
     Args:
         ui: The widgets.
         training: Runs the jobs, and nothing else.
         parameters: Gives the current parameters.
         questions: Asks for a folder.
-        notReady: Says what keeps the library from being used; "" if nothing does.
+        notReady: Says what keeps a model from being fine-tuned on this computer; "" if nothing does.
     """
 
     def __init__(self, ui, training: Logic, parameters, questions: Questions, notReady):
         self._ui, self._training, self._notReady = ui, training, notReady
         self._parameters, self._questions = parameters, questions
-        self.changed, self.pictureAsked = Signal(), Signal()
+        self.changed, self.pictureAsked, self.installClicked = Signal(), Signal(), Signal()
         self.run = ProgressPanel(ui, "tune")
         self._job: FineTuneJob | None = None
         self._folder = ""
@@ -56,6 +57,7 @@ class FineTunePanel:
         ui.tuneCheckButton.connect("clicked(bool)", lambda _checked=False: self._ask(""))
         ui.tuneButton.connect("clicked(bool)", lambda _checked=False: self._ask(self.output))
         ui.tunePictureButton.connect("clicked(bool)", self._onPicture)
+        ui.tuneInstallButton.connect("clicked(bool)", lambda _checked=False: self.installClicked.emit())
         ui.tuneSection.connect("contentsCollapsed(bool)", lambda _isCollapsed: self.refresh())
         ui.tuneNameEdit.connect("textChanged(QString)", lambda _text: self.refresh())
         self.run.cancelClicked.connect(self._cancel)
@@ -87,6 +89,8 @@ class FineTunePanel:
         ui.tuneFolderButton.enabled = isFolder and not isBusy
         ui.tuneLabelMapEdit.enabled = isFolder
         reason = self._notReady()
+        ui.tuneMissingLabel.text = reason
+        ui.tuneMissingFrame.visible = bool(reason)
         if isBusy:
             reason = _("A fine-tuning is already running. Wait for it to finish, or cancel it.")
         elif isFolder and not self._folder:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import slicer
 from slicer.i18n import tr as _
 
+from HippoSegLib.models.protocols import PROTOCOLS
+
 from . import models
 from .parameters import Parameters
 from .protocols import Questions
@@ -33,6 +35,8 @@ class InputsPanel:
         ui.modelComboBox.connect("currentIndexChanged(int)", self._onModel)
         ui.browseModelButton.connect("clicked(bool)", self._onBrowse)
         ui.deviceComboBox.connect("currentIndexChanged(int)", self._onDevice)
+        ui.readersCheckBox.connect("toggled(bool)", self._onReaders)
+        ui.protocolComboBox.connect("currentIndexChanged(int)", self._onProtocol)
         ui.partsCheckBox.connect("toggled(bool)", self._onParts)
         ui.labelMapCheckBox.connect("toggled(bool)", self._onLabelMap)
 
@@ -44,6 +48,7 @@ class InputsPanel:
             self._ui.inputSelector.setCurrentNode(parameters.inputVolume)
             self._ui.regionComboBox.setCurrentIndex(REGIONS.index(parameters.region))
             self._fillModels(parameters)
+            self._fillReaders(parameters)
             self._fillDevices(parameters)
             self._ui.partsCheckBox.checked = parameters.parts
             self._ui.labelMapCheckBox.checked = parameters.labelMap
@@ -99,6 +104,21 @@ class InputsPanel:
         # A model that is gone is not replaced silently: nothing is chosen, and the button says why.
         combo.setCurrentIndex(combo.findData(models.resolved(parameters.model)))
 
+    def _fillReaders(self, parameters: Parameters) -> None:
+        second = models.secondReader(parameters.model)
+        box = self._ui.readersCheckBox
+        box.enabled = bool(second)
+        box.checked = bool(second) and not parameters.singleReader
+        if second:
+            box.toolTip = _(
+                "Two networks read the scan, and the outline is the mean of both; where they disagree, a "
+                "remark says so. Off, one reads it: faster, and nothing to install"
+            )
+        else:
+            box.toolTip = _("The chosen model has one reader")
+        isKnown = parameters.protocol in PROTOCOLS
+        self._ui.protocolComboBox.setCurrentIndex(PROTOCOLS.index(parameters.protocol) if isKnown else 0)
+
     def _fillDevices(self, parameters: Parameters) -> None:
         combo = self._ui.deviceComboBox
         offered = [(_("Automatic"), "auto")]
@@ -145,6 +165,14 @@ class InputsPanel:
     def _onDevice(self, index: int) -> None:
         if not self._isFilling and index >= 0:
             self._parameters().device = self._ui.deviceComboBox.itemData(index)
+
+    def _onReaders(self, isOn: bool) -> None:
+        if not self._isFilling:
+            self._parameters().singleReader = not isOn
+
+    def _onProtocol(self, index: int) -> None:
+        if not self._isFilling and index >= 0:
+            self._parameters().protocol = PROTOCOLS[index]
 
     def _onParts(self, isOn: bool) -> None:
         if not self._isFilling:

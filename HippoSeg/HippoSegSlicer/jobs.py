@@ -6,8 +6,10 @@ and fails early, with a sentence, where they cannot be used.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import time
 from collections.abc import Mapping
 
 import numpy as np
@@ -20,6 +22,7 @@ from HippoSegLib.worker.exchange import exchange_path
 from . import scene
 from .inputvolume import checkVolume, geometry, voxels
 from .outcome import readChannels, readOutcome
+from .summary import readersWords
 from .volumestable import placeTable
 
 INPUT_FILE = "in.npy"
@@ -84,6 +87,11 @@ class DevicesJob(Job):
         return {"model": self._model or None}
 
 
+def _given(options: Mapping) -> dict:
+    """The options that say something: an empty value stands for the default."""
+    return {key: value for key, value in options.items() if value not in (None, "", {})}
+
+
 class SegmentJob(Job):
     """Segment a volume and show the result in the scene: `value` is the segmentation node.
 
@@ -105,7 +113,7 @@ class SegmentJob(Job):
     ):
         super().__init__(volumeNode)
         self._remarks = checkVolume(volumeNode)
-        self._options = {key: value for key, value in options.items() if value not in (None, "", {}, False)}
+        self._options = _given(options)
         self._segmentationNode, self._replaceEdited, self._labelMap = (
             segmentationNode,
             replaceEdited,
@@ -127,6 +135,7 @@ class SegmentJob(Job):
             {"code": "transform", "message": remark, "side": None, "severity": "warning"}
             for remark in self._remarks
         ]
+        outcome.provenance["date"] = time.strftime("%Y-%m-%d")
         node = scene.placeSegmentation(outcome, self.volumeNode, self._target())
         placeTable(node, self.volumeNode)
         if self._labelMap:
@@ -152,7 +161,7 @@ class PreviewJob(Job):
     def __init__(self, volumeNode, options: Mapping):
         super().__init__(volumeNode)
         checkVolume(volumeNode)
-        self._options = {key: value for key, value in options.items() if value not in (None, "", {}, False)}
+        self._options = _given(options)
 
     def request(self) -> dict:
         return {"image": self._image(), "options": self._options, "run": "preview"}
@@ -186,6 +195,7 @@ class PictureJob(Job):
         super().__init__(volumeNode)
         checkVolume(volumeNode)
         self._segmentationNode, self._row, self._flags, self._region = segmentationNode, row, flags, region
+        self._provenance = json.loads(segmentationNode.GetAttribute(scene.PROVENANCE) or "{}")
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {**super().arrays(), "labels.npy": scene.labelArray(self._segmentationNode, self.volumeNode)}
@@ -197,6 +207,10 @@ class PictureJob(Job):
             "labels": {**image, "array": "labels.npy"},
             "title": self.volumeNode.GetName(),
             "volumes": {side: self._row.get(f"{side}_mm3") for side in ("left", "right")},
+            "quality": {side: self._row.get(f"{side}_quality") for side in ("left", "right")},
+            "intracranial": self._row.get("intracranial_mm3"),
+            "model": readersWords(self._provenance),
+            "date": self._provenance.get("date", ""),
             "flags": self._flags,
             "region_side": self._region or None,
         }

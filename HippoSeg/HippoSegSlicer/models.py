@@ -5,8 +5,10 @@ What the disk says is remembered until :func:`forget`: the panel is shown anew a
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from slicer.i18n import tr as _
@@ -75,6 +77,47 @@ def _read(model: str) -> ModelCard | HippoSegError:
         return read_card(checkpoint.model_folder(model))
     except HippoSegError as error:
         return error
+
+
+def secondReader(model: str) -> str:
+    """Name of the model that reads each scan a second time; "" where there is none."""
+    try:
+        return card(model).second_reader or ""
+    except HippoSegError:
+        return ""
+
+
+def packages(model: str, isSingle: bool = False) -> frozenset[str]:
+    """Modules that a model's readers need beyond Slicer's own packages.
+
+    Args:
+        isSingle: Its second reader, if there is one, does not read.
+    """
+    names = _packages(resolved(model))
+    second = "" if isSingle else secondReader(model)
+    if second:
+        # It lies beside the model; what is wrong with it is said when it is loaded.
+        with contextlib.suppress(HippoSegError):
+            names |= _packages(str(checkpoint.model_folder(resolved(model)).parent / second))
+    return names
+
+
+def _packages(model: str) -> frozenset[str]:
+    found = _read(model)
+    return (
+        frozenset() if isinstance(found, HippoSegError) else frozenset(found.segmenter.preprocessing.packages)
+    )
+
+
+def plain(model: str, missing: Iterable[str]) -> str | None:
+    """The model to go on with where packages are missing, one reader alone; None where there is none.
+
+    That is the chosen one where its own reader needs none of them, else the bundled default.
+    """
+    for choice in (resolved(model), checkpoint.DEFAULT):
+        if not packages(choice, isSingle=True) & set(missing) and not problem(choice):
+            return choice
+    return None
 
 
 def trainedWith(steps: set[str]) -> str:

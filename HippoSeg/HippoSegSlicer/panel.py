@@ -7,6 +7,8 @@ import vtk
 from slicer.i18n import tr as _
 
 from HippoSegLib.errors import Cancelled, HippoSegError, NotFoundError
+from HippoSegLib.models.protocols import PROTOCOLS
+from HippoSegLib.preprocessing.chain import Preprocessing
 
 from . import models, scene
 from .finetunepanel import FineTunePanel
@@ -22,6 +24,7 @@ from .report import copyReport
 from .resultspanel import ResultsPanel
 from .runpanel import RunPanel
 from .setuppanel import SetupPanel
+from .summary import readersWords
 
 
 class Panel(slicer.util.VTKObservationMixin):
@@ -55,8 +58,8 @@ class Panel(slicer.util.VTKObservationMixin):
         self.place = PlacePanel(ui, self.parameters)
         self.results = ResultsPanel(ui, self.parameters, questions)
         self.preprocessing = PreprocessingPanel(ui, self.parameters)
-        self.setup = SetupPanel(ui, installer, questions)
-        self.fineTuning = FineTunePanel(ui, training, self.parameters, questions, self._notReady)
+        self.setup = SetupPanel(ui, installer, questions, self._packages, self._canGoOn)
+        self.fineTuning = FineTunePanel(ui, training, self.parameters, questions, self._notReadyToTune)
 
         self.run.segmentClicked.connect(self.segment)
         self.run.cancelClicked.connect(self._cancel)
@@ -69,6 +72,8 @@ class Panel(slicer.util.VTKObservationMixin):
         self.fineTuning.changed.connect(self._onModelsChanged)
         self.fineTuning.pictureAsked.connect(self.results.showPicture)
         self.setup.failed.connect(self._showError)
+        self.setup.plainClicked.connect(self._goOnPlain)
+        self.fineTuning.installClicked.connect(self._installForTuning)
         ui.advancedButton.connect("contentsCollapsed(bool)", self._onAdvanced)
         logic.progress.connect(self._onProgress)
         logic.finished.connect(self._onFinished)
@@ -97,7 +102,7 @@ class Panel(slicer.util.VTKObservationMixin):
 
     def _onAdvanced(self, isCollapsed: bool) -> None:
         """The devices are tried out when they can be chosen: that needs the worker, and PyTorch."""
-        if not isCollapsed and self.inputs.devicesWanted and self.setup.isReady and not self._logic.isBusy:
+        if not isCollapsed and self.inputs.devicesWanted and not self._logic.isBusy:
             self._logic.submit(DevicesJob(models.resolved(self.parameters().model)))
             self.refresh()
 
@@ -150,9 +155,57 @@ class Panel(slicer.util.VTKObservationMixin):
         """What keeps the library from being used, in words; "" if nothing does."""
         if self.setup.isInstalling:
             return _("Wait for the installation to finish.")
-        if not self.setup.isReady:
-            return _("Install the packages that are missing first (above).")
+        if self.setup.isReady:
+            return ""
+        if self._canGoOn(self.setup.missing(self._packages())):
+            return _("Choose above: install what is missing, or go on with the plain model.")
+        return _("Install the packages that are missing first (above).")
+
+    def _packages(self) -> frozenset[str]:
+        """Modules that the present choice needs beyond Slicer's own packages."""
+        parameters = self.parameters()
+        needed = models.packages(parameters.model, parameters.singleReader)
+        if parameters.preprocessing:
+            needed |= Preprocessing.from_dict(parameters.preprocessing).packages
+        if parameters.device not in ("auto", "cpu"):
+            needed |= {"torch"}
+        return needed
+
+    def _tuningPackages(self) -> frozenset[str]:
+        return models.packages(self.parameters().model, isSingle=True) | {"torch"}
+
+    def _notReadyToTune(self) -> str:
+        if self.setup.isInstalling:
+            return _("Wait for the installation to finish.")
+        if packages := self.setup.missing(self._tuningPackages()):
+            names = ", ".join(package.distribution for package in packages)
+            return _("Fine-tuning needs packages that are missing: {names}.").format(names=names)
         return ""
+
+    def _installForTuning(self) -> None:
+        self.setup.install(self._tuningPackages())
+
+    def _canGoOn(self, missing: list) -> bool:
+        """Whether there is a model that needs none of the missing packages."""
+        return models.plain(self.parameters().model, [package.module for package in missing]) is not None
+
+    def _goOnPlain(self) -> None:
+        """One reader alone, the bundled one where the chosen model's own needs something, on the CPU."""
+        parameters = self.parameters()
+        missing = [package.module for package in self.setup.missing(self._packages())]
+        model = models.plain(parameters.model, missing)
+        if model is None:
+            return
+        wasModifying = parameters.node.StartModify()
+        if model != models.resolved(parameters.model):
+            parameters.model = model
+        parameters.singleReader = True
+        if parameters.preprocessing:
+            parameters.preprocessing = {}
+        if "torch" in missing:
+            parameters.device = "auto"
+        parameters.node.EndModify(wasModifying)
+        self.lookAgain()
 
     def options(self) -> dict:
         """The keyword arguments of the segmentation that follow from the panel."""
@@ -163,6 +216,10 @@ class Panel(slicer.util.VTKObservationMixin):
             "region_side": parameters.region,
             "preprocessing": parameters.preprocessing,
         }
+        if parameters.protocol != PROTOCOLS[0]:
+            options["protocol"] = parameters.protocol
+        if parameters.singleReader:
+            options["second_reader"] = False
         if not parameters.region:
             options |= placeOptions(self.place.places, parameters.inputVolume)
         return options
@@ -222,7 +279,11 @@ class Panel(slicer.util.VTKObservationMixin):
     def _show(self, job: Job) -> None:
         if isinstance(job, SegmentJob):
             self._ui.resultsButton.collapsed = False
-            words = [_("Done in {seconds} s.").format(seconds=f"{self.run.elapsedSeconds:.1f}")]
+            words = [
+                _("Done in {seconds} s, read by {readers}.").format(
+                    seconds=f"{self.run.elapsedSeconds:.1f}", readers=readersWords(job.outcome.provenance)
+                )
+            ]
             if job.outcome.flags:
                 words.append(_("Heed the remarks below the volumes."))
             self.run.setMessage(" ".join(words))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 
+from HippoSegLib.models.protocols import PROTOCOLS
+
 SIDES = ("left", "right")
 
 
@@ -87,6 +89,8 @@ class Parameters:
         region: "" for a whole head, "left" or "right" for the crop of one hippocampus.
         model: A bundled name or a folder; "" for the default one.
         device: "auto", "cpu", "cuda:N" or "mps".
+        singleReader: The model's own reader alone, where it has a second one.
+        protocol: One of `HippoSegLib.models.protocols.PROTOCOLS`: where the hippocampus ends.
         parts: Anterior and posterior segments.
         labelMap: Also make a label map volume.
         preprocessing: What differs from the model's card: {step: False or {parameter: value}}.
@@ -97,6 +101,8 @@ class Parameters:
     region = _Text()
     model = _Text()
     device = _Text("auto")
+    singleReader = _Flag()
+    protocol = _Text(PROTOCOLS[0])
     parts = _Flag()
     labelMap = _Flag()
     preprocessing = _Json()
@@ -124,6 +130,8 @@ class Parameters:
                 "region": self.region or "whole head",
                 "model": self.model.replace("\\", "/").rsplit("/", 1)[-1] or "default",
                 "device": self.device,
+                "singleReader": self.singleReader,
+                "protocol": self.protocol,
                 "parts": self.parts,
                 "labelMap": self.labelMap,
                 "preprocessing": self.preprocessing,

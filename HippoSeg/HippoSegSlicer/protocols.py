@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 import numpy as np
+
+from HippoSegLib.errors import HippoSegError
 
 
 class Worker(Protocol):
@@ -58,7 +60,11 @@ class Questions(Protocol):
 class Installer(Protocol):
     """Installs the missing packages; see :class:`.dependencies.Installer`."""
 
-    def missing(self) -> list: ...
+    def missing(self, modules: Iterable[str]) -> list:
+        """Which of some packages are missing or too old."""
 
-    def install(self, wheelsFolder: str, log, done) -> None:
+    def unavailable(self, packages: Iterable) -> HippoSegError | None:
+        """Why packages cannot be had for this system, before anything is downloaded; None where they can."""
+
+    def install(self, packages: list, wheelsFolder: str, log, done) -> None:
         """Start; `log(line)` is called with each line, `done(error or None)` once at the end."""

@@ -25,7 +25,10 @@ def remedyFor(code: str, remedy: str) -> str:
         "several_series": _(
             "Load the series with Slicer's DICOM module and choose it, or give a folder that holds it alone."
         ),
-        "not_installed": _("Install it with “Install…” at the top of the panel."),
+        "not_installed": _(
+            "Install it at the top of the panel, or let one network read alone: “Both readers” under "
+            "“Advanced”."
+        ),
         "no_step": _("Choose a model trained with it, or “Reset to the model's” under “Preprocessing”."),
         "label_map_values": _("Name the right values under “Label values”."),
         "side_unknown": _(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 
 from slicer.i18n import tr as _
@@ -50,6 +51,15 @@ def summaryHtml(row: dict, flags: list[dict]) -> str:
         meaning = _("Confidence, 0 to 1: the overlap with a manual outline that such results have had.")
         text += f'<br><span style="font-size:small">{escape(meaning)}</span>'
     return text
+
+
+def readersWords(provenance: Mapping) -> str:
+    """Which models read the scan: ``hipposeg and hipposeg_clahe_sce``, ``hipposeg alone``."""
+    name = provenance.get("model", {}).get("name") or "?"
+    second = (provenance.get("settings") or {}).get("second_reader")
+    if second:
+        return _("{first} and {second}").format(first=name, second=second["name"])
+    return _("{model} alone").format(model=name)
 
 
 def asymmetryWords(asymmetry: float) -> str:

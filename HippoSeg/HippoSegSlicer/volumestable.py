@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Mapping
 
 import slicer
 import vtk
@@ -14,19 +15,21 @@ from HippoSegLib.errors import InputError
 from HippoSegLib.labels import PART, PARTS, SIDES, WHOLE
 
 from .inputvolume import checkVolume, voxelVolume
-from .scene import FLAGS, INPUT, ROW, isEdited, placeBeside
+from .scene import FLAGS, INPUT, PROVENANCE, ROW, isEdited, placeBeside
 from .structures import STRUCTURES
+from .summary import readersWords
 
 #: Reference from the segmentation node to its table.
 TABLE = "HippoSeg.Table"
 
 
-def tableRows(row: dict, flags: list[dict]) -> list[tuple[str, str, str]]:
+def tableRows(row: dict, flags: list[dict], provenance: Mapping) -> list[tuple[str, str, str]]:
     """The rows of the table: measure, value, unit; what is unknown is left out.
 
     Args:
         row: Columns of `HippoSegLib.results.volumes.COLUMNS`.
         flags: Remarks, shown as rows of their own.
+        provenance: What read the scan, and how.
     """
     from HippoSegLib.results.wording import number, unit_of
 
@@ -51,6 +54,9 @@ def tableRows(row: dict, flags: list[dict]) -> list[tuple[str, str, str]]:
         if row.get(key) is not None:
             unit = unit_of(key)
             rows.append((name, number(row[key], unit), unit.symbol))
+    rows.append((_("Read by"), readersWords(provenance), ""))
+    if (provenance.get("settings") or {}).get("protocol") == "msd":
+        rows.append((_("Protocol"), _("MSD, without the end of the tail"), ""))
     return rows + [(_("Remark"), flag["message"], "") for flag in flags]
 
 
@@ -65,7 +71,8 @@ def placeTable(segmentationNode, volumeNode):
         segmentationNode.SetNodeReferenceID(TABLE, node.GetID())
     wasModifying = node.StartModify()
     node.RemoveAllColumns()
-    rows = tableRows(row, flags)
+    provenance = json.loads(segmentationNode.GetAttribute(PROVENANCE) or "{}")
+    rows = tableRows(row, flags, provenance)
     for column, title in enumerate((_("Measure"), _("Value"), _("Unit"))):
         array = vtk.vtkStringArray()
         array.SetName(title)

@@ -103,10 +103,13 @@ class Answers:
 class NothingMissing:
     """Stands in for the installer where all packages are there."""
 
-    def missing(self):
+    def missing(self, modules):
         return []
 
-    def install(self, wheels_folder, log, done):
+    def unavailable(self, packages):
+        return None
+
+    def install(self, packages, wheels_folder, log, done):
         raise AssertionError("nothing to install")
 
 

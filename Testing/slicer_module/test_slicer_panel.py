@@ -297,15 +297,19 @@ def test_settings_are_saved_with_the_scene_and_restored(panel, tmp_path):
     panel.click("partsCheckBox")
     panel.click("claheCheckBox")
     panel.ui.clipLimitSlider.setValue(0.05)
+    panel.ui.protocolComboBox.setCurrentIndex(1)
+    panel.parameters.singleReader = True
     wanted = panel.parameters.preprocessing
     path = tmp_path / "scéna s mezerou.mrb"
     assert slicer.util.saveScene(str(path))
     slicer.mrmlScene.Clear(0)
     assert panel.ui.inputSelector.currentNode() is None
     assert panel.ui.regionComboBox.currentIndex == 0 and not panel.ui.partsCheckBox.checked
+    assert panel.ui.protocolComboBox.currentIndex == 0 and not panel.parameters.singleReader
     slicer.util.loadScene(str(path))
     assert panel.ui.inputSelector.currentNode().GetName() == "T1"
     assert panel.ui.regionComboBox.currentIndex == 1 and panel.ui.partsCheckBox.checked
+    assert panel.ui.protocolComboBox.currentIndex == 1 and panel.parameters.singleReader
     assert panel.parameters.preprocessing == wanted and wanted
     panel.segment()
     assert panel.result is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -159,3 +160,25 @@ def test_a_result_whose_volume_is_gone(logic):
         measureAgain(node)
     with pytest.raises(InputError, match="no result"):
         measureAgain(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode"))
+
+
+def test_message_and_table_say_what_read_the_scan(done):
+    assert "read by double alone" in done.ui.messageLabel.text
+    assert table_rows(done.ui.volumesTable.mrmlTableNode())["Read by"][0] == "double alone"
+    from HippoSegSlicer.volumestable import tableRows
+
+    settings = {"second_reader": {"name": "second", "sha256": "0"}, "protocol": "msd"}
+    rows = tableRows({}, [], {"model": {"name": "first"}, "settings": settings})
+    assert [row[:2] for row in rows] == [
+        ("Read by", "first and second"),
+        ("Protocol", "MSD, without the end of the tail"),
+    ]
+
+
+def test_the_protocol_is_chosen_under_advanced(panel, volume):
+    panel.parameters.inputVolume = volume
+    panel.open("advancedButton")
+    panel.ui.protocolComboBox.setCurrentIndex(1)
+    panel.segment()
+    told = json.loads(panel.result.GetAttribute("HippoSeg.Provenance"))["options"]
+    assert told["protocol"] == "msd"
