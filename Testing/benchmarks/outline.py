@@ -1,14 +1,14 @@
 """What a second teacher brings: networks on held-out crops of both protocols and on heads that only test.
 
     HIPPOSEG_DATA=... python Testing/benchmarks/outline.py NAME=MODEL ... --held MODEL [--write NAME]
-    HIPPOSEG_DATA=... python Testing/benchmarks/outline.py NAME=MODEL ... --confirm
+    HIPPOSEG_DATA=... python Testing/benchmarks/outline.py NAME=MODEL ... [--confirm] [--write NAME]
 
 NAME=MODEL is a segmenter's folder, NAME=MODEL+MODEL the mean of two. Held out are the cases that the card of
---held names (`training.outline --fold`); no other network given may have learned from them. Crops of MSD are
-read by MSD's protocol, the others by the full one; a network with MSD's classes alone has but one reading.
-Regions lie about the label's centre: localisation is measured elsewhere. The labels of the second teacher
-and of the heads are hippodeep's output: nearness to them is agreement, not accuracy. --confirm measures the
-manual labels, which choose nothing.
+--held names (`training.outline --fold`); no other network given may have learned from them. Without it, what
+only tests is measured. Crops of MSD are read by MSD's protocol, the others by the full one; a network with
+MSD's classes alone has but one reading. Regions lie about the label's centre: localisation is measured
+elsewhere. The labels of the second teacher and of the heads are hippodeep's output: nearness to them is
+agreement, not accuracy. --confirm measures the manual labels, which choose nothing.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
 from real_heads import MANUAL, SAMPLE_HEADS  # noqa: E402
 from scipy import ndimage  # noqa: E402
+from tables import write_keeping_words  # noqa: E402
 
 from HippoSegLib.evaluation.metrics import compare  # noqa: E402
 from HippoSegLib.models.store import load_model  # noqa: E402
@@ -120,17 +121,18 @@ def groups(data: Path, held: set[str], confirm: bool) -> dict[str, list[Case]]:
     """
     if confirm:
         return {"labelled heads": labelled_heads(data)}
-    crops = [case for case in load_cases(data / CROPS) if case.name in held]
-    taught = [case for case in second_teacher(data) if case.name in held]
-    if len(crops) + len(taught) != len(held):
-        raise ValueError("The data folder lacks cases that were held out.")
-    return {
-        "MSD": crops,
-        "second teacher": taught,
+    heads = {
         "test heads": weak_heads(data, TEST_REAL_HEADS),
         "other scanners": sample_heads(data),
         "label maps": synthesised_cases(data, TEST_LABEL_MAPS),
     }
+    if not held:
+        return heads
+    crops = [case for case in load_cases(data / CROPS) if case.name in held]
+    taught = [case for case in second_teacher(data) if case.name in held]
+    if len(crops) + len(taught) != len(held):
+        raise ValueError("The data folder lacks cases that were held out.")
+    return {"MSD": crops, "second teacher": taught, **heads}
 
 
 def measured(named: dict[str, list[Reader]], cases: dict[str, list[Case]]) -> list[dict]:
@@ -177,9 +179,7 @@ def main() -> None:
         name, _, folders = word.partition("=")
         named[name] = [Reader(Path(folder)) for folder in folders.split("+")]
     held: set[str] = set()
-    if not args.confirm:
-        if args.held is None:
-            parser.error("give --held or --confirm")
+    if args.held is not None:
         held = set(Reader(args.held).card.training.validation_cases)
         for name, readers in named.items():
             learned = {c for r in readers for c in r.card.training.all_train_cases} & held
@@ -196,9 +196,7 @@ def main() -> None:
             "",
             f"Printed by `python Testing/benchmarks/{Path(__file__).name}`.",
         ]
-        (HERE / f"{args.write}.md").write_text(
-            "\n".join([*head, "", *commands, "", text, ""]), encoding="utf-8"
-        )
+        write_keeping_words(HERE / f"{args.write}.md", "\n".join([*head, "", *commands, "", text, ""]))
 
 
 if __name__ == "__main__":

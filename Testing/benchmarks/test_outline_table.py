@@ -1,6 +1,5 @@
 """The outline's benchmark: networks of three and of four classes, what it counts, what it refuses."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,10 @@ import pytest
 import torch
 
 from HippoSegLib.labels import NETWORK_CLASSES, OUTLINE_CLASSES
-from HippoSegLib.models.unet3d import UNet3D
+from HippoSegLib.models.card import ModelCard
+from HippoSegLib.models.card_parts import SegmenterCard
+from HippoSegLib.models.network import build
+from HippoSegLib.models.store import save_model
 from HippoSegLib.preprocessing.chain import Preprocessing
 from HippoSegLib.training.cases import Case
 from HippoSegLib.training.protocols import FULL, MSD
@@ -42,15 +44,14 @@ def test_parts_are_scored_where_they_are_labelled():
 
 @pytest.mark.parametrize("classes", [NETWORK_CLASSES, OUTLINE_CLASSES])
 def test_networks_of_three_and_four_classes_are_read_and_averaged(tmp_path, classes):
-    network = UNet3D(1, len(classes), (4, 8), 0.0)
+    part = SegmenterCard((4, 8), (8, 16, 8), 1.0, Preprocessing.named("plain"), classes)
+    network = build(part.network)
     torch.nn.init.zeros_(network.head.weight)
     with torch.no_grad():
         network.head.bias.copy_(torch.log(torch.tensor([0.3, 0.1, 0.2, 0.4])[: len(classes)]))
-    torch.save(network.state_dict(), tmp_path / "segmenter.pt")
-    part = {"preprocessing": Preprocessing.named("plain").to_dict(), "region_size": [8, 16, 8]}
-    part |= {"classes": list(classes), "widths": [4, 8], "training": {"train_cases": []}}
-    (tmp_path / "card.json").write_text(json.dumps(part), encoding="utf-8")
-    reader = outline.Reader(tmp_path)
+    weights = tmp_path / "segmenter.pt"
+    torch.save(network.state_dict(), weights)
+    reader = outline.Reader(save_model(tmp_path / "model", ModelCard(part), {"segmenter": weights}))
     assert reader(case().image).shape == (4, 8, 16, 8)
     whole, msd = (outline.read([reader, reader], case(protocol)) for protocol in (FULL, MSD))
     assert whole.shape == case().label.shape
@@ -68,6 +69,9 @@ def test_the_table_has_a_line_per_network_and_group():
 
 def test_held_out_cases_that_are_not_there_are_an_error(monkeypatch):
     monkeypatch.setattr(outline, "load_cases", lambda folder: [])
-    monkeypatch.setattr(outline, "second_teacher", lambda data: [])
+    for name in ("second_teacher", "sample_heads"):
+        monkeypatch.setattr(outline, name, lambda data: [])
+    for name in ("weak_heads", "synthesised_cases"):
+        monkeypatch.setattr(outline, name, lambda data, names: [])
     with pytest.raises(ValueError, match="lacks"):
         outline.groups(Path("data"), {"hippocampus_001"}, confirm=False)
