@@ -11,7 +11,7 @@ from HippoSegLib.labels import NETWORK_CLASSES, OUTLINE_CLASSES
 from HippoSegLib.models.card import ModelCard
 from HippoSegLib.models.card_parts import SegmenterCard
 from HippoSegLib.models.network import build
-from HippoSegLib.models.store import save_model
+from HippoSegLib.models.saving import save_model
 from HippoSegLib.preprocessing.chain import Preprocessing
 from HippoSegLib.training.cases import Case
 from HippoSegLib.training.protocols import FULL, MSD
