@@ -76,7 +76,7 @@ def read_metaimage(path: str | Path, region: bool = False) -> tuple[sitk.Image, 
         stored, dimension = _stored(fields, name)
         spacing = _spacing(fields, dimension, name)
         direction, flags = _direction(fields, dimension, region, name)
-        stated = _first(fields, _OFFSET)
+        stated = _only(fields, _OFFSET, name)
         origin = header.floats(name, "Offset", stated, dimension)[:3] if stated else np.zeros(3)
         target = fields["elementdatafile"]
         if target.lower() == "local":
@@ -115,6 +115,14 @@ def _first(fields: dict[str, str], names: tuple[str, ...]) -> str:
     return next((fields[key] for key in names if fields.get(key)), "")
 
 
+def _only(fields: dict[str, str], names: tuple[str, ...], name: str) -> str:
+    """The value of a field with several names; two that differ are refused."""
+    values = {" ".join(fields[key].split()) for key in names if fields.get(key)}
+    if len(values) > 1:
+        raise header.wrong(name, f"header: it holds a field twice ({', '.join(names)})", max(values))
+    return values.pop() if values else ""
+
+
 def _truth(fields: dict[str, str], key: str, name: str, default: str) -> bool:
     value = fields.get(key, default).lower()
     if value not in (*_TRUE, *_FALSE):
@@ -143,9 +151,11 @@ def _stored(fields: dict[str, str], name: str) -> tuple[Stored, int]:
     slope = header.floats(name, "slope", fields.get("elementtointensityfunctionslope", "1"), 1)[0]
     if slope <= 0:  # a positive one changes nothing that is measured, and 3D Slicer leaves it out, too
         raise header.wrong(name, "ElementToIntensityFunctionSlope", f"{slope:g}")
-    big = any(_truth(fields, key, name, "false") for key in _BIG_ENDIAN)
+    big = {_truth(fields, key, name, "false") for key in _BIG_ENDIAN if key in fields} or {False}
+    if len(big) > 1:
+        raise header.wrong(name, "byte order: it is stated twice", "ElementByteOrderMSB")
     text = not _truth(fields, "binarydata", name, "true")
-    dtype = np.dtype(_DTYPES[kind]).newbyteorder(">" if big else "<")
+    dtype = np.dtype(_DTYPES[kind]).newbyteorder(">" if big.pop() else "<")
     return Stored((size[0], size[1], size[2]), dtype, text=text), dimension
 
 
@@ -172,7 +182,7 @@ def _direction(
     fields: dict[str, str], dimension: int, region: bool, name: str
 ) -> tuple[np.ndarray, list[Flag]]:
     """Directions as columns (LPS), and flags."""
-    text = _first(fields, _MATRIX)
+    text = _only(fields, _MATRIX, name)
     if not text:
         if not region:
             raise header.no_orientation(name, "no TransformMatrix")

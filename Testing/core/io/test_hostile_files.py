@@ -186,6 +186,22 @@ def test_fields_stated_twice(head, tmp_path, field):
     assert refused(write_meta(tmp_path / "a.mha", twice, content(head)), "twice").code == "header"
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "value"),
+    [
+        ("TransformMatrix", "Orientation", "-1 0 0 0 1 0 0 0 1"),
+        ("Offset", "Position", "1 2 3"),
+        ("BinaryDataByteOrderMSB", "ElementByteOrderMSB", "True"),
+    ],
+)
+def test_one_field_under_two_names(head, tmp_path, first, second, value):
+    """The same value is no contradiction, another one is."""
+    fields = meta_fields(sitk.GetArrayFromImage(head), head)
+    refused(write_meta(tmp_path / "a.mha", fields | {second: value}, content(head)), "twice")
+    same = write_meta(tmp_path / "a.mha", fields | {second: fields[first]}, content(head))
+    assert read_scan(same).image.GetDirection() == head.GetDirection()
+
+
 @pytest.mark.parametrize("field", ["type", "sizes", "space", "space directions", "encoding"])
 def test_nrrd_fields_stated_twice_and_unknown(head, tmp_path, field):
     fields = nrrd_fields(sitk.GetArrayFromImage(head), head)
@@ -259,7 +275,8 @@ def largest_memory(path) -> int:
     program = (
         "import sys; from HippoSegLib.io.images import read_scan; from HippoSegLib.errors import InputError\n"
         "try: read_scan(sys.argv[1])\n"
-        "except InputError: print(*[w.split()[1] for w in open('/proc/self/status') if w.startswith('VmHWM')])"
+        "except InputError:\n"
+        "    print(*[w.split()[1] for w in open('/proc/self/status') if w.startswith('VmHWM')])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(path)], capture_output=True, text=True, timeout=60
