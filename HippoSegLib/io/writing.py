@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -57,12 +58,23 @@ def write_image(image: sitk.Image, path: str | Path, overwrite: bool = False) ->
         writer.SetUseCompression(True)
         writer.SetCompressionLevel(1)
         writer.Execute(image)
-        if (
-            suffix in (".nii", ".nii.gz")
-            and _nifti_length(Path(name)) != (_NIFTI_HEADER + _bytes_of(image)) % 2**32
-        ):
-            raise OSError  # ITK does not notice a full disk when it writes NIfTI
+        if not _written_whole(Path(name), suffix, image):
+            raise OSError  # ITK does not notice a full disk when it writes NIfTI, nor, before 5.4, MetaImage
     return path
+
+
+def _written_whole(path: Path, suffix: str, image: sitk.Image) -> bool:
+    """Whether the file is as long as it says."""
+    if suffix in (".nii", ".nii.gz"):
+        return _nifti_length(path) == (_NIFTI_HEADER + _bytes_of(image)) % 2**32
+    if suffix == ".mha":
+        with open(path, "rb") as file:
+            head = file.read(4096)
+        size = re.search(rb"CompressedDataSize = (\d+)", head)
+        start = re.search(rb"ElementDataFile = LOCAL\r?\n", head)
+        voxels = int(size[1]) if size else _bytes_of(image)
+        return start is not None and path.stat().st_size == start.end() + voxels
+    return True
 
 
 @contextmanager
