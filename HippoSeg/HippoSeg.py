@@ -26,6 +26,13 @@ def findLibrary() -> None:
         sys.path.append(here if os.path.isdir(os.path.join(here, "HippoSegLib")) else os.path.dirname(here))
 
 
+def unloadLibrary() -> None:
+    """Forget `HippoSegLib` and `HippoSegSlicer`: they are loaded anew when they are next imported."""
+    for name in list(sys.modules):
+        if name.split(".")[0] in ("HippoSegLib", "HippoSegSlicer"):
+            del sys.modules[name]
+
+
 class HippoSeg(ScriptedLoadableModule):
     """What Slicer shows of the module before it is opened."""
 
@@ -84,6 +91,12 @@ class HippoSegWidget(ScriptedLoadableModuleWidget):
             Dialogs(),
             Installer(),
         )
+
+    def onReload(self) -> None:
+        """The developer's button "Reload": the library is loaded anew too, not this file alone."""
+        self.logic.close()
+        unloadLibrary()
+        ScriptedLoadableModuleWidget.onReload(self)
 
     def enter(self) -> None:
         self.panel.enter()
@@ -166,7 +179,11 @@ class HippoSegTest(ScriptedLoadableModuleTest):
 
     def runTest(self) -> None:
         findLibrary()
-        from HippoSegSlicer.selftest import TESTS
+        from HippoSegSlicer.selftest import TESTS, whyNot
+
+        if reason := whyNot():
+            self.delayDisplay(reason)
+            self.skipTest(reason)
 
         for test in TESTS:
             self.setUp()

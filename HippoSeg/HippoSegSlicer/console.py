@@ -47,6 +47,8 @@ def segment(
     model: str = "",
     device: str = "auto",
     parts: bool = False,
+    singleReader: bool = False,
+    protocol: str = "",
     region: str = "",
     points: Mapping | None = None,
     boxes: Mapping | None = None,
@@ -61,6 +63,8 @@ def segment(
     Args:
         volumeNode: Scalar volume.
         model, device, parts, preprocessing: As :func:`HippoSegLib.pipeline.segment` takes them.
+        singleReader: The model's own reader alone, where it has a second one.
+        protocol: "full" (also where nothing is given) or "msd".
         region: "left" or "right" if the volume is the crop of that hippocampus.
         points: Side -> world RAS mm of a point inside the hippocampus.
         boxes: Side -> (lower, upper) corners, world RAS mm, of a box around it.
@@ -81,11 +85,14 @@ def segment(
         "model": model,
         "device": device,
         "parts": parts,
+        "protocol": protocol,
         "region_side": region,
         "preprocessing": dict(preprocessing or {}),
         "points": {side: worldToLocal(volumeNode, point).tolist() for side, point in (points or {}).items()},
         "boxes": {side: _localBox(volumeNode, box) for side, box in (boxes or {}).items()},
     }
+    if singleReader:
+        options["second_reader"] = False
     job = SegmentJob(volumeNode, options, segmentationNode, replaceEdited, labelMap)
     node = _run(logic, job, output, volumeNode.GetName())
     return node, {**job.outcome.row, **flag_columns(Flag(**flag) for flag in job.outcome.flags)}

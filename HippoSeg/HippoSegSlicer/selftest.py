@@ -1,7 +1,8 @@
 """Self-test of the module: in a real Slicer and, as far as that goes, on the project's test bed.
 
 In Slicer: `Slicer --testing --no-splash --python-script Testing/slicer_module/run_in_slicer.py`, or the test
-button of the panel in developer mode. The packages HippoSeg needs must be installed.
+button of the panel in developer mode. The plain reader of the bundled model is used, which needs nothing that
+does not come with Slicer.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import time
 import numpy as np
 import slicer
 
+from HippoSegLib.dependencies import missing_packages
 from HippoSegLib.errors import Cancelled
 from HippoSegLib.labels import WHOLE
+from HippoSegLib.models.store import DEFAULT
 
-from . import console
+from . import console, models
 from .inputvolume import voxelVolume
 from .jobs import SegmentJob
 from .logic import Logic
@@ -27,6 +30,17 @@ from .volumestable import measureAgain
 PLAUSIBLE_MM3 = (2000.0, 5500.0)
 
 
+def whyNot() -> str:
+    """Why the self-test cannot run here, in a sentence; "" where it can."""
+    if problem := models.problem(DEFAULT):
+        return problem
+    missing = missing_packages(models.packages(DEFAULT, isSingle=True))
+    if not missing:
+        return ""
+    names = ", ".join(package.distribution for package in missing)
+    return f"The plain reader of the model {DEFAULT} needs packages that are missing: {names}."
+
+
 def loadSample():
     """The sample scan as a volume node."""
     return slicer.util.loadVolume(str(sampleFile()), {"name": NODE_NAME})
@@ -35,7 +49,7 @@ def loadSample():
 def testSample(case, logic: Logic) -> None:
     """Segment the sample scan and check segments, volumes and table"""
     volumeNode = loadSample()
-    node, row = console.segment(logic, volumeNode, labelMap=True)
+    node, row = console.segment(logic, volumeNode, model=DEFAULT, singleReader=True, labelMap=True)
     segmentation = node.GetSegmentation()
     case.assertEqual(segmentation.GetNumberOfSegments(), 2)
     for side, value in WHOLE.items():
@@ -69,7 +83,7 @@ def _compareWithSegmentStatistics(case, node, volumeNode, row) -> None:
 def testMeasureAgain(case, logic: Logic) -> None:
     """Correct a segment by hand and measure again"""
     volumeNode = loadSample()
-    node, before = console.segment(logic, volumeNode)
+    node, before = console.segment(logic, volumeNode, model=DEFAULT, singleReader=True)
     segmentId = STRUCTURES[WHOLE["left"]].segmentId
     mask = slicer.util.arrayFromSegmentBinaryLabelmap(node, segmentId, volumeNode).copy()
     mask[: int(np.argwhere(mask)[:, 0].mean())] = 0
@@ -89,7 +103,9 @@ def testPanel(case, logic: Logic) -> None:
         slicer.modules.hipposeg.createNewWidgetRepresentation()
     widget = slicer.modules.HippoSegWidget
     volumeNode = loadSample()
-    widget.panel.parameters().inputVolume = volumeNode
+    parameters = widget.panel.parameters()
+    parameters.model, parameters.singleReader, parameters.device = DEFAULT, True, "auto"
+    parameters.inputVolume = volumeNode
     case.assertTrue(widget.ui.segmentButton.enabled, widget.ui.segmentButton.toolTip)
     widget.ui.segmentButton.click()
     case.assertFalse(widget.ui.segmentButton.enabled)
@@ -107,7 +123,7 @@ def testCancel(case, logic: Logic) -> None:
     """Cancel a run: the scene stays as it was"""
     volumeNode = loadSample()
     before = slicer.mrmlScene.GetNumberOfNodes()
-    job = logic.submit(SegmentJob(volumeNode, {}))
+    job = logic.submit(SegmentJob(volumeNode, {"model": DEFAULT, "second_reader": False}))
     logic.cancel()
     while not job.isDone:
         logic.poll(wait=0.05)

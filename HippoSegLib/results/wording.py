@@ -27,6 +27,8 @@ ASYMMETRY = Unit("%", "%", 100, 1)
 INTRACRANIAL = Unit("mL", "mL", 0.001, 0)
 PER_MILLE = Unit("‰", "1/1000", 1, 3)
 QUALITY = Unit("", "1", 1, 2)
+#: Of a measurement that was added and has its unit in its name.
+OTHER = Unit("", "", 1, 3)
 
 #: Measurement of `volumes.COLUMNS` -> its name in a table, where that differs: there the unit is in the name.
 TABLE_NAMES = {"asymmetry_index": "asymmetry_percent", "intracranial_mm3": "intracranial_ml"}
@@ -38,7 +40,9 @@ def unit_of(name: str) -> Unit:
         return QUALITY
     if name.endswith("_per_mille_of_intracranial"):
         return PER_MILLE
-    return {"asymmetry_index": ASYMMETRY, "intracranial_mm3": INTRACRANIAL}.get(name, VOLUME)
+    if name in TABLE_NAMES:
+        return ASYMMETRY if name == "asymmetry_index" else INTRACRANIAL
+    return VOLUME if name.endswith("_mm3") else OTHER
 
 
 def number(value: float, unit: Unit) -> str:

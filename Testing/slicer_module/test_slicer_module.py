@@ -7,6 +7,7 @@ import hashlib
 import re
 import subprocess
 import sys
+import unittest
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -158,3 +159,67 @@ def test_entering_and_leaving_leaves_nothing_behind(loaded):
 def test_panel_and_console_share_one_worker(loaded):
     python, _instance, widget, _panel = loaded
     assert python.HippoSegLogic().jobs is widget.logic.jobs is python.HippoSegLogic().jobs
+
+
+RELOADING = """
+import sys, types
+sys.path.insert(0, sys.argv[1])
+import application
+application.start()
+import slicer
+python, instance, widget, panel = application.loadModule(sys.argv[2])
+def reload():  # what qSlicerScriptedLoadableModuleWidget does
+    new = sys.modules["HippoSeg"].HippoSegWidget(panel)
+    slicer.modules.HippoSegWidget = new
+    new.setup()
+widget.parent = types.SimpleNamespace(reload=reload)
+slicer.modules.hipposeg.widgetRepresentation = lambda: panel
+names = [n for n in sys.modules if n.split(".")[0] in ("HippoSegLib", "HippoSegSlicer")]
+for name in names:
+    sys.modules[name].isOld = True
+widget.onReload()
+new = slicer.modules.HippoSegWidget
+assert new is not widget and type(new.panel) is not type(widget.panel)
+print("before", len(names), "old", [n for n in names if hasattr(sys.modules.get(n), "isOld")])
+new.panel.enter()
+new.cleanup()
+"""
+
+
+def test_reload_brings_the_library_anew_too():
+    folder = ROOT / "Testing" / "slicer_module" / "testbed"
+    command = [sys.executable, "-c", RELOADING, str(folder), str(MODULE)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    count, old = re.search(r"before (\d+) old (.*)", done.stdout).groups()
+    assert int(count) > 20 and old == "[]"
+
+
+def test_the_self_test_skips_with_a_reason_where_packages_are_missing(loaded, monkeypatch):
+    from HippoSegSlicer import selftest
+
+    from HippoSegLib.dependencies import PACKAGES
+
+    monkeypatch.setattr(selftest, "missing_packages", lambda modules: list(PACKAGES[:1]))
+    result = unittest.TestResult()
+    unittest.defaultTestLoader.loadTestsFromTestCase(loaded[0].HippoSegTest).run(result)
+    ((_test, reason),) = result.skipped
+    assert "packages that are missing: torch" in reason
+    assert result.testsRun == 1 and result.wasSuccessful()
+
+
+def test_the_self_test_runs_with_what_comes_with_slicer(loaded, monkeypatch):
+    """With the plain reader: scikit-image, PyWavelets and torch cannot be imported in the worker."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "Testing" / "slicer_module" / "without_packages"))
+    result = unittest.TestResult()
+    unittest.defaultTestLoader.loadTestsFromTestCase(loaded[0].HippoSegTest).run(result)
+    assert not result.skipped and result.testsRun == 1
+    assert result.wasSuccessful(), (result.errors + result.failures)[0][1]
+
+
+def test_what_slicer_is_told_to_run_has_no_code_at_file_scope():
+    tree = ast.parse((ROOT / "Testing/slicer_module/run_in_slicer.py").read_text(encoding="utf-8"))
+    kinds = (ast.Expr, ast.Import, ast.ImportFrom, ast.FunctionDef, ast.If)
+    assert all(isinstance(node, kinds) for node in tree.body)
+    (guard,) = [node for node in tree.body if isinstance(node, ast.If)]
+    assert ast.unparse(guard.test) == "__name__ == '__main__'"

@@ -1,0 +1,1 @@
+raise ImportError("this package is not to be used here")
