@@ -131,20 +131,21 @@ class Preprocessing:
         """Say in words how this differs from ``other`` (a model's own); empty where it does not."""
         words = []
         if len(self.channels) != len(other.channels):
-            words.append(f"{len(self.channels)} channels instead of {len(other.channels)}")
-        for number, (mine, theirs) in enumerate(zip(self.channels, other.channels, strict=False), start=1):
+            words.append(f"{len(self.channels)} instead of {len(other.channels)} images for the network")
+        for mine, theirs in zip(self.channels, other.channels, strict=False):
             names, wanted = ([STEPS[one["step"]].title for one in steps] for steps in (mine, theirs))
             if names != wanted:
-                mine_words, their_words = (" + ".join(n) or "no step" for n in (names, wanted))
-                words.append(f"channel {number}: {mine_words} instead of {their_words}")
+                added = [f"{name} was added" for name in names if name not in wanted]
+                left_out = [f"{name} was left out" for name in wanted if name not in names]
+                words += added + left_out or ["the steps are in another order"]
                 continue
             for name, a, b in zip(names, mine, theirs, strict=True):
                 words += [
-                    f"channel {number}: {name} {key.replace('_', ' ')} {a[key]} instead of {b[key]}"
+                    f"{name} {key.replace('_', ' ')} {a[key]} instead of {b[key]}"
                     for key in a
                     if a[key] != b[key]
                 ]
-        return words
+        return list(dict.fromkeys(words))  # a change of both channels is said once
 
 
 def channels(array: np.ndarray, preprocessing: Preprocessing | Mapping | None = None) -> np.ndarray:

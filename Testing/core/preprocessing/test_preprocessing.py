@@ -225,12 +225,15 @@ def test_differences_in_words():
     default = Preprocessing()
     assert default.differs_from(Preprocessing()) == []
     assert default.changed({"sce_dwt_3d": {"factor": 1.5}}).differs_from(default) == [
-        "channel 2: SCE-3DWT factor 1.5 instead of 0.8"
+        "SCE-3DWT factor 1.5 instead of 0.8"
     ]
-    assert default.changed({"clahe_3d": False}).differs_from(default) == [
-        "channel 2: min-max + SCE-3DWT instead of min-max + CLAHE + SCE-3DWT"
-    ]
-    assert Preprocessing.named("plain").differs_from(default) == ["1 channels instead of 2"]
+    assert default.changed({"clahe_3d": False}).differs_from(default) == ["CLAHE was left out"]
+    assert Preprocessing.named("plain").differs_from(default) == ["1 instead of 2 images for the network"]
+    plain = Preprocessing(((step("min_max"),), (step("min_max"),)))
+    both = Preprocessing(tuple((step("min_max"), step("clahe_3d")) for _channel in range(2)))
+    assert both.differs_from(plain) == ["CLAHE was added"]
+    turned = Preprocessing(tuple(tuple(reversed(steps)) for steps in both.channels))
+    assert turned.differs_from(both) == ["the steps are in another order"]
 
 
 def test_steps_can_be_switched_off_and_changed():

@@ -39,7 +39,7 @@ def test_words_have_the_digits_of_the_table():
 
 
 def test_every_measurement_has_a_unit():
-    units = {name: unit_of(name).symbol for name in COLUMNS}
-    assert all(
-        symbol == "mm³" for name, symbol in units.items() if name.endswith("_mm3") and "intra" not in name
-    )
+    units = {name: unit_of(name).code for name in COLUMNS}
+    assert all(units.values()) and unit_of("left_length_mm").code == ""
+    volumes = [name for name in units if name.endswith("_mm3") and name != "intracranial_mm3"]
+    assert len(volumes) == 7 and {units[name] for name in volumes} == {"mm^3"}
