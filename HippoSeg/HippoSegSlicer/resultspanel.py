@@ -22,7 +22,7 @@ from .summary import summaryHtml
 from .volumestable import TABLE, measureAgain, tableText, writeCsv
 
 #: Pixels of the columns measure, value and unit; the last one takes the rest.
-COLUMN_WIDTHS = (230, 80, 40)
+COLUMN_WIDTHS = (228, 138, 40)
 #: Pixels of a row, and rows that are shown without scrolling.
 ROW_HEIGHT, MOST_ROWS = 22, 14
 

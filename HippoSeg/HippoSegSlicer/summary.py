@@ -55,11 +55,16 @@ def summaryHtml(row: dict, flags: list[dict]) -> str:
 
 def readersWords(provenance: Mapping) -> str:
     """Which models read the scan: ``hipposeg and hipposeg_clahe_sce``, ``hipposeg alone``."""
-    name = provenance.get("model", {}).get("name") or "?"
+    names = readers(provenance)
+    if len(names) == 2:
+        return _("{first} and {second}").format(first=names[0], second=names[1])
+    return _("{model} alone").format(model=names[0])
+
+
+def readers(provenance: Mapping) -> list[str]:
+    """Names of the models that read the scan: one or two."""
     second = (provenance.get("settings") or {}).get("second_reader")
-    if second:
-        return _("{first} and {second}").format(first=name, second=second["name"])
-    return _("{model} alone").format(model=name)
+    return [provenance.get("model", {}).get("name") or "?", *([second["name"]] if second else [])]
 
 
 def asymmetryWords(asymmetry: float) -> str:

@@ -17,7 +17,7 @@ from HippoSegLib.labels import PART, PARTS, SIDES, WHOLE
 from .inputvolume import checkVolume, voxelVolume
 from .scene import FLAGS, INPUT, PROVENANCE, ROW, isEdited, placeBeside
 from .structures import STRUCTURES
-from .summary import readersWords
+from .summary import readers
 
 #: Reference from the segmentation node to its table.
 TABLE = "HippoSeg.Table"
@@ -54,9 +54,10 @@ def tableRows(row: dict, flags: list[dict], provenance: Mapping) -> list[tuple[s
         if row.get(key) is not None:
             unit = unit_of(key)
             rows.append((name, number(row[key], unit), unit.symbol))
-    rows.append((_("Read by"), readersWords(provenance), ""))
+    # A row for each: two names would not fit.
+    rows += [(_("Read by"), name, "") for name in readers(provenance)]
     if (provenance.get("settings") or {}).get("protocol") == "msd":
-        rows.append((_("Protocol"), _("MSD, without the end of the tail"), ""))
+        rows.append((_("Protocol: without the end of the tail"), "MSD", ""))
     return rows + [(_("Remark"), flag["message"], "") for flag in flags]
 
 

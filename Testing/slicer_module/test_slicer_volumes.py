@@ -164,14 +164,18 @@ def test_a_result_whose_volume_is_gone(logic):
 
 def test_message_and_table_say_what_read_the_scan(done):
     assert "read by double alone" in done.ui.messageLabel.text
-    assert table_rows(done.ui.volumesTable.mrmlTableNode())["Read by"][0] == "double alone"
+    assert table_rows(done.ui.volumesTable.mrmlTableNode())["Read by"][0] == "double"
+    from HippoSegSlicer.summary import readersWords
     from HippoSegSlicer.volumestable import tableRows
 
     settings = {"second_reader": {"name": "second", "sha256": "0"}, "protocol": "msd"}
-    rows = tableRows({}, [], {"model": {"name": "first"}, "settings": settings})
+    provenance = {"model": {"name": "first"}, "settings": settings}
+    assert readersWords(provenance) == "first and second"
+    rows = tableRows({}, [], provenance)
     assert [row[:2] for row in rows] == [
-        ("Read by", "first and second"),
-        ("Protocol", "MSD, without the end of the tail"),
+        ("Read by", "first"),
+        ("Read by", "second"),
+        ("Protocol: without the end of the tail", "MSD"),
     ]
 
 
