@@ -12,7 +12,6 @@ set(HIPPOSEG_MODULE_SCRIPTS
   HippoSegSlicer/jobs.py
   HippoSegSlicer/logic.py
   HippoSegSlicer/models.py
-  HippoSegSlicer/outcome.py
   HippoSegSlicer/panel.py
   HippoSegSlicer/parameters.py
   HippoSegSlicer/placepanel.py
@@ -36,6 +35,7 @@ set(HIPPOSEG_MODULE_SCRIPTS
   HippoSegSlicer/workerend.py
   HippoSegSlicer/workermessages.py
   HippoSegSlicer/workerprocess.py
+  HippoSegSlicer/workersegmentation.py
   HippoSegSlicer/workerstart.py
   )
 

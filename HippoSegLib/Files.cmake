@@ -188,6 +188,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/training/synthesis.py
   HippoSegLib/training/teachers.py
   HippoSegLib/training/trainer.py
+  HippoSegLib/training/training_data.py
   HippoSegLib/worker/__init__.py
   HippoSegLib/worker/__main__.py
   HippoSegLib/worker/ending.py

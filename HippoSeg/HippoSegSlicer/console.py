@@ -95,7 +95,7 @@ def segment(
         options["second_reader"] = False
     job = SegmentJob(volumeNode, options, segmentationNode, replaceEdited, labelMap)
     node = _run(logic, job, output, volumeNode.GetName())
-    return node, {**job.outcome.row, **flag_columns(Flag(**flag) for flag in job.outcome.flags)}
+    return node, {**job.received.row, **flag_columns(Flag(**flag) for flag in job.received.flags)}
 
 
 def segmentAll(

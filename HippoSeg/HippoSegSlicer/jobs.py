@@ -21,9 +21,9 @@ from HippoSegLib.worker.exchange import exchange_path
 
 from . import scene
 from .inputvolume import checkVolume, geometry, voxels
-from .outcome import readChannels, readOutcome
 from .summary import readersWords
 from .volumestable import placeTable
+from .workersegmentation import readChannels, readSegmentation
 
 INPUT_FILE = "in.npy"
 
@@ -119,29 +119,29 @@ class SegmentJob(Job):
             replaceEdited,
             labelMap,
         )
-        self.outcome = None
+        self.received = None
 
     def request(self) -> dict:
         return {"image": self._image(), "options": self._options, "run": "segment"}
 
     def accept(self, result: Mapping, folder: str) -> None:
-        outcome = readOutcome(result, folder)
-        if not outcome.values:
+        received = readSegmentation(result, folder)
+        if not received.values:
             raise NotFoundError(
                 "No hippocampus was found in the volume.",
                 "Check that it shows a head; if it does, mark both hippocampi and go on from there.",
             )
-        outcome.flags += [
+        received.flags += [
             {"code": "transform", "message": remark, "side": None, "severity": "warning"}
             for remark in self._remarks
         ]
-        outcome.provenance["date"] = time.strftime("%Y-%m-%d")
-        node = scene.placeSegmentation(outcome, self.volumeNode, self._target())
+        received.provenance["date"] = time.strftime("%Y-%m-%d")
+        node = scene.placeSegmentation(received, self.volumeNode, self._target())
         placeTable(node, self.volumeNode)
         if self._labelMap:
             scene.placeLabelMap(node, self.volumeNode)
-        scene.showInViews(outcome, self.volumeNode)
-        self.outcome, self.value = outcome, node
+        scene.showInViews(received, self.volumeNode)
+        self.received, self.value = received, node
 
     def _target(self):
         node = self._segmentationNode

@@ -174,7 +174,7 @@ class Logic(slicer.util.VTKObservationMixin):
             )
             return
         if isinstance(job, SegmentJob):
-            logging.info("HippoSeg: finished, %s", job.outcome.provenance.get("seconds", {}))
+            logging.info("HippoSeg: finished, %s", job.received.provenance.get("seconds", {}))
         self._done()
         self.finished.emit(job)
 

@@ -281,10 +281,10 @@ class Panel(slicer.util.VTKObservationMixin):
             self._ui.resultsButton.collapsed = False
             words = [
                 _("Done in {seconds} s, read by {readers}.").format(
-                    seconds=f"{self.run.elapsedSeconds:.1f}", readers=readersWords(job.outcome.provenance)
+                    seconds=f"{self.run.elapsedSeconds:.1f}", readers=readersWords(job.received.provenance)
                 )
             ]
-            if job.outcome.flags:
+            if job.received.flags:
                 words.append(_("Heed the remarks below the volumes."))
             self.run.setMessage(" ".join(words))
         elif isinstance(job, PreviewJob):

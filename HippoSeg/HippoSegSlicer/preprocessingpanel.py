@@ -7,7 +7,7 @@ from slicer.i18n import tr as _
 from HippoSegLib.errors import HippoSegError
 
 from . import models
-from .preprocessingsettings import Settings, differences, steps
+from .preprocessingsettings import PreprocessingSettings, differences, steps
 from .signal import Signal
 
 
@@ -53,7 +53,7 @@ class PreprocessingPanel:
         description = self._parameters().preprocessing or card
         self._isFilling = True
         try:
-            self._show(Settings.of(description))
+            self._show(PreprocessingSettings.of(description))
         finally:
             self._isFilling = False
         words = differences(description, card)
@@ -75,7 +75,7 @@ class PreprocessingPanel:
             ui.preprocessingNote.text += " " + text.format(name=better)
         ui.preprocessingButton.text = _("Preprocessing (changed)") if words else _("Preprocessing")
 
-    def _show(self, settings: Settings) -> None:
+    def _show(self, settings: PreprocessingSettings) -> None:
         ui = self._ui
         ui.claheCheckBox.checked = settings.clahe
         ui.clipLimitSlider.value = settings.clipLimit
@@ -100,8 +100,8 @@ class PreprocessingPanel:
         if self._isFilling or card is None:
             return
         ui = self._ui
-        earlier = Settings.of(self._parameters().preprocessing or card)
-        settings = Settings(
+        earlier = PreprocessingSettings.of(self._parameters().preprocessing or card)
+        settings = PreprocessingSettings(
             clahe=ui.claheCheckBox.checked,
             clipLimit=round(ui.clipLimitSlider.value, 4),
             kernel=(ui.kernelZSpinBox.value, ui.kernelYSpinBox.value, ui.kernelXSpinBox.value),

@@ -15,7 +15,7 @@ CLAHE, WAVELET = "clahe_3d", "sce_dwt_3d"
 
 
 @dataclass(frozen=True)
-class Settings:
+class PreprocessingSettings:
     """Both steps, on or off, with their parameters.
 
     Attributes:
@@ -37,7 +37,7 @@ class Settings:
     threshold: float
 
     @classmethod
-    def of(cls, description: Mapping) -> Settings:
+    def of(cls, description: Mapping) -> PreprocessingSettings:
         """Read the settings off a description; a step it does not have is off, with its defaults."""
         steps = [one for channel in Preprocessing.from_dict(description).channels for one in channel]
         clahe = next((one for one in steps if one["step"] == CLAHE), None)
@@ -87,7 +87,7 @@ class Settings:
                 )
         return Preprocessing(channels).to_dict()
 
-    def but(self, **changes) -> Settings:
+    def but(self, **changes) -> PreprocessingSettings:
         """Return these settings with changes."""
         return replace(self, **changes)
 

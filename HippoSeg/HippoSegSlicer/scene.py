@@ -12,8 +12,8 @@ from slicer.i18n import tr as _
 from vtk.util.numpy_support import vtk_to_numpy
 
 from .inputvolume import localToWorld
-from .outcome import Image, Outcome
 from .structures import STRUCTURES, Structure
+from .workersegmentation import Image, WorkerSegmentation
 
 #: Attributes of a segmentation node made here.
 CONTENT, PROVENANCE, ROW, FLAGS = "HippoSeg.Content", "HippoSeg.Provenance", "HippoSeg.Row", "HippoSeg.Flags"
@@ -21,11 +21,11 @@ CONTENT, PROVENANCE, ROW, FLAGS = "HippoSeg.Content", "HippoSeg.Provenance", "Hi
 INPUT = "HippoSeg.Input"
 
 
-def placeSegmentation(outcome: Outcome, volumeNode, segmentationNode=None):
+def placeSegmentation(received: WorkerSegmentation, volumeNode, segmentationNode=None):
     """Show a result in the scene.
 
     Args:
-        outcome: The result.
+        received: The result.
         volumeNode: The volume that was segmented.
         segmentationNode: Node of an earlier result to be replaced; ``None`` makes a new one.
 
@@ -45,7 +45,7 @@ def placeSegmentation(outcome: Outcome, volumeNode, segmentationNode=None):
     segmentationNode.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
     wasModifying = segmentationNode.StartModify()
     try:
-        _setSegments(segmentationNode, outcome, volumeNode)
+        _setSegments(segmentationNode, received, volumeNode)
     finally:
         segmentationNode.EndModify(wasModifying)
     segmentationNode.CreateClosedSurfaceRepresentation()
@@ -53,17 +53,17 @@ def placeSegmentation(outcome: Outcome, volumeNode, segmentationNode=None):
         display = segmentationNode.GetDisplayNode()
         display.SetPreferredDisplayRepresentationName3D("Closed surface")
         display.SetOpacity2DFill(0.35)
-    segmentationNode.SetAttribute(PROVENANCE, json.dumps(outcome.provenance))
-    segmentationNode.SetAttribute(ROW, json.dumps(outcome.row))
-    segmentationNode.SetAttribute(FLAGS, json.dumps(outcome.flags))
+    segmentationNode.SetAttribute(PROVENANCE, json.dumps(received.provenance))
+    segmentationNode.SetAttribute(ROW, json.dumps(received.row))
+    segmentationNode.SetAttribute(FLAGS, json.dumps(received.flags))
     segmentationNode.SetAttribute(CONTENT, contentOf(segmentationNode))
     placeBeside(segmentationNode, volumeNode)
     return segmentationNode
 
 
-def _setSegments(segmentationNode, outcome: Outcome, volumeNode) -> None:
+def _setSegments(segmentationNode, received: WorkerSegmentation, volumeNode) -> None:
     segmentation = segmentationNode.GetSegmentation()
-    wanted = [STRUCTURES[value] for value in outcome.values]
+    wanted = [STRUCTURES[value] for value in received.values]
     ids = {structure.segmentId for structure in wanted}
     for structure in STRUCTURES.values():
         if structure.segmentId not in ids and segmentation.GetSegment(structure.segmentId):
@@ -72,7 +72,7 @@ def _setSegments(segmentationNode, outcome: Outcome, volumeNode) -> None:
         if segmentation.GetSegment(structure.segmentId) is None:
             _addSegment(segmentation, structure)
         slicer.vtkSlicerSegmentationsModuleLogic.SetBinaryLabelmapToSegment(
-            orientedImage(outcome.labels == structure.value, outcome.index, volumeNode),
+            orientedImage(received.labels == structure.value, received.index, volumeNode),
             segmentationNode,
             structure.segmentId,
             slicer.vtkSlicerSegmentationsModuleLogic.MODE_REPLACE,
@@ -147,21 +147,21 @@ def placeBeside(node, volumeNode) -> None:
     hierarchy.SetItemParent(items[1], hierarchy.GetItemParent(items[0]))
 
 
-def centerOf(outcome: Outcome, volumeNode) -> np.ndarray | None:
+def centerOf(received: WorkerSegmentation, volumeNode) -> np.ndarray | None:
     """World RAS mm of the middle of what is labelled; None where nothing is."""
-    filled = np.argwhere(outcome.labels)
+    filled = np.argwhere(received.labels)
     if len(filled) == 0:
         return None
-    ijk = filled.mean(axis=0)[::-1] + np.array(outcome.index)
+    ijk = filled.mean(axis=0)[::-1] + np.array(received.index)
     matrix = vtk.vtkMatrix4x4()
     volumeNode.GetIJKToRASMatrix(matrix)
     ras = slicer.util.arrayFromVTKMatrix(matrix) @ np.append(ijk, 1.0)
     return localToWorld(volumeNode, [-ras[0], -ras[1], ras[2]])
 
 
-def showInViews(outcome: Outcome, volumeNode) -> None:
+def showInViews(received: WorkerSegmentation, volumeNode) -> None:
     """Show the volume in the slice views, move them to the hippocampi and aim the 3D view there."""
-    center = centerOf(outcome, volumeNode)
+    center = centerOf(received, volumeNode)
     if center is None:
         return
     shown = {

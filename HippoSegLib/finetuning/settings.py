@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from ..errors import TrainingError
 from ..models.card_parts import SegmenterCard
 from ..training.augmentation import Augmentation
-from ..training.settings import Settings, Transfer
+from ..training.settings import TrainingSettings, Transfer
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ class FineTuneSettings:
         """Return plain values, for card and run folder."""
         return asdict(self)
 
-    def of_training(self, part: SegmenterCard) -> Settings:
+    def of_training(self, part: SegmenterCard) -> TrainingSettings:
         """Return the training loop's settings for a model whose card's segmenter part is ``part``."""
-        return Settings(
+        return TrainingSettings(
             learning_rate=self.learning_rate,
             batch_size=self.batch_size,
             num_epochs=self.num_epochs,

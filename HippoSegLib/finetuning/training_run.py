@@ -19,7 +19,7 @@ from ..training.loop import Compute, Loop
 from ..training.losses import PartialLabels, dice_and_cross_entropy
 from ..training.protocols import STRUCTURES
 from ..training.runstate import RunFolder
-from ..training.settings import Settings
+from ..training.settings import TrainingSettings
 from ..training.trainer import native_bfloat16
 from .comparison import SiteEvaluator
 from .run_options import Progress, RunOptions
@@ -87,7 +87,7 @@ class TrainingJob:
     title: str
     train: Sequence[Case]
     held: Sequence[Case]
-    settings: Settings
+    settings: TrainingSettings
     record: dict = field(default_factory=dict)
     until: int | None = None
 

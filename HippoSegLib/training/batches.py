@@ -13,7 +13,7 @@ from ..preprocessing.chain import channels
 from .augmentation import sample
 from .background_context import BackgroundContext
 from .cases import Case
-from .settings import Settings
+from .settings import TrainingSettings
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ def epoch_order(count: int, seed: int, epoch: int) -> list[int]:
 
 
 def make_sample(
-    case: Case, position: int, epoch: int, settings: Settings, contexts: Sequence[BackgroundContext]
+    case: Case, position: int, epoch: int, settings: TrainingSettings, contexts: Sequence[BackgroundContext]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return channels float32 (c, z, y, x) and label int64 (z, y, x) of one sample.
 
@@ -64,7 +64,7 @@ class CropSampler:
     def __init__(
         self,
         cases: Sequence[Case],
-        settings: Settings,
+        settings: TrainingSettings,
         contexts: Sequence[BackgroundContext] = (),
         encode: Callable[[Case, np.ndarray], np.ndarray] | None = None,
     ):

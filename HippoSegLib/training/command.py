@@ -53,7 +53,9 @@ def run(args: argparse.Namespace) -> int:
     from .distributed import Team, start
     from .export import export_run, refuse_existing
     from .runstate import RunFolder, read_run, refuse_other_folder
-    from .trainer import train_3d_unet
+    from .settings import TrainingSettings
+    from .trainer import TrainingRun, train_3d_unet
+    from .training_data import TrainingData
 
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -79,18 +81,24 @@ def run(args: argparse.Namespace) -> int:
         args.learning_rate,
         args.batch_size,
         args.epochs,
-        validation=[every[i] for i in held],
-        subject_ids=[case.subject for case in train],
-        names=[case.name for case in train],
-        seed=args.seed,
-        preprocessing=Preprocessing.named(args.preprocessing),
-        contexts=load_contexts(args.background) if args.background else (),
-        device=device,
-        micro_batch=args.micro_batch,
-        validate_every=args.validate_every,
-        init_from=args.init_from,
-        run_dir=run_dir,
-        progress=_print_epochs if first else None,
+        data=TrainingData(
+            validation=[every[i] for i in held],
+            subject_ids=[case.subject for case in train],
+            names=[case.name for case in train],
+            contexts=load_contexts(args.background) if args.background else (),
+        ),
+        settings=TrainingSettings(
+            seed=args.seed,
+            preprocessing=Preprocessing.named(args.preprocessing),
+            validate_every=args.validate_every,
+        ),
+        run=TrainingRun(
+            device=device,
+            micro_batch=args.micro_batch,
+            init_from=args.init_from,
+            run_dir=run_dir,
+            progress=_print_epochs if first else None,
+        ),
     )
     if not first:
         return 0

@@ -18,7 +18,7 @@ from .distributed import Team
 from .evaluation import STRUCTURES, Evaluator, means
 from .losses import dice_and_cross_entropy
 from .runstate import RunFolder
-from .settings import Settings
+from .settings import TrainingSettings
 
 _WINDOW = 10  # steps whose mean loss is watched for divergence
 _RISE = 1.5  # how far above its start that mean may rise
@@ -63,7 +63,7 @@ class Loop:
         model: UNet3D,
         sampler: Sampler,
         evaluator: Evaluator,
-        settings: Settings,
+        settings: TrainingSettings,
         compute: Compute,
         loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = dice_and_cross_entropy,
     ):
@@ -276,7 +276,7 @@ class Loop:
         return model
 
 
-def parameter_groups(model: UNet3D, settings: Settings) -> list[dict]:
+def parameter_groups(model: UNet3D, settings: TrainingSettings) -> list[dict]:
     """Return the optimiser's groups; ``scale`` is their part of the learning rate."""
     transfer = settings.transfer
     if transfer is None:

@@ -37,7 +37,7 @@ from .loop import Compute, Loop
 from .losses import PartialLabels
 from .protocols import ANTERIOR, BACKGROUND, FULL, POSTERIOR, STRUCTURES
 from .runstate import RunFolder, read_run
-from .settings import Settings
+from .settings import TrainingSettings
 from .teachers import second_teacher, weak_heads
 from .trainer import checksum, native_bfloat16
 
@@ -70,7 +70,7 @@ class MixedSampler(CropSampler):
     def __init__(
         self,
         cases: Sequence[Case],
-        settings: Settings,
+        settings: TrainingSettings,
         contexts: Sequence[BackgroundContext] = (),
         repeats: int = 1,
     ):
@@ -104,7 +104,7 @@ def with_beyond(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return weights
 
 
-def marked(cases: Sequence[Case], before: UNet3D, settings: Settings) -> list[Case]:
+def marked(cases: Sequence[Case], before: UNet3D, settings: TrainingSettings) -> list[Case]:
     """Mark, in complete labels, what the network before lies well inside of: it is beyond MSD's border.
 
     Without this the new class hardly grows: where it is rare, its gradient is too. Voxels beside the
@@ -147,7 +147,7 @@ def material(data: Path, folds: int = 5, fold: int | None = None, renderings: in
 
 
 def learn(
-    cases: Material, data: Path, settings: Settings, start: Path, run: RunFolder, repeats: int = 1
+    cases: Material, data: Path, settings: TrainingSettings, start: Path, run: RunFolder, repeats: int = 1
 ) -> None:
     """Train, or go on where a run in the folder broke off; see `trainer.train_3d_unet` for the errors.
 
@@ -232,7 +232,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     refuse_existing(args.output, False)
-    settings = Settings(
+    settings = TrainingSettings(
         learning_rate=args.learning_rate,
         batch_size=args.batch_size,
         num_epochs=args.epochs,

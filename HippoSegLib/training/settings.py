@@ -41,8 +41,21 @@ class Transfer:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Settings of a training run; :func:`~.trainer.train_3d_unet` says what each means.
+class TrainingSettings:
+    """Settings of a training run.
+
+    Attributes:
+        learning_rate, batch_size, num_epochs: See :func:`~.trainer.train_3d_unet`.
+        seed: Of the split, the weights, the order, the augmentation and the dropout.
+        preprocessing: Default: two channels, min-max and the method's CLAHE + SCE-3DWT.
+        augmentation: Default strengths, see :class:`Augmentation`.
+        region_shape: (z, y, x) voxels; multiples of 2 ** (levels - 1).
+        widths, dropout: Of the network.
+        weight_decay: AdamW's, not on norms and biases.
+        ema_decay: Of the moving average of the weights, which is what is validated and returned.
+        validate_every: Epochs between validations; the last is always validated.
+        transfer: How a network that has learned already learns on.
+        head_rate: Of the last layer, as a part of the learning rate: a new class has further to go.
 
     Raises:
         TrainingError: A value is impossible.
@@ -61,7 +74,7 @@ class Settings:
     ema_decay: float = 0.998
     validate_every: int = 1
     transfer: Transfer | None = None
-    head_rate: float = 1.0  # of the last layer's learning rate: a new class has further to go
+    head_rate: float = 1.0
 
     def __post_init__(self):
         if not (min(self.batch_size, self.num_epochs, self.validate_every) >= 1 and self.learning_rate > 0):

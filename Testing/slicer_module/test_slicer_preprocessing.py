@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from HippoSegSlicer.preprocessingsettings import Settings, differences
+from HippoSegSlicer.preprocessingsettings import PreprocessingSettings, differences
 from panelbed import add_volume
 
 from HippoSegLib.preprocessing.chain import Preprocessing
@@ -19,24 +19,28 @@ CARDS = {name: Preprocessing.named(name).to_dict() for name in ("plain", "method
 
 @pytest.mark.parametrize("card", CARDS)
 def test_the_cards_own_settings_change_nothing(card):
-    assert differences(Settings.of(CARDS[card]).applied(CARDS[card]), CARDS[card]) == []
+    assert differences(PreprocessingSettings.of(CARDS[card]).applied(CARDS[card]), CARDS[card]) == []
 
 
 def test_a_step_is_left_out_where_it_is_and_added_where_no_channel_has_it():
-    off = Settings.of(BOTH).but(clahe=False).applied(BOTH)
+    off = PreprocessingSettings.of(BOTH).but(clahe=False).applied(BOTH)
     assert [[s["step"] for s in channel] for channel in off["channels"]] == [
         ["min_max"],
         ["min_max", "sce_dwt_3d"],
     ]
     plain = CARDS["plain"]
-    on = Settings.of(plain).but(clahe=True, waveletOn=True).applied(plain)
+    on = PreprocessingSettings.of(plain).but(clahe=True, waveletOn=True).applied(plain)
     assert [[s["step"] for s in channel] for channel in on["channels"]] == [
         ["min_max", "clahe_3d", "sce_dwt_3d"]
     ]
 
 
 def test_parameters_go_where_they_belong():
-    changed = Settings.of(METHOD).but(clipLimit=0.05, kernel=(8, 9, 10), factor=1.5, levels=1).applied(METHOD)
+    changed = (
+        PreprocessingSettings.of(METHOD)
+        .but(clipLimit=0.05, kernel=(8, 9, 10), factor=1.5, levels=1)
+        .applied(METHOD)
+    )
     _min_max, clahe, wavelet = changed["channels"][0]
     assert clahe["clip_limit"] == 0.05 and clahe["kernel_size"] == [8, 9, 10]
     assert wavelet["factor"] == 1.5 and wavelet["levels"] == 1 and wavelet["wavelet"] == "coif5"
@@ -46,7 +50,7 @@ def test_parameters_go_where_they_belong():
 def test_a_factor_per_band_is_kept():
     card = json.loads(json.dumps(METHOD))
     card["channels"][0][2]["factor"] = {"ddd": 0.5, "mixed": 0.9}
-    assert Settings.of(card).but(threshold=0.0).applied(card)["channels"][0][2]["factor"] == {
+    assert PreprocessingSettings.of(card).but(threshold=0.0).applied(card)["channels"][0][2]["factor"] == {
         "ddd": 0.5,
         "mixed": 0.9,
     }
@@ -80,7 +84,7 @@ def test_changes_by_clicks_note_and_reset(card, panel):
     ui.factorSlider.setValue(1.2)
     panel.segment()
     used = json.loads(panel.result.GetAttribute("HippoSeg.Provenance"))["options"]["preprocessing"]
-    assert used == Settings.of(BOTH).but(clahe=False, factor=1.2).applied(BOTH)
+    assert used == PreprocessingSettings.of(BOTH).but(clahe=False, factor=1.2).applied(BOTH)
     panel.click("resetButton")
     assert panel.parameters.preprocessing == {} and ui.claheCheckBox.checked
     assert ui.factorSlider.value == 0.8

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import SimpleITK as sitk
 
@@ -34,3 +36,20 @@ def write_folder(folder, numbers, shape=SHAPE) -> None:
             image = sitk.GetImageFromArray(array)
             image.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))  # x to the right, y anterior
             sitk.WriteImage(image, str(folder / kind / f"hippocampus_{number:03d}.nii.gz"))
+
+
+#: Settings that `train_3d_unet` takes by themselves.
+_PUBLISHED = ("learning_rate", "batch_size", "num_epochs")
+
+
+def training_arguments(**options) -> dict:
+    """Arguments of `train_3d_unet`: fields of its three objects are put into them, the others stay."""
+    from HippoSegLib.training.settings import TrainingSettings
+    from HippoSegLib.training.trainer import TrainingRun
+    from HippoSegLib.training.training_data import TrainingData
+
+    own = {name: options.pop(name) for name in _PUBLISHED if name in options}
+    for name, kind in (("data", TrainingData), ("settings", TrainingSettings), ("run", TrainingRun)):
+        own[name] = kind(**{f.name: options.pop(f.name) for f in fields(kind) if f.name in options})
+    assert not options, options
+    return own

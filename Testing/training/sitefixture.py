@@ -19,6 +19,9 @@ from HippoSegLib.models.training_card import TrainingCard
 from HippoSegLib.preprocessing.chain import Preprocessing
 from HippoSegLib.training import train_3d_unet
 from HippoSegLib.training.augmentation import Augmentation
+from HippoSegLib.training.settings import TrainingSettings
+from HippoSegLib.training.trainer import TrainingRun
+from HippoSegLib.training.training_data import TrainingData
 
 SHAPE = (32, 32, 32)
 GENTLE = Augmentation(shift=2, rotation=5, scale=(0.95, 1.05), elastic_probability=0, reslice_probability=0)
@@ -61,13 +64,11 @@ def make_base(folder: Path) -> Path:
         0.03,
         2,
         12,
-        subject_ids=[str(i) for i in range(6)],
-        region_shape=SHAPE,
-        widths=(4, 8),
-        preprocessing=plain,
-        augmentation=GENTLE,
-        device="cpu",
-        mixed_precision=False,
+        data=TrainingData(subject_ids=[str(i) for i in range(6)]),
+        settings=TrainingSettings(
+            preprocessing=plain, augmentation=GENTLE, region_shape=SHAPE, widths=(4, 8)
+        ),
+        run=TrainingRun(device="cpu", mixed_precision=False),
     )
     weights = folder.parent / "weights.pt"
     torch.save(model.state_dict(), weights)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from crops import write_folder
+from crops import training_arguments, write_folder
 
 from HippoSegLib import cli
 from HippoSegLib.errors import InputError, OutputError, TrainingError
@@ -195,11 +195,13 @@ def test_real_crops_are_learned(data_dir, tmp_path):
         0.004,
         2,
         5,
-        validation=[cases[i] for i in held],
-        subject_ids=[c.subject for c in train],
-        validate_every=5,
-        widths=(8, 16, 32),
-        device="cpu",
+        **training_arguments(
+            validation=[cases[i] for i in held],
+            subject_ids=[c.subject for c in train],
+            validate_every=5,
+            widths=(8, 16, 32),
+            device="cpu",
+        ),
     )
     assert model.history[-1]["val_whole"] > 0.5
     assert np.isfinite(model.history[-1]["train_loss"]) and REGION_SHAPE == (48, 56, 40)

@@ -22,16 +22,17 @@ SCRIPT = """
 import sys
 import torch
 torch.set_num_threads(1)
-from crops import SHAPE, crops
+from crops import SHAPE, training_arguments, crops
 from HippoSegLib.finetuning.settings import scaled
 from HippoSegLib.preprocessing.chain import Preprocessing
 from HippoSegLib.training import train_3d_unet
 from HippoSegLib.training.augmentation import Augmentation
 from HippoSegLib.training.distributed import start
 device = start("cpu")
-train_3d_unet(*crops(7), 0.01, int(sys.argv[1]), 4, validation=crops(2, first=100), region_shape=SHAPE,
-    widths=(4, 8), preprocessing=Preprocessing.named("plain"), augmentation=scaled(Augmentation(), 0),
-    dropout=0.0, micro_batch=1, device=device, mixed_precision=False, run_dir=sys.argv[2])
+train_3d_unet(*crops(7), 0.01, int(sys.argv[1]), 4, **training_arguments(
+    validation=crops(2, first=100), region_shape=SHAPE, widths=(4, 8),
+    preprocessing=Preprocessing.named("plain"), augmentation=scaled(Augmentation(), 0),
+    dropout=0.0, micro_batch=1, device=device, mixed_precision=False, run_dir=sys.argv[2]))
 """
 
 

@@ -29,13 +29,13 @@ from HippoSegLib.training.loop import Compute, Loop, parameter_groups
 from HippoSegLib.training.losses import dice_and_cross_entropy
 from HippoSegLib.training.protocols import FULL
 from HippoSegLib.training.runstate import RunFolder
-from HippoSegLib.training.settings import Settings, Transfer
+from HippoSegLib.training.settings import TrainingSettings, Transfer
 
 # --- how it learns
 
 
 def small_loop(transfer, train, held=(), epochs=4, rate=0.01):
-    settings = Settings(
+    settings = TrainingSettings(
         learning_rate=rate,
         batch_size=2,
         num_epochs=epochs,

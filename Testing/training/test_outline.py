@@ -19,10 +19,10 @@ from HippoSegLib.training.cases import BEYOND_ONLY, WHOLE_ONLY, Case
 from HippoSegLib.training.losses import PartialLabels
 from HippoSegLib.training.protocols import FULL, MSD
 from HippoSegLib.training.runstate import RunFolder
-from HippoSegLib.training.settings import Settings
+from HippoSegLib.training.settings import TrainingSettings
 
 GENTLE = Augmentation(shift=2, rotation=5, scale=(0.95, 1.05), elastic_probability=0, reslice_probability=0)
-SMALL = Settings(
+SMALL = TrainingSettings(
     preprocessing=Preprocessing.named("plain"),
     augmentation=GENTLE,
     region_shape=SHAPE,
@@ -181,6 +181,6 @@ def test_weights_of_another_network_are_refused(data, tmp_path):
     torch.save(UNet3D(2, 3).state_dict(), start)
     with pytest.raises(TrainingError, match="do not fit"):
         outline.learn(
-            outline.material(data), data, Settings(preprocessing=Preprocessing.named("plain")), start,
+            outline.material(data), data, TrainingSettings(preprocessing=Preprocessing.named("plain")), start,
             RunFolder(None),
         )  # fmt: skip

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from crops import SHAPE, crop, crops
+from crops import SHAPE, crop, crops, training_arguments
 
 from HippoSegLib.errors import Cancelled, DeviceError, TrainingError
 from HippoSegLib.models.unet3d import UNet3D
@@ -38,7 +38,9 @@ SMALL = {
 
 def train(count=6, learning_rate=0.01, batch_size=3, num_epochs=3, **options):
     options.setdefault("validation", crops(2, first=100))
-    return train_3d_unet(*crops(count), learning_rate, batch_size, num_epochs, **{**SMALL, **options})
+    return train_3d_unet(
+        *crops(count), learning_rate, batch_size, num_epochs, **training_arguments(**{**SMALL, **options})
+    )
 
 
 def same(a: UNet3D, b: UNet3D) -> bool:
@@ -113,7 +115,7 @@ IMAGES, LABELS = crops(4)
 )
 def test_impossible_trainings_are_refused(options):
     with pytest.raises(TrainingError) as error:
-        train_3d_unet(IMAGES, LABELS, **{**SMALL, **options})
+        train_3d_unet(IMAGES, LABELS, **training_arguments(**{**SMALL, **options}))
     assert error.value.cause and error.value.remedy
 
 
@@ -122,7 +124,8 @@ def test_a_subject_on_both_sides_is_refused():
 
     held = [make_case("h", "ann", *crop(9))]
     with pytest.raises(TrainingError, match="both in training and in validation"):
-        train_3d_unet(IMAGES, LABELS, validation=held, subject_ids=["eve", "ann", "bob", "bob"], **SMALL)
+        subjects = ["eve", "ann", "bob", "bob"]
+        train_3d_unet(IMAGES, LABELS, **training_arguments(validation=held, subject_ids=subjects, **SMALL))
 
 
 def test_a_device_that_is_not_there_is_refused():
@@ -138,11 +141,9 @@ def test_both_sides_of_a_subject_stay_together(tmp_path):
         0.01,
         8,
         1,
-        subject_ids=subjects,
-        names=names,
-        validation_fraction=0.4,
-        run_dir=tmp_path,
-        **SMALL,
+        **training_arguments(
+            subject_ids=subjects, names=names, validation_fraction=0.4, run_dir=tmp_path, **SMALL
+        ),
     )
     settings, _ = read_run(tmp_path)
     held, trained = ({name[:2] for name in settings[k]} for k in ("validation_cases", "train_cases"))

@@ -21,7 +21,7 @@ class Image:
 
 
 @dataclass
-class Outcome:
+class WorkerSegmentation:
     """Result of one segmentation.
 
     Attributes:
@@ -44,9 +44,9 @@ class Outcome:
         return [int(value) for value in np.unique(self.labels) if value]
 
 
-def readOutcome(result: Mapping, folder: str) -> Outcome:
+def readSegmentation(result: Mapping, folder: str) -> WorkerSegmentation:
     """Read the result of the task ``segment`` from the exchange folder."""
-    return Outcome(
+    return WorkerSegmentation(
         labels=take_array(folder, result["labels"]["array"]),
         index=tuple(result["labels"]["index"]),
         row=dict(result["row"]),
