@@ -27,6 +27,7 @@ set(HIPPOSEG_MODULE_SCRIPTS
   HippoSegSlicer/sampledata.py
   HippoSegSlicer/scene.py
   HippoSegSlicer/selftest.py
+  HippoSegSlicer/sentences.py
   HippoSegSlicer/setuppanel.py
   HippoSegSlicer/signal.py
   HippoSegSlicer/structures.py

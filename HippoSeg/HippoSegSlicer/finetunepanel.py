@@ -17,6 +17,7 @@ from .logic import Logic
 from .progresspanel import ProgressPanel
 from .protocols import Questions
 from .report import copyReport
+from .sentences import errorText
 from .signal import Signal
 
 #: In the order of the combo box: (crops?, side).
@@ -144,7 +145,7 @@ class FineTunePanel:
         self.run.stop()
         self._ui.tuneSection.collapsed = False
         if not isinstance(error, Cancelled):
-            self.run.setMessage(str(error), hasReport=True)
+            self.run.setMessage(errorText(error), hasReport=True)
         elif self._job.output:
             self.run.setMessage(_("Cancelled. With the same name and cases, Fine-tune goes on from there."))
         else:

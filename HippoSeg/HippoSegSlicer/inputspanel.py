@@ -10,6 +10,7 @@ from HippoSegLib.models.protocols import PROTOCOLS
 from . import models
 from .parameters import Parameters
 from .protocols import Questions
+from .sentences import errorText
 
 REGIONS = ("", "left", "right")  # in the order of the combo box
 FOLDERS_SETTING = "HippoSeg/ModelFolders"
@@ -80,7 +81,7 @@ class InputsPanel:
 
     def setDevicesError(self, error: Exception) -> None:
         """Say why the devices are not known."""
-        self._devicesError = str(error)
+        self._devicesError = errorText(error)
 
     def chooseShownVolume(self) -> None:
         """Choose the volume shown in the slice views, unless the user has chosen one."""
@@ -131,7 +132,9 @@ class InputsPanel:
             untested = _("The devices of this computer have not been tested yet.")
             self._ui.deviceLabel.text = self._devicesError or untested
             return
-        words = [self._devices["automatic"]["reason"]]
+        automatic = self._devices["automatic"]
+        # Why a program computes with what is no subject for who reads scans; the record says it.
+        words = [_("Automatic: the CPU.") if automatic["name"] == "cpu" else automatic["reason"]]
         if self._devices["refused"]:
             words.append(_("Not offered: {reasons}.").format(reasons="; ".join(self._devices["refused"])))
         self._ui.deviceLabel.text = " ".join(words)

@@ -19,6 +19,7 @@ from HippoSegLib.models.card import CARD, ModelCard, read_card
 from HippoSegLib.models.user_models import default_model, user_models
 
 from . import preprocessingsettings
+from .sentences import errorText
 
 
 @dataclass(frozen=True)
@@ -140,5 +141,5 @@ def problem(model: str) -> str:
     try:
         card(model)
     except HippoSegError as error:
-        return str(error)
+        return errorText(error)
     return ""

@@ -23,6 +23,7 @@ from .protocols import Installer, Questions
 from .report import copyReport
 from .resultspanel import ResultsPanel
 from .runpanel import RunPanel
+from .sentences import errorText
 from .setuppanel import SetupPanel
 from .summary import readersWords
 
@@ -148,7 +149,7 @@ class Panel(slicer.util.VTKObservationMixin):
         try:
             checkVolume(self.parameters().inputVolume)
         except HippoSegError as error:
-            return str(error)
+            return errorText(error)
         return self.inputs.problem()
 
     def _notReady(self) -> str:
@@ -308,7 +309,7 @@ class Panel(slicer.util.VTKObservationMixin):
         if isinstance(error, Cancelled):
             self.run.setMessage(_("Cancelled; the scene is as it was."))
         else:
-            self.run.setMessage(str(error), hasReport=True)
+            self.run.setMessage(errorText(error), hasReport=True)
         self.refresh()
 
     def _onPlaced(self) -> None:

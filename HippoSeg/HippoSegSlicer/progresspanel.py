@@ -7,6 +7,7 @@ import time
 import qt
 from slicer.i18n import tr as _
 
+from .sentences import translated
 from .signal import Signal
 
 
@@ -68,7 +69,7 @@ class ProgressPanel:
         """Show the stage in words and the fraction 0..1."""
         if self._isCancelling:  # the worker has not heard it yet
             return
-        self._stage = stage
+        self._stage = translated(stage)
         self._bar.value = int(round(100 * fraction))
         self._showStage()
 

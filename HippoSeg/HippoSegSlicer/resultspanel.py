@@ -17,6 +17,7 @@ from HippoSegLib.io.atomic import replacing
 from . import scene
 from .jobs import PictureJob
 from .protocols import Questions
+from .sentences import translated
 from .signal import Signal
 from .summary import summaryHtml
 from .volumestable import TABLE, measureAgain, tableText, writeCsv
@@ -74,7 +75,7 @@ class ResultsPanel:
         row = json.loads(node.GetAttribute(scene.ROW) or "{}") if node is not None else {}
         self._ui.summaryLabel.text = summaryHtml(row, flags)
         self._ui.summaryLabel.visible = bool(self._ui.summaryLabel.text)
-        self._ui.flagsLabel.text = "\n".join("⚠ " + flag["message"] for flag in flags)
+        self._ui.flagsLabel.text = "\n".join("⚠ " + translated(flag["message"]) for flag in flags)
         self._ui.flagsLabel.visible = bool(flags)
         self._ui.show3DButton.setSegmentationNode(node)
         for button in (self._ui.measureButton, self._ui.editButton, self._ui.show3DButton):

@@ -16,6 +16,7 @@ from HippoSegLib.labels import PART, PARTS, SIDES, WHOLE
 
 from .inputvolume import checkVolume, voxelVolume
 from .scene import FLAGS, INPUT, PROVENANCE, ROW, isEdited, placeBeside
+from .sentences import translated
 from .structures import STRUCTURES
 from .summary import readers
 
@@ -58,7 +59,7 @@ def tableRows(row: dict, flags: list[dict], provenance: Mapping) -> list[tuple[s
     rows += [(_("Read by"), name, "") for name in readers(provenance)]
     if (provenance.get("settings") or {}).get("protocol") == "msd":
         rows.append((_("Protocol: without the end of the tail"), "MSD", ""))
-    return rows + [(_("Remark"), flag["message"], "") for flag in flags]
+    return rows + [(_("Remark"), translated(flag["message"]), "") for flag in flags]
 
 
 def placeTable(segmentationNode, volumeNode):

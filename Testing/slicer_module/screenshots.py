@@ -126,9 +126,11 @@ def main(folder: pathlib.Path) -> None:
     volume = slicer.util.loadVolume(str(sampleFile()), {"name": NODE_NAME})
     panel.parameters.inputVolume = volume
     panel.panel.enter()
+    save(of_widget(panel.window), folder / "panel-ready.png")
     panel.ui.advancedButton.collapsed = False
     application.waitFor(lambda: "Automatic" in panel.ui.deviceLabel.text)
-    save(of_widget(panel.window), folder / "panel-ready.png")
+    save(of_widget(panel.window), folder / "panel-advanced.png")
+    panel.ui.advancedButton.collapsed = True
 
     running: list[Image.Image] = []
 
