@@ -35,8 +35,8 @@ def tableRows(row: dict, flags: list[dict], provenance: Mapping) -> list[tuple[s
     from HippoSegLib.results.wording import number, unit_of
 
     names = [
-        ("left_quality", _("Left, confidence (expected overlap)")),
-        ("right_quality", _("Right, confidence (expected overlap)")),
+        ("left_quality", _("Left, confidence (0 to 1)")),
+        ("right_quality", _("Right, confidence (0 to 1)")),
         ("left_mm3", _("Left hippocampus")),
         ("left_anterior_mm3", _("Left hippocampus, anterior")),
         ("left_posterior_mm3", _("Left hippocampus, posterior")),

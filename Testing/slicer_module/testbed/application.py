@@ -69,6 +69,30 @@ class _IO:
         return bool(node.GetStorageNode().WriteData(node))
 
 
+class ThreeDView:
+    """ctkVTKRenderView: counts how often its camera was aimed."""
+
+    def __init__(self):
+        self.aimed = 0
+
+    def resetFocalPoint(self) -> None:
+        self.aimed += 1
+
+
+class LayoutManager:
+    """qSlicerLayoutManager with some 3D views."""
+
+    def __init__(self, views: int = 1):
+        self.views = [ThreeDView() for _ in range(views)]
+        self.threeDViewCount = views  # a property in PythonQt
+
+    def mrmlSliceLogics(self):
+        return slicer.app.applicationLogic().GetSliceLogics()
+
+    def threeDWidget(self, number: int):
+        return types.SimpleNamespace(threeDView=lambda: self.views[number])
+
+
 class Application(QtWidgets.QApplication):
     """qSlicerApplication, as far as the module needs it."""
 
@@ -77,6 +101,7 @@ class Application(QtWidgets.QApplication):
     os = "linux"
     majorVersion, minorVersion = 5, 13
     isTesting = True
+    layout = None  # as without a main window; a LayoutManager where a test wants one
 
     def testingEnabled(self) -> bool:
         return self.isTesting
@@ -87,7 +112,7 @@ class Application(QtWidgets.QApplication):
     ioManager = coreIOManager
 
     def layoutManager(self):
-        return None
+        return self.layout
 
     def applicationLogic(self):
         return self._applicationLogic
@@ -113,6 +138,8 @@ def start() -> Application:
                 setattr(slicer, name, value)
     _spareNone()
     app = Application([])
+    # Qt's own file dialogs: a test can answer them.
+    app.setAttribute(QtCore.Qt.AA_DontUseNativeDialogs)
     folder = tempfile.mkdtemp(prefix="slicer-testbed-")
     app._settings = QtCore.QSettings(os.path.join(folder, "Slicer.ini"), QtCore.QSettings.IniFormat)
     app._io = _IO()

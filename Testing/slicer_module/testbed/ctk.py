@@ -8,6 +8,13 @@ from PySide6.QtCore import Property, Signal
 
 
 @qt.registerCustomWidget
+class ctkMessageBox(QtWidgets.QMessageBox):
+    """A message box that one can ask not to be shown again."""
+
+    dontShowAgainSettingsKey = ""
+
+
+@qt.registerCustomWidget
 class ctkCollapsibleButton(QtWidgets.QWidget):
     """A bar that hides and shows what is below it."""
 
