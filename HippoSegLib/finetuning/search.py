@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import logging
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -26,6 +27,8 @@ from .process_lock import ProcessLock
 from .run_options import RunOptions
 from .settings import FineTuneSettings
 from .site_case import SiteCase
+
+_LOG = logging.getLogger(__package__)
 
 STUDY, LOCK = "study.db", "study.lock"
 BEST, TRIALS, HISTORY, IMPORTANCE = "settings.json", "trials.csv", "history.png", "importance.png"
@@ -146,7 +149,9 @@ def search(
             if done(running) < trials:
                 before = len(succeeded)
                 study.optimize(objective, n_trials=1, catch=(TrainingError,))
-                failures += len(succeeded) == before
+                if len(succeeded) == before:
+                    failures += 1
+                    _LOG.warning("A trial of the search did not come to an end.")
                 if succeeded:
                     _write(optuna, study, folder, start)
                 waiting = False
