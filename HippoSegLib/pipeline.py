@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import SimpleITK as sitk
 
 from .dependencies import require_packages
-from .errors import Cancelled, DeviceError, InputError
+from .errors import Cancelled, DependencyError, DeviceError, InputError
 from .flags import Flag, Status, status_of
 from .geometry.native_grid import native_labels, native_probabilities
 from .geometry.orientation import StoredAxes, canonical_axes
@@ -234,13 +234,22 @@ def _prepare(run: _Run, options: SegmentOptions) -> _Machinery:
         readers = [Segmenter(networks.segmenter, used)]
         second = model.second() if options.second_reader else None
         if second is not None:
-            require_packages(second.card.segmenter.preprocessing.packages)
+            _require_second(second)
             network = second.networks(engine).segmenter
             readers.append(Segmenter(network, second.card.segmenter.preprocessing))
         quality = QualityModel.from_card(model.card.quality)
         unused = trained.without_effect(options.preprocessing)
         flags = (*_preprocessing_flags(used, trained), *map(no_effect, unused))
         return _Machinery(model, engine, networks, tuple(readers), second, quality, flags)
+
+
+def _require_second(second: Model) -> None:
+    """The packages of the second reader; without them there is the model's own one."""
+    try:
+        require_packages(second.card.segmenter.preprocessing.packages)
+    except DependencyError as error:
+        remedy = f"{error.remedy} Or let the model's own reader alone read, which needs none."
+        raise DependencyError(error.cause, remedy, "second_reader") from error
 
 
 def no_effect(step: str) -> Flag:

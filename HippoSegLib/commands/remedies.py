@@ -23,6 +23,7 @@ REMEDIES = {
     "crops_only": "Give crops with --region and --side, or choose a model for whole heads with --model.",
     "exists": "Add --overwrite to replace it, or choose another folder.",
     "out_of_memory": "Close other programs, or add --device cpu.",
+    "second_reader": 'Install them (pip install "hipposeg[method]"), or add --single-reader: it needs none.',
     "several_series": "Choose one by its number with --series, or give a folder that holds one series.",
     "no_step": "Choose a model that has it with --model ('hipposeg info' lists them), or leave the option "
     "out.",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import logging
 import math
 import os
 from collections.abc import Sequence
@@ -26,8 +25,6 @@ from .site_case import SiteCase
 
 if TYPE_CHECKING:
     from .plan import Trained  # imports torch
-
-_LOG = logging.getLogger(__package__)
 
 #: Table of the judged cases beside the weights; cases are named by their SHA-256.
 SCORES = "validation.csv"
@@ -116,10 +113,8 @@ def _pictures(trained: Trained) -> dict[str, bytes]:
             "before_after.png": before_after_png(trained.before, trained.after),
             "bland_altman.png": bland_altman_png(trained.before, trained.after),
         }
-    except DependencyError as error:
-        # Inside Slicer, say; the tables and the card tell the same.
-        _LOG.info("The model gets no pictures. %s", error)
-        return {}
+    except DependencyError:
+        return {}  # without matplotlib (inside Slicer, say) the tables and the card tell the same
 
 
 def new_card(folder: Path, new: NewModel) -> ModelCard:

@@ -5,7 +5,7 @@
 The ten labelled heads, whole pipeline from the file, are measured here, the other tables by the other
 benchmarks, one after the other (about half an hour on one core). What hours of training go before is not
 shipped: the networks of folds 0, 1, … are given by `--folds` (cross-validation, and the quality score, fitted
-on the first two and judged by the others); tables of what is not given are printed as they were saved. With
+on the first two); tables of what is not given are printed as they were saved. With
 --write the tables are saved where the model's lie (`tables.py`), and its `CARD.md` is put together: the two
 tables of accuracy in full, the others by name; `--compose` does only that.
 """
@@ -44,17 +44,14 @@ OWN = (
     "low_resolution",
     "repeatability",
     "quality",
-    "quality_other_fold",
     "quality_heads",
 )
 #: Those of all models together, in the default one's card.
-COMMON = ("localisation", "site_imitation", "finetune_speed", "CONCLUSIONS")
+COMMON = ("outline", "readers", "localisation", "site_imitation", "finetune_speed", "CONCLUSIONS")
 TABLES = OWN + COMMON
 #: Those that stand in the card in full.
 IN_FULL = ("labelled_heads", "cross_validation")
 PROSE = "CARD.md"
-#: How the score is tried on other folds: fewer trials each than it was fitted on.
-JUDGE = ["--judge", "--per-kind", "20"]
 
 
 def labelled_heads(model, threads: int) -> tuple[dict, str]:
@@ -90,11 +87,9 @@ def others(args, folder: Path) -> dict[str, list[str]]:
     for name in ("low_resolution", "repeatability", "quality_heads"):
         commands[name] = [script(name), *model, *write]
     quality = ["-m", "HippoSegLib.training.quality", os.environ["HIPPOSEG_DATA"], str(folder)]
-    for name, given, also in (("quality", folds[:2], []), ("quality_other_fold", folds[2:], JUDGE)):
-        if given:
-            place = folder_of(args.model) / f"{name}.md"
-            report = ["--report", str(place), "--overwrite"] if args.write else []
-            commands[name] = [*quality, "--run", *given, *also, *report]
+    if folds:
+        report = ["--report", str(folder_of(args.model) / "quality.md"), "--overwrite"] if args.write else []
+        commands["quality"] = [*quality, "--run", *folds[:2], *report]
     return commands
 
 

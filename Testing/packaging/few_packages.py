@@ -38,7 +38,8 @@ def refused(**options) -> str:
 
 
 SCAN, OUTPUT, LABELS = (Path(argument) for argument in sys.argv[1:])
-assert main(["segment", str(SCAN), "-o", str(OUTPUT), "-q", "--threads", "1", "--uncertainty"]) == 0
+plain = ["--single-reader", "--threads", "1"]
+assert main(["segment", str(SCAN), "-o", str(OUTPUT), "-q", *plain, "--uncertainty"]) == 0
 assert main(["info"]) == 0
 
 import numpy as np  # noqa: E402
@@ -52,11 +53,12 @@ assert len(list(OUTPUT.rglob("*.png"))) == 1 and len(list(OUTPUT.rglob("*uncerta
 # A part of the head: its intracranial volume is unknown, which a flag says.
 head = read_scan(SCAN).image
 lower = sitk.RegionOfInterest(head, [*head.GetSize()[:2], 2 * head.GetSize()[2] // 3], [0, 0, 0])
-codes = [flag.code for flag in segment(lower, threads=1).flags]
+codes = [flag.code for flag in segment(lower, threads=1, second_reader=False).flags]
 assert "intracranial_cut" in codes, codes
 
 for sentence, package in (
     (refused(model="hipposeg_clahe_sce"), "scikit-image"),
+    (refused(), "own reader"),
     (refused(engine="torch"), "torch"),
     (refused(device="cuda"), "torch"),
 ):

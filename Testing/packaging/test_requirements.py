@@ -30,12 +30,17 @@ def pinned(file: str) -> dict[str, str]:
     return {name(package): version for package, version in pins}
 
 
-def test_the_core_asks_for_what_slicer_brings_alone():
-    assert names(PROJECT["dependencies"]) == {"numpy", "scipy", "simpleitk", "pillow", "pydicom"}
+#: What scikit-image brings along.
+WITH_IT = {"imageio", "lazy-loader", "networkx", "packaging", "tifffile"}
+
+
+def test_the_core_asks_for_what_slicer_brings_and_the_method_s_packages_alone():
+    slicer = {"numpy", "scipy", "simpleitk", "pillow", "pydicom"}
+    assert names(PROJECT["dependencies"]) == slicer | {"scikit-image", "pywavelets"}
 
 
 def test_the_demo_installs_the_core_and_no_more():
-    assert set(pinned("run.txt")) == names(PROJECT["dependencies"]) | {"setuptools"}
+    assert set(pinned("run.txt")) == names(PROJECT["dependencies"]) | {"setuptools"} | WITH_IT
 
 
 def test_what_may_be_missing_is_in_the_group_that_its_package_names():

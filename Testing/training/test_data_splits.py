@@ -187,11 +187,15 @@ def test_the_shipped_card_obeys(path):
     card = json.loads(path.read_text(encoding="utf-8"))
     segmenter, localizer = card["segmenter"]["training"], card["localizer"]
     train, held = (segmenter[name] for name in ("train_cases", "validation_cases"))
-    assert train and all(re.fullmatch(r"hippocampus_\d{3}", name) for name in train + held)
+    teachers = [name for name in train if not re.fullmatch(r"hippocampus_\d{3}", name)]
+    assert train and all(re.fullmatch(r"hippocampus_\d{3}", name) for name in held)
     assert not {subject_of(name) for name in train} & {subject_of(name) for name in held}
     allowed = {
         f"{SHORT[d]}_{s}_{side}" for d, s in (n.split("/") for n in MAY_TRAIN) for side in ("left", "right")
     }
+    # The second teacher's: its own heads, and the weak labels of the heads that may train.
+    own = {f"ds2748_sub-{number:02d}_{side}" for number in range(9, 41) for side in ("left", "right")}
+    assert set(teachers) <= allowed | own
     contexts = segmenter.get("background_context", segmenter.get("hosts"))  # the older name
     assert contexts and set(contexts) <= allowed
     stated = list(trained_on(card))

@@ -202,7 +202,7 @@ def test_a_second_reader_is_a_folder_beside_the_own_one():
     card = ModelCard.read(values)
     assert card.second_reader == "hipposeg_clahe_sce"
     assert json.loads(card_text(card))["second_reader"] == "hipposeg_clahe_sce"
-    assert ModelCard.read(bundled("hipposeg")).second_reader is None
+    assert ModelCard.read(bundled("hipposeg_clahe_sce")).second_reader is None
 
 
 @pytest.mark.parametrize(
