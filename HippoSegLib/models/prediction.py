@@ -88,11 +88,12 @@ def predict_rois(
     readings: dict[str, _Reading] = {}
     for attempt in range(2):
         # One side after the other: no slower on a CPU than both at once, and 50 MB less.
-        for side, roi in pending.items():
-            with stage("Preparing the regions", 0.4 + 0.25 * attempt):
+        for index, (side, roi) in enumerate(pending.items()):
+            begun = 0.4 + 0.25 * (attempt + index / len(pending))  # the fraction done, which only grows
+            with stage("Preparing the regions", begun):
                 cropped = crop(head, roi)
                 inputs = [channels(cropped, reader.preprocessing) for reader in readers]
-            with stage("Segmenting", 0.5 + 0.25 * attempt):
+            with stage("Segmenting", begun + 0.03):
                 readings[side] = _read(readers, inputs, protocol)
         placed |= pending
         pending = recentred(pending, {side: one.maps for side, one in readings.items()}, fixed)

@@ -1,7 +1,7 @@
 """The shipped models find in real heads what they found before, to five voxels.
 
-The counts were written by `Testing/tools/known_volumes.py`, and stand for the one thing that no change of code
-may change unnoticed. (Arithmetic of another processor may turn a voxel at the edge.)
+The counts were written by `Testing/tools/known_volumes.py`, and stand for what no change of code may change
+unnoticed. (The arithmetic of another processor may turn a voxel at the edge.)
 """
 
 from __future__ import annotations
