@@ -58,7 +58,8 @@ def test_a_factor_per_band_is_kept():
 
 def card_of(preprocessing: dict):
     """A model's card, as far as the panel reads it."""
-    return SimpleNamespace(segmenter=SimpleNamespace(preprocessing=Preprocessing.from_dict(preprocessing)))
+    segmenter = SimpleNamespace(preprocessing=Preprocessing.from_dict(preprocessing))
+    return SimpleNamespace(segmenter=segmenter, second_reader=None)
 
 
 @pytest.fixture
