@@ -563,6 +563,7 @@ def sentences(_: Callable[[str], str]) -> tuple[str, ...]:
         _("Wavelet {0} with extension {1} is not known."),
         _("What the values of '{0}' mean is not clear; the values there are: {1}."),
         _("Writing labels on the scan's grid"),
+        _("{0} Or let the model's own reader alone read, which needs none."),
         _("{0} is missing in {1} of the DICOM series, but is stated in others."),
         _("{0} is missing, or is none that a grey-value image can have, in {1} of the DICOM series."),
         _("{0} is no usable number in {1} of the DICOM series."),
