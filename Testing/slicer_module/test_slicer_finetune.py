@@ -217,7 +217,9 @@ def test_long_stages_are_shown_whole_and_long_times_in_minutes(own_panel):
     progress = ProgressPanel(own_panel.ui, "tune", clock=lambda: now[0])
     progress.start()
     now[0] = 119.0
-    progress.setProgress("Cross-validation, training 2 of 3, epoch 14 of 50, about 7 min left", 0.42)
+    # Longer than a line of the panel in any font.
+    stage = "Cross-validation of the settings that were found, training 2 of 3, epoch 14 of 50"
+    progress.setProgress(f"{stage}, about 7 min left", 0.42)
     label = own_panel.ui.tuneStageLabel
     assert label.text.endswith("about 7 min left — 119 s") and own_panel.ui.tuneProgressBar.value == 42
     own_panel.testbed.waitFor(
