@@ -6,8 +6,7 @@ import ast
 import re
 import xml.etree.ElementTree as ElementTree
 
-from conftest import ROOT
-from panelbed import add_volume
+from panelbed import ROOT, add_volume
 
 MODULE = ROOT / "HippoSeg"
 
