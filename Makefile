@@ -22,7 +22,7 @@ test: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # The long form of what `make test` does six times: a batch of two processes, killed at random instants.
 kills: $(VENV)/.test

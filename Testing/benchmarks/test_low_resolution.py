@@ -85,7 +85,7 @@ def test_the_table_counts_falls_against_the_same_side():
     assert "mean Dice 0.700, lowest 0.600" in lines[0]
 
 
-def test_the_street_against_its_own_result(sample_path):
+def test_the_pipeline_against_its_own_result(sample_path):
     """The sample's own labels stand in for manual ones: as it is 1, with thick slices a little less."""
     image = read_image(sample_path)
     own = segment(image, device="cpu", threads=1).labels
