@@ -51,6 +51,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/finetuning/crop_cases.py
   HippoSegLib/finetuning/curves.py
   HippoSegLib/finetuning/head_cases.py
+  HippoSegLib/finetuning/optuna_package.py
   HippoSegLib/finetuning/plan.py
   HippoSegLib/finetuning/prepare.py
   HippoSegLib/finetuning/process_lock.py
@@ -59,6 +60,8 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/finetuning/run_options.py
   HippoSegLib/finetuning/runfolder.py
   HippoSegLib/finetuning/search.py
+  HippoSegLib/finetuning/search_results.py
+  HippoSegLib/finetuning/search_space.py
   HippoSegLib/finetuning/settings.py
   HippoSegLib/finetuning/site.py
   HippoSegLib/finetuning/site_case.py

@@ -40,7 +40,7 @@ class FolderJob(Job):
         self.value = result["rows"]
 
 
-def segment(
+def segment(  # noqa: PLR0913 - a person types these names in the console
     logic: Logic,
     volumeNode,
     *,

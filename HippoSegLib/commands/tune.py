@@ -30,9 +30,11 @@ def run(args: argparse.Namespace) -> int:
     """Search, and write the best settings, a table and pictures."""
     from ..finetuning.case_table import table_text
     from ..finetuning.check import refuse
+    from ..finetuning.optuna_package import import_optuna
     from ..finetuning.run import check_site
     from ..finetuning.run_options import RunOptions
-    from ..finetuning.search import BEST, import_optuna, refuse_other_folder, search
+    from ..finetuning.search import refuse_other_folder, search
+    from ..finetuning.search_results import BEST
     from ..finetuning.settings import FineTuneSettings
     from ..models.store import load_model
 

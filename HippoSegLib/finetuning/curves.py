@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import numpy as np
 
 from ..evaluation.plots import draw_bland_altman, new_figure, png
 from ..io.atomic import replacing
+
+_LOG = logging.getLogger(__package__)
 
 #: Dots per inch of these pictures.
 DPI = 110
@@ -82,6 +85,7 @@ def write_tensorboard(folder: Path, name: str, history: Sequence[dict], first: i
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
+        _LOG.info("TensorBoard is not installed: no log is kept for it.")
         return False
     with SummaryWriter(str(folder / "tensorboard" / name)) as writer:
         for row in history[first:]:

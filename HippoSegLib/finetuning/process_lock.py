@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import Cancelled, OutputError
@@ -33,6 +34,15 @@ class ProcessLock:
             if self.try_acquire():
                 return
             time.sleep(0.1)
+
+    @contextmanager
+    def held(self, cancel: Callable[[], bool] | None = None) -> Iterator[None]:
+        """Hold it for a `with` block, which may let go before its end. Raises as `acquire`."""
+        self.acquire(cancel)
+        try:
+            yield
+        finally:
+            self.release()
 
     def try_acquire(self) -> bool:
         """Hold it, unless another process does; returns whether it is held.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import math
 import os
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ from .site_case import SiteCase
 
 if TYPE_CHECKING:
     from .plan import Trained  # imports torch
+
+_LOG = logging.getLogger(__package__)
 
 #: Table of the judged cases beside the weights; cases are named by their SHA-256.
 SCORES = "validation.csv"
@@ -113,8 +116,10 @@ def _pictures(trained: Trained) -> dict[str, bytes]:
             "before_after.png": before_after_png(trained.before, trained.after),
             "bland_altman.png": bland_altman_png(trained.before, trained.after),
         }
-    except DependencyError:
-        return {}  # without matplotlib (inside Slicer, say) the tables and the card tell the same
+    except DependencyError as error:
+        # Inside Slicer, say; the tables and the card tell the same.
+        _LOG.info("The model gets no pictures. %s", error)
+        return {}
 
 
 def new_card(folder: Path, new: NewModel) -> ModelCard:

@@ -22,6 +22,7 @@ import argparse
 import contextlib
 import faulthandler
 import json
+import logging
 import os
 import queue
 import sys
@@ -190,6 +191,7 @@ def private_streams() -> tuple[BinaryIO, BinaryIO]:
     os.close(empty)
     os.dup2(2, 1)
     sys.stdout = sys.stderr
+    logging.basicConfig(format="HippoSeg worker: %(message)s")
     return requests, replies
 
 

@@ -1,18 +1,20 @@
 """What the worker is asked: lines of JSON, of which none, however wrong, makes it deaf.
 
-A line that is not a request (no JSON object, no valid id, too long) is passed over with a note on
-standard error. A request whose id is waited for already is passed over too: its answer could not be told
+A line that is not a request (no JSON object, no valid id, too long) is passed over with a note in
+the log. A request whose id is waited for already is passed over too: its answer could not be told
 from the first one's. A cancel counts for a request that was sent before it and has not ended.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import queue
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, TypeGuard
+
+_LOG = logging.getLogger(__package__)
 
 #: The longest line that is read, bytes: a fine-tuning on 100,000 scans has one of 30 MB.
 LONGEST_LINE = 64 * 2**20
@@ -101,7 +103,7 @@ class Requests:
     def _note(self, what: str) -> None:
         self._notes += 1
         if self._notes <= _NOTES:
-            print(f"HippoSeg worker: passed over {what}.", file=sys.stderr, flush=True)
+            _LOG.warning("Passed over %s.", what)
 
 
 def lines(stream: BinaryIO, note: Callable[[str], None] = lambda what: None) -> Iterator[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -78,36 +79,26 @@ def test_imports_run_downwards(path):
         assert LEVEL[name] < LEVEL[own], f"{path.name}:{line}: {own} may not use {name}"
 
 
+def imported_modules(path, names):
+    """Which of `names`, dotted, a module imports from within the library."""
+    here = ("HippoSegLib", *path.relative_to(LIBRARY).parts[:-1])
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = ".".join([*here[: len(here) - node.level + 1], *filter(None, [node.module])])
+            targets = ((f"{base}.{alias.name}", base) for alias in node.names)
+            found |= {next((name for name in pair if name in names), "") for pair in targets}
+    return found - {""}
+
+
 def test_no_circle_within_a_package():
     """Modules of one package do not import each other in a circle (imports inside functions included)."""
-    edges: dict[str, set[str]] = {}
     names = {".".join(("HippoSegLib", *p.relative_to(LIBRARY).with_suffix("").parts)): p for p in MODULES}
-    for name, path in names.items():
-        here = ("HippoSegLib", *path.relative_to(LIBRARY).parts[:-1])
-        edges[name] = set()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.ImportFrom) or not node.level:
-                continue
-            base = ".".join([*here[: len(here) - node.level + 1], *filter(None, [node.module])])
-            for alias in node.names:
-                for target in (f"{base}.{alias.name}", base):
-                    if target in names and target != name:
-                        edges[name].add(target)
-                        break
-    state: dict[str, int] = {}
-
-    def visit(name: str, trail: tuple[str, ...]) -> None:
-        state[name] = 1
-        for other in sorted(edges[name]):
-            if state.get(other) == 1:
-                raise AssertionError(f"imports run in a circle: {' -> '.join([*trail, other])}")
-            if other not in state:
-                visit(other, (*trail, other))
-        state[name] = 2
-
-    for name in edges:
-        if name not in state:
-            visit(name, (name,))
+    edges = {name: imported_modules(path, names) - {name} for name, path in names.items()}
+    try:
+        TopologicalSorter(edges).prepare()
+    except CycleError as error:
+        raise AssertionError(f"imports run in a circle: {' -> '.join(error.args[1])}") from error
 
 
 def test_the_core_knows_nothing_of_slicer():

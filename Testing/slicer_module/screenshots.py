@@ -6,11 +6,8 @@ Also writes the sample's thumbnail for the Sample Data module, HippoSeg/Resource
 
 from __future__ import annotations
 
-import json
 import pathlib
-import shutil
 import sys
-import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -92,18 +89,7 @@ class FirstUse:
         return [package for package in PACKAGES if package.module in modules]
 
 
-def both_readers(parent: pathlib.Path) -> str:
-    """The bundled model with the one that reads a second time, whatever the bundled card says."""
-    models = ROOT / "Resources" / "Models"
-    for name in ("hipposeg", "hipposeg_clahe_sce"):
-        shutil.copytree(models / name, parent / name)
-    card = parent / "hipposeg" / "card.json"
-    values = json.loads(card.read_text(encoding="utf-8"))
-    card.write_text(json.dumps({**values, "second_reader": "hipposeg_clahe_sce"}), encoding="utf-8")
-    return str(parent / "hipposeg")
-
-
-def main(folder: pathlib.Path) -> None:
+def main(folder: pathlib.Path) -> None:  # noqa: PLR0915 - one state of the panel after the other
     """Go through the panel's states with the shipped model and sample."""
     app = application.start()
     import slicer
@@ -113,13 +99,11 @@ def main(folder: pathlib.Path) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     logic = Logic()
-    with tempfile.TemporaryDirectory() as models:
-        first = PanelUnderTest(application, logic, Answers(), FirstUse())
-        first.parameters.model = both_readers(pathlib.Path(models))
-        first.parameters.inputVolume = slicer.util.loadVolume(str(sampleFile()), {"name": NODE_NAME})
-        save(of_widget(first.window), folder / "panel-first-use.png")
-        first.close()
-        slicer.mrmlScene.Clear(0)
+    first = PanelUnderTest(application, logic, Answers(), FirstUse())
+    first.parameters.inputVolume = slicer.util.loadVolume(str(sampleFile()), {"name": NODE_NAME})
+    save(of_widget(first.window), folder / "panel-first-use.png")
+    first.close()
+    slicer.mrmlScene.Clear(0)
 
     panel = PanelUnderTest(application, logic, Answers(), NothingMissing(), Logic())
     save(of_widget(panel.window), folder / "panel-empty.png")

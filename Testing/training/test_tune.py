@@ -10,12 +10,13 @@ from sitefixture import load, make_base, write_site
 
 from HippoSegLib.cli import main
 from HippoSegLib.errors import Cancelled, InputError
-from HippoSegLib.finetuning import search as module
 from HippoSegLib.finetuning.check import check
 from HippoSegLib.finetuning.plan import Plan, Trained
 from HippoSegLib.finetuning.prepare import prepare
 from HippoSegLib.finetuning.run_options import RunOptions
-from HippoSegLib.finetuning.search import SEARCHED, mean_of_subjects, search
+from HippoSegLib.finetuning.search import mean_of_subjects, search
+from HippoSegLib.finetuning.search_results import importances
+from HippoSegLib.finetuning.search_space import SEARCHED, suggest
 from HippoSegLib.finetuning.settings import FineTuneSettings
 from HippoSegLib.finetuning.site import Site
 
@@ -87,7 +88,7 @@ def test_it_finds_what_is_better_and_goes_on(cases, base_folder, tmp_path, monke
     FineTuneSettings.preset("default", **best)
     study = optuna.load_study(study_name="finetune", storage=f"sqlite:///{tmp_path / 'study.db'}")
     assert study.best_value == again["value"] and set(study.best_params) == set(SEARCHED)
-    importance = module.importances(optuna, study)
+    importance = importances(optuna, study)
     assert set(importance) <= set(SEARCHED) and sum(importance.values()) == pytest.approx(1)
     assert (tmp_path / "importance.png").read_bytes()[:4] == b"\x89PNG"
     with pytest.raises(InputError, match="other cases"):
@@ -100,7 +101,7 @@ def test_another_processs_trials_count(cases, base_folder, tmp_path, monkeypatch
     search(cases, base, tmp_path, 1)
     # What another process does to the shared file in between.
     other = optuna.load_study(study_name="finetune", storage=f"sqlite:///{tmp_path / 'study.db'}")
-    other.optimize(lambda trial: module.suggest(trial, FineTuneSettings()).dropout, n_trials=3)
+    other.optimize(lambda trial: suggest(trial, FineTuneSettings()).dropout, n_trials=3)
     assert search(cases, base, tmp_path, 5)["trials"] == 5 and len(calls) == 2
 
 
