@@ -114,6 +114,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/labels.py
   HippoSegLib/localization/__init__.py
   HippoSegLib/localization/coarse.py
+  HippoSegLib/localization/head_size.py
   HippoSegLib/localization/normalisation.py
   HippoSegLib/localization/placement.py
   HippoSegLib/localization/refinement.py
@@ -157,6 +158,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/results/quality_features.py
   HippoSegLib/results/text.py
   HippoSegLib/results/volumes.py
+  HippoSegLib/results/voxel_size.py
   HippoSegLib/results/wording.py
   HippoSegLib/training/__init__.py
   HippoSegLib/training/assemble.py

@@ -32,6 +32,7 @@ from .results.plausibility import volume_flags
 from .results.provenance import Provenance
 from .results.quality import QualityModel
 from .results.volumes import Measurements, measure
+from .results.voxel_size import voxel_size_flags
 
 Progress = Callable[[str, float], None]
 Cancel = Callable[[], bool]
@@ -153,6 +154,7 @@ def segment(
         *_not_found_flags(prediction, measurements),
         *assessment.flags,
         *(_intracranial_flags(located) if not given else ()),
+        *_voxel_size_flags(located, assessment),
     )
     provenance = _provenance(run, scan, machinery, options, given, located, assessment, flags)
     roi_images = {side: roi.image(prediction.inputs[side][0]) for side, roi in prediction.rois.items()}
@@ -331,6 +333,12 @@ def _intracranial_flags(located: _Located) -> tuple[Flag, ...]:
         return ()
     text = "The field of view cuts the intracranial space: its volume is not given."
     return (Flag("intracranial_cut", text, severity="info"),)
+
+
+def _voxel_size_flags(located: _Located, assessment: Assessment) -> list[Flag]:
+    if located.placement is None or located.placement.size is None:
+        return []
+    return voxel_size_flags(located.placement.size, assessment.lengths, located.head)
 
 
 def _not_found_flags(prediction: Prediction, measurements: Measurements) -> tuple[Flag, ...]:

@@ -44,6 +44,27 @@ class HeadPose:
         return np.asarray(coordinates, float) @ self.axes.T + self.origin
 
 
+@dataclass(frozen=True)
+class Affine:
+    """``matrix @ point + offset``: (3, 3) float64 and (3,) float64 mm."""
+
+    matrix: np.ndarray
+    offset: np.ndarray
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        """Map points (..., 3) mm."""
+        return np.asarray(points, float) @ self.matrix.T + self.offset
+
+    def after(self, first: Affine) -> Affine:
+        """The map that applies `first`, then this one."""
+        return Affine(self.matrix @ first.matrix, self.matrix @ first.offset + self.offset)
+
+    @property
+    def volume(self) -> float:
+        """By how much it enlarges volumes."""
+        return float(abs(np.linalg.det(self.matrix)))
+
+
 def _centre_and_long_axis(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     centre = points.mean(axis=0)
     _, vectors = np.linalg.eigh(np.cov((points - centre).T))
@@ -94,3 +115,25 @@ def fit_pose(world: np.ndarray, coordinates: np.ndarray, weights: np.ndarray) ->
     residual = b - scale * a @ axes.T
     rms = float(np.sqrt(w @ (residual**2).sum(axis=1)))
     return HeadPose(axes, world_mean - scale * axes @ coordinate_mean), rms
+
+
+def fit_affine(world: np.ndarray, coordinates: np.ndarray, weights: np.ndarray) -> Affine:
+    """Weighted least-squares affine map from `coordinates` to `world`; arguments as in :func:`fit_pose`."""
+    w = weights / weights.sum()
+    world_mean, coordinate_mean = w @ world, w @ coordinates
+    a, b = coordinates - coordinate_mean, world - world_mean
+    weighted = (a * w[:, None]).T
+    # A flat cloud leaves a direction open: it is then not stretched, which the small term sees to.
+    ridge = 1e-6 * np.trace(weighted @ a) * np.eye(3)
+    matrix = np.linalg.solve(weighted @ a + ridge, weighted @ b + ridge).T
+    return Affine(matrix, world_mean - matrix @ coordinate_mean)
+
+
+def stretch(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Polar decomposition of a (3, 3) matrix that does not mirror: `matrix` = rotation @ stretch.
+
+    Returns:
+        (3, 3) rotation and (3, 3) symmetric positive stretch.
+    """
+    u, s, vt = np.linalg.svd(matrix)
+    return u @ vt, vt.T @ np.diag(s) @ vt

@@ -16,7 +16,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from ..errors import NotFoundError
-from ..geometry.pose import WORLD_RAS, HeadPose, fit_pose
+from ..geometry.pose import WORLD_RAS, Affine, HeadPose, fit_affine, fit_pose
 from ..labels import SIDES
 from ..models.engines import Network
 from .normalisation import normalise
@@ -75,7 +75,10 @@ class Localization:
         residual_mm: Root-mean-square residual of the pose fit: low in heads, high elsewhere.
         intracranial: (n, n, n) bool, the intracranial space on the coarse grid.
         intracranial_centre: (3,) LPS mm, its centre.
-        intracranial_cut: The field of view cuts through the intracranial space.
+        intracranial_cut: The field of view cuts through the intracranial space: its volume says little.
+        cut_mm2: Area of that cut.
+        head_to_world: From mm in the mean head (the pose's axes) to LPS mm, stretches included; None where
+            the head was not understood.
     """
 
     pose: HeadPose
@@ -86,6 +89,8 @@ class Localization:
     intracranial: np.ndarray | None = None
     intracranial_centre: np.ndarray | None = None
     intracranial_cut: bool = False
+    cut_mm2: float = 0.0
+    head_to_world: Affine | None = None
 
 
 def expected_centre(pose: HeadPose, side: str) -> np.ndarray:
@@ -179,7 +184,8 @@ def interpret(output: np.ndarray, centre: np.ndarray, grid: CoarseGrid = GRID) -
     weights = np.exp(-((coordinates**2).sum(axis=1)) / (2 * 50.0**2)) + 1e-3
     pose, _ = fit_pose(world, coordinates, weights)
     error = np.linalg.norm(pose.to_head(world) - coordinates, axis=1)
-    pose, residual = fit_pose(world, coordinates, weights * (error < max(2.5 * np.median(error), 4.0)))
+    weights = weights * (error < max(2.5 * np.median(error), 4.0))
+    pose, residual = fit_pose(world, coordinates, weights)
     near = ndimage.binary_dilation(head, iterations=2)
     centres, masses = {}, {}
     for c, side in enumerate(SIDES, start=2):
@@ -193,7 +199,10 @@ def interpret(output: np.ndarray, centre: np.ndarray, grid: CoarseGrid = GRID) -
             if total > 0:
                 centres[side] = (seen[..., None] * points).sum(axis=(0, 1, 2)) / total
     volume = float((intracranial * near).sum() * voxel)
-    return Localization(pose, centres, masses, volume, residual, head, world.mean(axis=0))
+    affine = fit_affine(world, coordinates, weights)
+    return Localization(
+        pose, centres, masses, volume, residual, head, world.mean(axis=0), head_to_world=affine
+    )
 
 
 def _best_start(
@@ -253,4 +262,4 @@ def localize(image: sitk.Image, network: Network, grid: CoarseGrid = GRID) -> Lo
         raise no_hippocampus()
     assert found.intracranial is not None  # `interpret` says where it is
     area = _cut_area(small, grid.points(centre), grid.spacing, found.intracranial)
-    return replace(found, intracranial_cut=area > MAX_CUT_AREA_MM2)
+    return replace(found, intracranial_cut=area > MAX_CUT_AREA_MM2, cut_mm2=area)

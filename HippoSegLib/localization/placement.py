@@ -12,6 +12,7 @@ from ..errors import InputError, NotFoundError
 from ..flags import Flag
 from ..geometry.pose import WORLD_RAS, HeadPose
 from ..labels import SIDES
+from ..models.engines import Network
 from ..models.store import Networks
 from .coarse import (
     HALF_DISTANCE,
@@ -22,6 +23,7 @@ from .coarse import (
     localize,
     no_hippocampus,
 )
+from .head_size import HeadSize, head_size
 from .refinement import Refinement, refine
 
 
@@ -34,12 +36,14 @@ class Placement:
         centres: side -> (3,) LPS mm, of each side that is to be segmented.
         refined: side -> what the refinement network found there, where it saw a hippocampus.
         flags: What a reader should know of it.
+        size: Of the head, None where it cannot be told.
     """
 
     localization: Localization
     centres: Mapping[str, np.ndarray]
     refined: Mapping[str, Refinement]
     flags: tuple[Flag, ...] = ()
+    size: HeadSize | None = None
 
 
 def given_centres(points: Mapping | None, boxes: Mapping | None) -> dict[str, np.ndarray]:
@@ -95,7 +99,8 @@ def place(head: sitk.Image, networks: Networks, given: Mapping[str, np.ndarray])
             raise no_hippocampus()
         text = "The hippocampi were recognised only from close by: check that the outlines are in place."
         flags.append(Flag("unsure", text))
-    return Placement(localization, centres, refined, tuple(flags))
+    size = _head_size(head, networks, localization)
+    return Placement(localization, centres, refined, tuple(flags), size)
 
 
 def _inside(image: sitk.Image, point: np.ndarray, margin_mm: float = 0.0) -> bool:
@@ -124,14 +129,21 @@ def _check_given(head: sitk.Image, given: Mapping[str, np.ndarray]) -> None:
         )
 
 
+def _grid(networks: Networks) -> tuple[Network, CoarseGrid]:
+    card, network = networks.card.localizer, networks.localizer
+    assert card is not None and network is not None  # `place` is not asked of a model without a localiser
+    return network, CoarseGrid(card.grid_size, card.grid_spacing_mm, card.coordinate_unit_mm)
+
+
+def _head_size(head: sitk.Image, networks: Networks, localization: Localization) -> HeadSize | None:
+    return head_size(head, localization, *_grid(networks))
+
+
 def _localize(
     head: sitk.Image, networks: Networks, given: Mapping[str, np.ndarray]
 ) -> tuple[Localization, list[Flag]]:
-    card, network = networks.card.localizer, networks.localizer
-    assert card is not None and network is not None  # `place` is not asked of a model without a localiser
-    grid = CoarseGrid(card.grid_size, card.grid_spacing_mm, card.coordinate_unit_mm)
     try:
-        return localize(head, network, grid), []
+        return localize(head, *_grid(networks)), []
     except NotFoundError:
         if not given:
             raise

@@ -15,7 +15,14 @@ from ..geometry.roi import Roi, coverage, crop
 from ..localization.placement import Placement
 from ..models.prediction import Prediction
 from .quality import QualityModel
-from .quality_features import block_ranks, entropy, likeness, side_features
+from .quality_features import (
+    MIN_VOXELS,
+    block_ranks,
+    entropy,
+    likeness,
+    long_axis_length,
+    side_features,
+)
 
 #: An outline this many voxels from the edge of the image may be cut by it.
 _NEAR_EDGE = 4
@@ -33,12 +40,15 @@ class Assessment:
         scores: side -> expected overlap (Dice) with a manual outline, 0..1; empty where the model has none.
         agreement: side -> Dice of the two readers' outlines, 0..1; empty where there is one reader.
         distances: side -> mm between the outline's centre and the place that the localiser gave.
+        lengths: side -> mm along the long axis of what the first reader outlines by MSD's protocol; no entry
+            where the image may cut it.
         flags: What a reader should know.
     """
 
     scores: Mapping[str, float] = field(default_factory=dict)
     agreement: Mapping[str, float] = field(default_factory=dict)
     distances: Mapping[str, float] = field(default_factory=dict)
+    lengths: Mapping[str, float] = field(default_factory=dict)
     flags: tuple[Flag, ...] = ()
 
 
@@ -63,7 +73,7 @@ def assess(
         quality: What the model's card says of it.
         placement: What the localiser found; None where it was not asked, or the user gave the places.
     """
-    scores, likenesses = {}, {}
+    scores, likenesses, lengths = {}, {}, {}
     flags: list[Flag] = []
     for side, roi in prediction.rois.items():
         mask = prediction.maps[side].sum(axis=0) > 0.5
@@ -77,7 +87,11 @@ def assess(
             # Without a shape to speak of, nothing good is to be expected.
             score = 0.0 if features is None else quality.score(features | {"likeness": likenesses[side]})
             scores[side] = round(score, 3)
-        flags += _edge_flags(side, mask, inside)
+        cut = _edge_flags(side, mask, inside)
+        scored = prediction.score_maps[side].sum(axis=0) > 0.5
+        if not cut and scored.sum() >= MIN_VOXELS:
+            lengths[side] = roi.spacing * long_axis_length(scored)
+        flags += cut
     distances = {} if placement is None else outline_distances(placement, prediction)
     known = {side: score for side, score in scores.items() if not math.isnan(score)}
     agreement = {side: round(value, 3) for side, value in prediction.agreement.items()}
@@ -86,7 +100,7 @@ def assess(
         flags += _score_flags(scores, quality) + _contrast_flags(likenesses, quality)
         if placement is not None:
             flags += _place_flags(placement, distances, quality)
-    return Assessment(known, agreement, distances, tuple(flags))
+    return Assessment(known, agreement, distances, lengths, tuple(flags))
 
 
 def _edge_flags(side: str, mask: np.ndarray, inside: np.ndarray) -> list[Flag]:

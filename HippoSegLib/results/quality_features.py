@@ -59,6 +59,14 @@ def side_features(image: np.ndarray, maps: np.ndarray, inside: np.ndarray) -> di
     return {name: float(np.nan_to_num(value, posinf=0.0, neginf=0.0)) for name, value in found.items()}
 
 
+def long_axis_length(mask: np.ndarray) -> float:
+    """Extent of a mask (z, y, x) along its longest axis, in voxels, but for a percent at each end."""
+    centred = np.argwhere(mask).astype(float)
+    centred -= centred.mean(axis=0)
+    _, vectors = np.linalg.eigh(centred.T @ centred)
+    return float(np.ptp(np.percentile(centred @ vectors[:, -1], (1, 99))))
+
+
 def _of_probabilities(p: np.ndarray, mask: np.ndarray, count: int, surface: int) -> dict[str, float]:
     doubt = entropy(p)
     core = ndimage.binary_erosion(mask, iterations=2)

@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.judge:
         score = QualityModel.from_card(base.card.quality)
         if score is None:
-            raise TrainingError("The model has no quality score.", "Fit one: leave --judge out.")
+            raise TrainingError("The model has no quality score.", "Fit one first.")
         tell(as_it_is(unseen(made, base.card), score), args.report)
         return
     held_out, text = cross_validate(made)

@@ -1,0 +1,82 @@
+"""Whether the head has a likely size and shape: if not, the voxel size that the file states may be wrong.
+
+A voxel size that is wrong along all axes makes every length wrong by one factor. Heads differ too, above all
+in intracranial volume; hippocampi differ less in length, and grow with the head only a little. So the two are
+judged together. A voxel size that is wrong along one axis makes the head's shape unlikely; see
+`localization/head_size.py`. `Testing/benchmarks/voxel_size.py` measures both and fits the constants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..flags import Flag
+from ..localization.head_size import HeadSize
+from .plausibility import PLAUSIBLE_INTRACRANIAL_MM3
+from .wording import millilitres
+
+#: Of adult heads: logarithm of the intracranial volume in mm³, of the hippocampus's length in mm at the mean
+#: volume; how they spread; by how much the second grows with the first.
+MEAN_INTRACRANIAL, SD_INTRACRANIAL = np.log(1.407e6), 0.131
+MEAN_LENGTH, SD_LENGTH, GROWTH = np.log(40.3), 0.038, 0.151
+#: `size_deviation`, and deviation along one axis (`HeadSize.axis_deviations`), beyond which a head is
+#: doubted: further out than any head at hand whose voxel size is right.
+DOUBTED_SIZE, DOUBTED_SHAPE = (-2.6, 2.25), 2.6
+
+_DIRECTIONS = ("from left to right", "from front to back", "from bottom to top")
+
+
+def size_deviation(intracranial_mm3: float, length_mm: float | None) -> float:
+    """How far a head is from the mean adult's size, in standard deviations; below 0 where it is small.
+
+    Args:
+        intracranial_mm3: Intracranial volume.
+        length_mm: Mean length of its hippocampi, None where it is not known.
+    """
+    volume = np.log(intracranial_mm3) - MEAN_INTRACRANIAL
+    z = volume / SD_INTRACRANIAL
+    if length_mm is None:
+        return float(z)
+    rest = (np.log(length_mm) - MEAN_LENGTH - GROWTH * volume) / SD_LENGTH
+    # By how many standard deviations each moves when all lengths grow by a factor e: the weights.
+    w, v = 3 / SD_INTRACRANIAL, (1 - 3 * GROWTH) / SD_LENGTH
+    return float((w * z + v * rest) / np.hypot(w, v))
+
+
+def voxel_size_flags(size: HeadSize, lengths: Mapping[str, float], head: sitk.Image) -> list[Flag]:
+    """Remarks on a head that is too small, too large, or too long along one axis, for the stated voxel size.
+
+    Args:
+        size: Of the head.
+        lengths: side -> mm, of the hippocampi.
+        head: In canonical axes; its geometry alone counts.
+    """
+    stated = " × ".join(f"{s:.3g}" for s in head.GetSpacing())
+    check = f"the voxel size that the file states ({stated} mm)"
+    deviations = size.axis_deviations(np.reshape(head.GetDirection(), (3, 3)))
+    axis = int(np.abs(deviations).argmax())
+    if abs(deviations[axis]) > DOUBTED_SHAPE:
+        word = "long" if deviations[axis] > 0 else "short"
+        return [Flag("voxel_size", f"The head is unusually {word} {_DIRECTIONS[axis]}: check {check}.")]
+    volume = size.intracranial_mm3
+    if not _is_doubted(volume, float(np.mean(list(lengths.values()))) if lengths else None):
+        return []
+    about = f"(intracranial volume about {millilitres(volume)})"
+    if np.log(volume) < MEAN_INTRACRANIAL:
+        text = f"The head is small for an adult {about}: if it is not that of a child, check {check}."
+    else:
+        text = f"The head is unusually large {about}: check {check}."
+    return [Flag("voxel_size", text)]
+
+
+def _is_doubted(volume: float, length: float | None) -> bool:
+    low, high = PLAUSIBLE_INTRACRANIAL_MM3
+    if not low <= volume <= high:
+        return True
+    deviation = size_deviation(volume, length)
+    # Short hippocampi alone make no small head.
+    agree = np.sign(deviation) == np.sign(np.log(volume) - MEAN_INTRACRANIAL)
+    return bool(agree and not DOUBTED_SIZE[0] <= deviation <= DOUBTED_SIZE[1])
