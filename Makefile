@@ -22,7 +22,9 @@ test: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=
+	$(BIN)/coverage report --include='HippoSegLib/*' --skip-covered --fail-under=90
+	$(BIN)/coverage report --include='HippoSeg/*' --skip-covered --fail-under=90
 
 # The long form of what `make test` does six times: a batch of two processes, killed at random instants.
 kills: $(VENV)/.test

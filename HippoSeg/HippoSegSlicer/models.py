@@ -5,7 +5,6 @@ What the disk says is remembered until :func:`forget`: the panel is shown anew a
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 from collections.abc import Iterable
@@ -32,7 +31,7 @@ class Choice:
 
 def forget() -> None:
     """Look at the disk again: the module is entered, or a model was made or chosen."""
-    for remembered in (_choices, resolved, _read, _trainedWith):
+    for remembered in (_choices, resolved, _read, _beside, _trainedWith):
         remembered.cache_clear()
 
 
@@ -96,11 +95,16 @@ def packages(model: str, isSingle: bool = False) -> frozenset[str]:
     """
     names = _packages(resolved(model))
     second = "" if isSingle else secondReader(model)
-    if second:
-        # It lies beside the model; what is wrong with it is said when it is loaded.
-        with contextlib.suppress(HippoSegError):
-            names |= _packages(str(checkpoint.model_folder(resolved(model)).parent / second))
-    return names
+    return names | _packages(_beside(resolved(model), second)) if second else names
+
+
+@functools.lru_cache(maxsize=32)
+def _beside(model: str, name: str) -> str:
+    """The folder of another model beside one; what is wrong with it is said when it is loaded."""
+    try:
+        return str(checkpoint.model_folder(model).parent / name)
+    except HippoSegError:
+        return name
 
 
 def _packages(model: str) -> frozenset[str]:

@@ -56,6 +56,7 @@ class Desk:
 
 @pytest.fixture
 def desk(testbed, scene, monkeypatch):
+    import shiboken6
     import slicer
 
     window = testbed.qt.QMainWindow()
@@ -64,7 +65,7 @@ def desk(testbed, scene, monkeypatch):
     monkeypatch.setattr(type(slicer.app), "isTesting", False)
     yield Desk(testbed)
     window.close()
-    window.delete()
+    shiboken6.delete(window)  # at once: other tests have no main window
     slicer.app.processEvents()
 
 
