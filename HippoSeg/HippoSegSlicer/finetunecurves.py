@@ -16,7 +16,7 @@ _NAME = "HippoSegFineTuning"
 
 def readCurves(runFolder: str) -> dict[str, list[tuple[float, float, float | None]]]:
     """Name of each training -> (epoch, loss, Dice or None) per finished epoch; {} before the first."""
-    curves = {}
+    curves: dict[str, list[tuple[float, float, float | None]]] = {}
     if not os.path.isdir(runFolder):
         return curves
     for name in sorted(os.listdir(runFolder)):

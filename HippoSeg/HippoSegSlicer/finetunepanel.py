@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from typing import Any
 
 import slicer
 from slicer.i18n import tr as _
@@ -45,7 +46,7 @@ class FineTunePanel:
         self._parameters, self._questions = parameters, questions
         self.changed, self.pictureAsked, self.installClicked = Signal(), Signal(), Signal()
         self.run = ProgressPanel(ui, "tune")
-        self._job: FineTuneJob | None = None
+        self._job: Any = None  # a FineTuneJob, once one was begun
         self._folder = ""
         self._pictures: list[str] = []
         ui.tuneNote.text = _(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import slicer
 from slicer.i18n import tr as _
 
+from HippoSegLib.errors import HippoSegError
 from HippoSegLib.models.protocols import PROTOCOLS
 
 from . import models
@@ -79,7 +80,7 @@ class InputsPanel:
         """Whether the devices have not been looked for yet."""
         return self._devices is None and not self._devicesError
 
-    def setDevicesError(self, error: Exception) -> None:
+    def setDevicesError(self, error: HippoSegError) -> None:
         """Say why the devices are not known."""
         self._devicesError = errorText(error)
 

@@ -120,7 +120,7 @@ def placeOptions(places: dict, volumeNode) -> dict:
     Args:
         places: Side -> point list, region of interest or None; points not placed yet are left out.
     """
-    options = {"points": {}, "boxes": {}}
+    options: dict[str, dict] = {"points": {}, "boxes": {}}
     for side, node in places.items():
         if node is None:
             continue

@@ -11,6 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import slicer
@@ -49,7 +50,7 @@ class Job:
 
     def __init__(self, volumeNode=None):
         self.volumeNode = volumeNode
-        self.value = None
+        self.value: Any = None
         self.error: HippoSegError | None = None
 
     @property
@@ -119,7 +120,7 @@ class SegmentJob(Job):
             replaceEdited,
             labelMap,
         )
-        self.received = None
+        self.received: Any = None  # a WorkerSegmentation, once it is there
 
     def request(self) -> dict:
         return {"image": self._image(), "options": self._options, "run": "segment"}

@@ -41,7 +41,7 @@ class _Flag(_Text):
     def __get__(self, parameters, owner=None):
         return self if parameters is None else super().__get__(parameters) == "true"
 
-    def __set__(self, parameters, value: bool):
+    def __set__(self, parameters, value: bool):  # type: ignore[override]
         if bool(value) != self.__get__(parameters):
             parameters.node.SetParameter(self._name, "true" if value else "false")
 

@@ -122,8 +122,8 @@ def measureAgain(segmentationNode):
             parts[side] = ofParts
     # What was expected of the outlines as they came says nothing of edited ones.
     edited = isEdited(segmentationNode)
-    quality = {side: None if edited else earlier.get(f"{side}_quality") for side in SIDES}
-    quality = {side: value for side, value in quality.items() if value is not None}
+    scores = {side: None if edited else earlier.get(f"{side}_quality") for side in SIDES}
+    quality = {side: value for side, value in scores.items() if value is not None}
     measurements = Measurements(whole, parts, earlier.get("intracranial_mm3"), quality)
     # Remarks on volumes are made anew, the others stand.
     flags = json.loads(segmentationNode.GetAttribute(FLAGS) or "[]")

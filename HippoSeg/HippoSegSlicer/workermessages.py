@@ -19,7 +19,7 @@ _NEEDED = {"progress": ("stage", "fraction"), "result": ("result",), "error": ("
 def readEvents(process: subprocess.Popen, events: queue.Queue, log: threading.Thread) -> None:
     """Pass on what the worker says, then ``ended`` with exit code and the supervisor's last word."""
     lastWord = None
-    for line in process.stdout:
+    for line in process.stdout or ():
         event = _event(line)
         if event is None:
             continue

@@ -18,6 +18,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -62,11 +63,11 @@ class WorkerProcess:
         self._command, self._libraryFolder = command, libraryFolder
         self._idleSeconds, self._killAfterSeconds = idleSeconds, killAfterSeconds
         self._lowPriority = lowPriority
-        self._process: subprocess.Popen | None = None
-        self._finalizer = None
+        self._process: Any = None  # a subprocess.Popen while it runs
+        self._finalizer: Any = None
         self._events: queue.Queue[dict] = queue.Queue()
         self._number = 0
-        self._request: tuple[str, Mapping, dict] | None = None  # sent, but nothing heard of it yet
+        self._request: Any = None  # sent, but nothing heard of it yet
         self._current: int | None = None
         self._killAt: float | None = None
         self._workerId: int | None = None  # known once the worker has said that it is ready

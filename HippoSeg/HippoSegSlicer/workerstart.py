@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 from HippoSegLib.errors import HippoSegError
 from HippoSegLib.io.owned_folders import remove
@@ -33,15 +34,15 @@ def pythonCommand() -> list[str]:
 
 def hiddenProcessGroup() -> dict:
     """Arguments of Popen for a process without a console window, whose children can be ended with it."""
-    if os.name == "nt":
+    if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"start_new_session": True}
 
 
-def endTree(process: subprocess.Popen, folder: str) -> None:
+def endTree(process: Any, folder: str) -> None:
     """End a process, what it started and its files. Also called when Slicer ends."""
     if process.poll() is None:
-        if os.name == "nt":
+        if sys.platform == "win32":
             subprocess.run(
                 ["taskkill", "/PID", str(process.pid), "/T", "/F"],
                 stdout=subprocess.DEVNULL,
