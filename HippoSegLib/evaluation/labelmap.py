@@ -30,6 +30,8 @@ _REMEDY = (
     f"(names: {', '.join(STRUCTURES)}; several values with a plus, as in left=1+2)."
 )
 _LABELS_WANTED = "Give the labels as one 3D NIfTI, NRRD or MetaImage file."
+#: Codes of errors whose remedy is for a scan: another image is to be given.
+_OF_A_SCAN = {"not_grey", "several_volumes", "two_dimensional"}
 #: So many values are named in a message; the rest is counted.
 _NAMED_VALUES = 12
 
@@ -174,7 +176,7 @@ def read_labels(path: str | Path, region: bool = False) -> sitk.Image:
         image = _read(path, region)
     except InputError as error:
         # The cause holds; a remedy that asks for a T1 image does not.
-        remedy = _LABELS_WANTED if "T1" in error.remedy else error.remedy
+        remedy = _LABELS_WANTED if error.code in _OF_A_SCAN else error.remedy
         raise InputError(error.cause, remedy, error.code) from None
     array = sitk.GetArrayViewFromImage(image)
     if array.dtype.kind == "f":

@@ -23,8 +23,11 @@ from .normalisation import normalise
 _MIDDLE = np.array([0.0, 5.0, 20.0])
 #: Intracranial volumes, mm³, and deviations per axis that need no second look.
 USUAL_MM3, USUAL_AXIS = (1.25e6, 1.60e6), 1.0
-#: Where the field of view cuts more of the intracranial space, size and shape cannot be told.
-SLIGHT_CUT_MM2 = 4000.0
+#: Where the field of view cuts more of the intracranial space, or leaves out more of where the mean brain
+#: would lie (the network may not see that what is there is cut), size and shape cannot be told.
+SLIGHT_CUT_MM2, SLIGHT_LOSS = 4000.0, 0.01
+#: An ellipsoid like the mean intracranial space, mm in the hippocampal frame: middle and half axes.
+_BRAIN_MIDDLE, _BRAIN_HALF = np.array([0.0, 1.0, 16.0]), np.array([63.0, 78.0, 66.0])
 #: Shape of heads whose voxel size is right, as `shape_of` gives it: mean and standard deviation (32 heads,
 #: Testing/benchmarks/voxel_size.py); rather too wide, so that a head in odd position is not blamed.
 SHAPE_MEAN = np.array([0.02, -0.012, 0.0, 0.02, 0.0])
@@ -92,6 +95,8 @@ def head_size(head: sitk.Image, found: Localization, network: Network, grid: Coa
     """
     if found.head_to_world is None or found.cut_mm2 > SLIGHT_CUT_MM2:
         return None
+    if share_out_of_view(head, found.head_to_world) > SLIGHT_LOSS:
+        return None
     first = HeadSize(found.intracranial_mm3, found.head_to_world)
     deviations = first.axis_deviations(np.reshape(head.GetDirection(), (3, 3)))
     if USUAL_MM3[0] <= first.intracranial_mm3 <= USUAL_MM3[1] and np.abs(deviations).max() <= USUAL_AXIS:
@@ -106,6 +111,17 @@ def head_size(head: sitk.Image, found: Localization, network: Network, grid: Coa
     upright = Affine(WORLD_RAS, np.zeros(3))
     whole = to_middle.after(upright).after(again.head_to_world)
     return HeadSize(again.intracranial_mm3 * first.head_to_world.volume, whole)
+
+
+def share_out_of_view(head: sitk.Image, to_world: Affine) -> float:
+    """Share of the mean intracranial space that `to_world` puts outside the image, 0..1."""
+    steps = np.linspace(-1, 1, 21)
+    unit = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
+    points = to_world(_BRAIN_MIDDLE + _BRAIN_HALF * unit[(unit**2).sum(axis=1) <= 1])
+    matrix = np.reshape(head.GetDirection(), (3, 3)) * np.array(head.GetSpacing())
+    index = np.linalg.solve(matrix, (points - np.array(head.GetOrigin())).T).T
+    inside = (index >= -0.5) & (index <= np.array(head.GetSize()) - 0.5)
+    return float(1 - inside.all(axis=1).mean())
 
 
 def _seen_upright(head: sitk.Image, to_world: Affine, grid: CoarseGrid) -> np.ndarray:

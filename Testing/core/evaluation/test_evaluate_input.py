@@ -194,6 +194,10 @@ def test_what_is_no_label_image_is_refused(tmp_path):
         tmp_path / "text.txt": "not of a kind",
         tmp_path / "cut.nrrd": "no space",
     }
+    colours = sitk.Image([4, 4, 4], sitk.sitkVectorUInt8, 3)
+    for name in ("colours.nii.gz", "colours.mha"):
+        sitk.WriteImage(colours, str(tmp_path / name))
+        cases[tmp_path / name] = "colours"
     (tmp_path / "text.txt").write_text("1")
     (tmp_path / "cut.nrrd").write_bytes(b"NRRD0004\ntype: short\ndimension: 3\nsizes: 4 4 4\n")
     for path, sentence in cases.items():

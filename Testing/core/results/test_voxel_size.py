@@ -9,7 +9,7 @@ from HippoSegLib import segment
 from HippoSegLib.geometry.orientation import canonical_axes
 from HippoSegLib.geometry.pose import Affine, fit_affine, stretch
 from HippoSegLib.io.images import read_image
-from HippoSegLib.localization.head_size import SHAPE_MEAN, HeadSize
+from HippoSegLib.localization.head_size import SHAPE_MEAN, HeadSize, share_out_of_view
 from HippoSegLib.results.voxel_size import size_deviation, voxel_size_flags
 
 AXES = ("from left to right", "from front to back", "from bottom to top")
@@ -149,6 +149,28 @@ def test_the_deviation_is_along_the_image_axis_that_is_wrong(axis, degrees):
     wrong = HeadSize(1.4e6, Affine(claim @ turn @ own, np.zeros(3))).axis_deviations(np.eye(3))
     assert np.abs(right).max() < 0.8
     assert wrong.argmax() == axis and wrong[axis] > 4
+
+
+def test_what_is_out_of_view_is_counted(sample):
+    half = np.array(sample.GetSize()) / 2
+    to_world = Affine(
+        np.diag([-1.0, -1.0, 1.0]), np.array(sample.TransformContinuousIndexToPhysicalPoint(half - 0.5))
+    )
+    assert share_out_of_view(sample, to_world) == 0
+    assert share_out_of_view(sample, Affine(3 * to_world.matrix, to_world.offset)) > 0.8
+    # The plane through the ellipsoid's middle, 16 mm above the origin, is the image's lower end.
+    above = Affine(to_world.matrix, to_world.offset - [0, 0, half[2] + 16])
+    assert share_out_of_view(sample, above) == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_cut_that_the_network_does_not_see_is_no_odd_shape(data_dir):
+    head = canonical_axes(read_image(data_dir / "sample_heads/lowres_1.75mm_T1.nii.gz"))[0]
+    size = list(head.GetSize())
+    array = sitk.GetArrayViewFromImage(head)
+    rows = np.argwhere(array > 0.2 * np.percentile(array, 99))[:, 0]
+    low, high = np.percentile(rows, (1, 99))
+    size[2] = int(high - 0.1 * (high - low))
+    assert remarks(sitk.RegionOfInterest(head, size, [0, 0, 0])) == []
 
 
 def test_size_is_judged_by_volume_and_length_together():
