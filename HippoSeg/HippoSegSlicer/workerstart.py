@@ -34,20 +34,21 @@ def pythonCommand() -> list[str]:
 
 def hiddenProcessGroup() -> dict:
     """Arguments of Popen for a process without a console window, whose children can be ended with it."""
-    if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
+    if os.name == "nt":
+        flags = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP  # type: ignore[attr-defined]
+        return {"creationflags": flags}
     return {"start_new_session": True}
 
 
 def endTree(process: Any, folder: str) -> None:
     """End a process, what it started and its files. Also called when Slicer ends."""
     if process.poll() is None:
-        if sys.platform == "win32":
+        if os.name == "nt":
             subprocess.run(
                 ["taskkill", "/PID", str(process.pid), "/T", "/F"],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                creationflags=subprocess.CREATE_NO_WINDOW,
+                creationflags=subprocess.CREATE_NO_WINDOW,  # type: ignore[attr-defined]
                 check=False,
             )
         else:
