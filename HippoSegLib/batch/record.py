@@ -48,6 +48,8 @@ class RecordedSource:
         series: Which DICOM series, where it was said.
         sha256: Of the content, None where it could not be read.
         stamp: Of size and time.
+        subject: Whose scan it is, as the data set calls them, where that is known.
+        session: Of which visit, where that is known.
     """
 
     path: str
@@ -56,6 +58,8 @@ class RecordedSource:
     series: str | None = None
     sha256: str | None = None
     stamp: str | None = None
+    subject: str | None = None
+    session: str | None = None
 
 
 @dataclass(frozen=True)
@@ -205,8 +209,10 @@ def _checked(entry: dict[str, Any]) -> ScanRecord:
 
 def _source(entry: Mapping[str, Any]) -> RecordedSource:
     kind = _one_of(entry["kind"], ("file", "folder"))
-    series, sha256, stamp = (_maybe_text(entry.get(name)) for name in ("series", "sha256", "stamp"))
-    return RecordedSource(_text(entry["path"]), _text(entry["id"]), kind, series, sha256, stamp)
+    # Fields that earlier versions did not write are None.
+    names = ("series", "sha256", "stamp", "subject", "session")
+    others = {name: _maybe_text(entry.get(name)) for name in names}
+    return RecordedSource(_text(entry["path"]), _text(entry["id"]), kind, **others)
 
 
 def _flag(entry: Mapping[str, Any]) -> Flag:

@@ -187,7 +187,16 @@ def _refuse_result(path: Path) -> None:
 
 
 def _recorded(source: Source, sha256: str | None) -> RecordedSource:
-    return RecordedSource(source.given, source.id, source.kind, source.series, sha256, source.stamp())
+    return RecordedSource(
+        source.given,
+        source.id,
+        source.kind,
+        source.series,
+        sha256,
+        source.stamp(),
+        source.subject,
+        source.session,
+    )
 
 
 @lru_cache(maxsize=1)

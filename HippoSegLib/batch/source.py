@@ -29,10 +29,14 @@ class Source:
     Attributes:
         path: File, or folder with a DICOM series.
         series: Which series, where it was said.
+        subject: Whose scan it is, as the data set calls them (BIDS: without `sub-`), where that is known.
+        session: Of which visit (BIDS: without `ses-`), where that is known.
     """
 
     path: Path
     series: str | None = None
+    subject: str | None = None
+    session: str | None = None
 
     @property
     def given(self) -> str:

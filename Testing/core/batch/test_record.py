@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -127,3 +128,13 @@ def test_a_file_elsewhere_is_never_named(name):
     entry["files"]["labels"]["name"] = name
     with pytest.raises(RecordError):
         parse(entry)
+
+
+def test_subject_and_session_are_kept_and_a_record_without_them_is_read():
+    source = replace(GOOD.source, subject="01", session="a")
+    assert parse(replace(GOOD, source=source).to_dict()).source == source
+    entry = GOOD.to_dict()
+    del entry["source"]["subject"], entry["source"]["session"]  # as earlier versions wrote it
+    assert parse(entry).source == GOOD.source and parse(entry).source.subject is None
+    with pytest.raises(RecordError):
+        parse(entry | {"source": entry["source"] | {"subject": 1}})
