@@ -16,8 +16,10 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/batch/run.py
   HippoSegLib/batch/runner.py
   HippoSegLib/batch/source.py
+  HippoSegLib/batch/spreadsheet.py
   HippoSegLib/batch/table.py
   HippoSegLib/batch/tablefile.py
+  HippoSegLib/batch/verdicts.py
   HippoSegLib/cli.py
   HippoSegLib/commands/__init__.py
   HippoSegLib/commands/arguments.py
@@ -160,6 +162,8 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/results/volumes.py
   HippoSegLib/results/voxel_size.py
   HippoSegLib/results/wording.py
+  HippoSegLib/review/__init__.py
+  HippoSegLib/review/verdicts.py
   HippoSegLib/training/__init__.py
   HippoSegLib/training/assemble.py
   HippoSegLib/training/augmentation.py

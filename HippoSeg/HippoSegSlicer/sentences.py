@@ -95,6 +95,9 @@ def sentences(_: Callable[[str], str]) -> tuple[str, ...]:
             "'{0}' is an Analyze file, which cannot say how the head lies in it: left and "
             "right cannot be told."
         ),
+        _("'{0}' is damaged: it is no table."),
+        _("'{0}' is damaged: its first line does not name the columns scan and verdict."),
+        _("'{0}' is damaged: row {1} names no scan."),
         _("'{0}' is damaged: {1}."),
         _("'{0}' is not a folder."),
         _("'{0}' is not a readable FreeSurfer file."),
@@ -118,6 +121,7 @@ def sentences(_: Callable[[str], str]) -> tuple[str, ...]:
         _("'{0}' states its voxel size twice (spacings and space directions)."),
         _("'{0}' states two different voxel sizes (pixdim and sform)."),
         _("'{0}' states {1} voxels, more than are read here ({2} million of {3} bits)."),
+        _("'{0}', row {1}: the verdict is neither pass nor fail."),
         _("A file that was to be exchanged with the worker has no valid name."),
         _("A result for '{0}' exists in the output folder."),
         _("A scan was given twice."),
@@ -286,6 +290,7 @@ def sentences(_: Callable[[str], str]) -> tuple[str, ...]:
         _("Loading the model"),
         _("Memory ran out (device: {0})."),
         _("Memory ran out."),
+        _("Mend or rename it, and save the verdicts from the review page again."),
         _("Min-max percentiles {0} and {1} are impossible."),
         _("Model '{0}' has format version {1}, this HippoSeg reads {2}."),
         _("Model '{0}' segments the crop of one hippocampus; it has no localiser that finds it in a head."),

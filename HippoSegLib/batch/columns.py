@@ -9,6 +9,7 @@ from ..flags import flag_columns
 from ..results.volumes import COLUMNS
 from ..results.wording import TABLE_NAMES, number, unit_of
 from .record import ScanRecord
+from .spreadsheet import harmless
 
 #: Column -> (what it holds, its unit), in order; the data dictionary beside the table says the same.
 _BEFORE = {
@@ -53,8 +54,6 @@ _DESCRIPTIONS = {**_BEFORE, **{name: _MEASURED.get(name, ("", "")) for name in _
 FIELDS = tuple(_DESCRIPTIONS)
 #: Columns of earlier versions, which wrote measurements in other units -> today's.
 FORMER_FIELDS = TABLE_NAMES
-#: What a spreadsheet would take for the beginning of a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def row_of(record: ScanRecord) -> dict[str, str]:
@@ -68,7 +67,7 @@ def row_of(record: ScanRecord) -> dict[str, str]:
     if record.failure is not None:
         row |= {"severity": "error", "remarks": record.failure.message, "error": record.failure.code}
     row |= {"status": record.status, "source": record.source.path}
-    return row | {name: _harmless(row[name]) for name in _BEFORE | _AFTER}
+    return row | {name: harmless(row[name]) for name in _BEFORE | _AFTER}
 
 
 def in_todays_columns(row: Mapping[str, str]) -> dict[str, str]:
@@ -79,10 +78,6 @@ def in_todays_columns(row: Mapping[str, str]) -> dict[str, str]:
             text = row.pop(name, "")
             row.setdefault(column, number(float(text), unit_of(name)))
     return row
-
-
-def _harmless(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def dictionary() -> dict[str, dict[str, str]]:

@@ -19,6 +19,7 @@ from typing import Literal
 from ..errors import OutputError
 from ..results.volumes import COLUMNS
 from .columns import FIELDS, FORMER_FIELDS
+from .spreadsheet import csv_lines
 
 TABLE, DICTIONARY = "hippocampus.csv", "hippocampus.json"
 #: Beginning and end of the names of files that are being written.
@@ -62,7 +63,7 @@ def read_table(path: Path, written: Sequence[str] | None = None) -> Table:
     except FileNotFoundError:
         return Table()
     try:
-        lines = _lines(data)
+        lines = csv_lines(data)
     except (UnicodeDecodeError, csv.Error):
         return Table("damaged")
     if not lines:
@@ -72,22 +73,6 @@ def read_table(path: Path, written: Sequence[str] | None = None) -> Table:
     if written is None:
         written = (*FIELDS, *FORMER_FIELDS) if "remarks" in lines[0] else _FIRST_FIELDS
     return _table(lines, written)
-
-
-def _lines(data: bytes) -> list[list[str]]:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):  # Excel's "Unicode text"
-        text = data.decode("utf-16")
-    elif b"\0" in data:
-        raise csv.Error("no text")
-    else:
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            text = data.decode("cp1252")  # what spreadsheets write on Windows
-    first = text.split("\n", 1)[0]
-    separator = max(",;\t", key=first.count)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    return [line for line in rows if any(line)]
 
 
 def _table(lines: list[list[str]], written: Sequence[str]) -> Table:

@@ -25,6 +25,7 @@ LAYERS = (
     ("results",),
     ("pipeline",),
     ("batch",),
+    ("review",),
     ("evaluation",),
     ("training",),
     ("finetuning",),
