@@ -150,6 +150,12 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/preprocessing/sce_dwt.py
   HippoSegLib/preprocessing/steps.py
   HippoSegLib/preprocessing/volume.py
+  HippoSegLib/reference/__init__.py
+  HippoSegLib/reference/fitting.py
+  HippoSegLib/reference/judging.py
+  HippoSegLib/reference/reference.py
+  HippoSegLib/reference/statistics.py
+  HippoSegLib/reference/values.py
   HippoSegLib/results/__init__.py
   HippoSegLib/results/assessment.py
   HippoSegLib/results/plausibility.py

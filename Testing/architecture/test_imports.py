@@ -23,6 +23,7 @@ LAYERS = (
     ("localization",),
     ("options",),
     ("results",),
+    ("reference",),
     ("pipeline",),
     ("batch",),
     ("review",),

@@ -2,8 +2,8 @@
 
 usage: python Testing/slicer_module/core_sentences.py     (after a sentence was added or changed)
 
-Taken are the arguments of errors and flags and the stages of a run, constants and f-strings alike (what
-stands in braces becomes {0}, {1} ...), of everything that the panel can show.
+Taken are the arguments of errors, flags and remarks, and the stages of a run, constants and f-strings alike
+(what stands in braces becomes {0}, {1} ...), of everything that the panel can show.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def arguments(call: ast.Call) -> list[tuple[str, ast.AST]]:
     if name in ERRORS:
         code = texts[2] if len(texts) > 2 else ""
         return [(str(code), argument) for argument in call.args[:2]]
-    if name == "Flag" and len(call.args) > 1:
+    if name in ("Flag", "Remark") and len(call.args) > 1:
         return [(str(texts[0]), call.args[1])]
     if name == "Loss":
         return [(str(texts[0]), argument) for argument in call.args[1:3]]

@@ -1,0 +1,44 @@
+"""Simulated participants: volumes by a known linear model with normal residuals."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from HippoSegLib.reference import Identity, Person
+from HippoSegLib.reference.fitting import Control
+
+IDENTITY = Identity("hipposeg", "0.1.0", "full", "hipposeg:ffd74a52f10a")
+#: Standard deviation of a side about what is expected, mm³; correlation of both sides.
+SD, CORRELATION = 300.0, 0.8
+
+
+def expected(age, male, intracranial):
+    """mm³ of a side."""
+    return 3500 - 12 * (age - 50) - 0.15 * (age - 50) ** 2 + 60 * male + 2500 * np.log(intracranial / 1.45e6)
+
+
+def measurements(left: float, right: float, intracranial: float) -> dict[str, float]:
+    total = left + right
+    return {
+        "left_mm3": float(left),
+        "right_mm3": float(right),
+        "total_mm3": float(total),
+        "asymmetry_index": float((right - left) / (total / 2)),
+        "intracranial_mm3": float(intracranial),
+    }
+
+
+def people(count: int, seed: int = 0) -> list[Control]:
+    """Normal participants, 20 to 80 years old."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for number in range(count):
+        age, male = float(rng.uniform(20, 80)), bool(rng.random() < 0.5)
+        intracranial = float(np.exp(rng.normal(np.log(1.45e6) + 0.06 * male, 0.09)))
+        common, left, right = rng.normal(size=3)
+        mean = expected(age, male, intracranial)
+        part = np.sqrt(CORRELATION), np.sqrt(1 - CORRELATION)
+        sides = [mean + SD * (part[0] * common + part[1] * own) for own in (left, right)]
+        person = Person(age, "male" if male else "female")
+        found.append(Control(person, measurements(*sides, intracranial), f"sub-{number:03}"))
+    return found
