@@ -5,6 +5,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/batch/__init__.py
   HippoSegLib/batch/columns.py
   HippoSegLib/batch/commit.py
+  HippoSegLib/batch/common_root.py
   HippoSegLib/batch/failure.py
   HippoSegLib/batch/files.py
   HippoSegLib/batch/folder.py

@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from .. import __version__
 from ..errors import OutputError
@@ -21,8 +22,24 @@ INDEX = ".hippocampus.index.json"
 
 #: Time, length and number of a record's file.
 Stamp = tuple[int, int, int]
-#: File of a record -> its stamp, and its row's cells in the order of `FIELDS`.
-Index = dict[str, tuple[Stamp, list[str]]]
+
+
+class Entry(NamedTuple):
+    """What is known of a record.
+
+    Attributes:
+        stamp: Of its file; None where the row is not to be kept.
+        cells: Its row, in the order of `FIELDS`.
+        result: See `verdicts.result_id`.
+    """
+
+    stamp: Stamp | None
+    cells: list[str]
+    result: str
+
+
+#: File of a record -> what is known of it.
+Index = dict[str, Entry]
 
 
 def stamp_of(entry: os.stat_result) -> Stamp:
@@ -37,9 +54,9 @@ def read_index(folder: Path) -> Index:
         if values["version"] != __version__ or tuple(values["fields"]) != FIELDS:
             return {}
         return {
-            name: (tuple(stamp), cells)
-            for name, (stamp, cells) in values["rows"].items()
-            if len(cells) == len(FIELDS) and all(isinstance(cell, str) for cell in cells)
+            name: Entry(tuple(stamp), cells, result)
+            for name, (stamp, cells, result) in values["rows"].items()
+            if len(cells) == len(FIELDS) and all(isinstance(cell, str) for cell in (*cells, result))
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
@@ -54,8 +71,9 @@ def last_fields(folder: Path) -> tuple[str, ...] | None:
         return None
 
 
-def write_index(folder: Path, index: Mapping[str, tuple[Stamp, list[str]]]) -> None:
+def write_index(folder: Path, index: Mapping[str, Entry]) -> None:
     """Write the rows; nothing is said where that fails."""
-    values = {"version": __version__, "fields": FIELDS, "rows": index}
+    rows = {name: entry for name, entry in index.items() if entry.stamp is not None}
+    values = {"version": __version__, "fields": FIELDS, "rows": rows}
     with suppress(OutputError):
         write_bytes(folder / INDEX, json.dumps(values, separators=(",", ":")).encode("ascii"))

@@ -29,8 +29,8 @@ class Source:
     Attributes:
         path: File, or folder with a DICOM series.
         series: Which series, where it was said.
-        subject: Whose scan it is, as the data set calls them (BIDS: without `sub-`), where that is known.
-        session: Of which visit (BIDS: without `ses-`), where that is known.
+        subject: Whose scan it is, as the data set's tables call them (BIDS: `sub-01`), where that is known.
+        session: Of which visit, likewise (BIDS: `ses-a`).
     """
 
     path: Path

@@ -7,14 +7,15 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..errors import OutputError
+from ..errors import InputError, OutputError
 from ..io.folder_lock import FolderLock
-from .columns import FIELDS, dictionary, in_todays_columns, row_of
+from .columns import FIELDS, completed, dictionary, in_todays_columns, row_of
 from .commit import finish_commits
 from .files import labels_name
-from .index import Index, Stamp, last_fields, read_index, stamp_of, write_index
+from .index import Entry, Index, Stamp, last_fields, read_index, stamp_of, write_index
 from .record import ENDING, RecordError, read_record
 from .tablefile import DICTIONARY, TABLE, Table, read_table, set_aside, table_bytes, write_bytes
+from .verdicts import assign, read_verdicts, result_id
 
 #: While the table is built, records come only where somebody else took the lock over.
 _TRIES = 5
@@ -49,7 +50,8 @@ def build_table(folder: Path, lock: FolderLock) -> Path:
         The table's path; there is no file where there are no records.
 
     Raises:
-        OutputError: It cannot be written (as where it is open in a spreadsheet), or is not ours.
+        OutputError: It cannot be written (as where it is open in a spreadsheet), or is not ours; or it is
+            written, but `review.csv` is damaged, and the column of verdicts as it was.
     """
     path = folder / TABLE
     for _ in range(_TRIES):
@@ -65,8 +67,12 @@ def build_table(folder: Path, lock: FolderLock) -> Path:
             break
         refuse_foreign_table(old, bool(records))
         index = _rows(folder, records, old, lock)
-        rows = {name[: -len(ENDING)]: cells for name, (_, cells) in index.items()}
+        rows = {name[: -len(ENDING)]: entry.cells for name, entry in index.items()}
         rows |= {scan: cells for scan, cells in _without_record(old, names).items() if scan not in rows}
+        results = dict.fromkeys(rows, "")
+        results |= {name[: -len(ENDING)]: entry.result for name, entry in index.items()}
+        verdicts, damaged = _verdicts(folder, old, results)
+        rows = completed(rows, verdicts)
         if old.state in ("damaged", "foreign"):
             _keep(path, "damaged")
         elif set(old.rows) - set(rows):
@@ -76,10 +82,24 @@ def build_table(folder: Path, lock: FolderLock) -> Path:
         write_bytes(path, table_bytes(lines, old.users_columns), to_disk=bool(old.users_columns))
         text = json.dumps(dictionary(), indent=2, ensure_ascii=False) + "\n"
         write_bytes(folder / DICTIONARY, text.encode("utf-8"))
-        write_index(folder, {name: (stamp, cells) for name, (stamp, cells) in index.items() if stamp})
+        write_index(folder, index)
+        if damaged is not None:
+            raise damaged
         if _stamps(folder, _names(folder)) == records:
             break
     return path
+
+
+def _verdicts(
+    folder: Path, old: Table, results: Mapping[str, str]
+) -> tuple[Mapping[str, str], OutputError | None]:
+    """scan -> "pass" or "fail"; where the file of verdicts is damaged, what the table said, and the error."""
+    try:
+        verdicts = read_verdicts(folder)
+    except InputError as error:
+        said = {scan: row.get("review", "") for scan, row in old.rows.items()}
+        return said, OutputError(error.cause, error.remedy, error.code)
+    return {scan: one.verdict for scan, one in assign(verdicts, results).counting.items()}, None
 
 
 def refuse_foreign_table(table: Table, has_records: bool) -> None:
@@ -128,26 +148,24 @@ def _stamps(folder: Path, names: list[str]) -> dict[str, Stamp]:
     return found
 
 
-def _rows(
-    folder: Path, records: Mapping[str, Stamp], old: Table, lock: FolderLock
-) -> dict[str, tuple[Stamp | None, list[str]]]:
-    """Record file -> its stamp (None where the row is not to be kept in the index) and the row's cells."""
-    known: Index = read_index(folder)
-    rows: dict[str, tuple[Stamp | None, list[str]]] = {}
+def _rows(folder: Path, records: Mapping[str, Stamp], old: Table, lock: FolderLock) -> Index:
+    known = read_index(folder)
+    rows: Index = {}
     for name, stamp in records.items():
-        if name in known and known[name][0] == stamp:
+        if name in known and known[name].stamp == stamp:
             rows[name] = known[name]
             continue
         lock.keep()
         scan = name[: -len(ENDING)]
         try:
-            row = row_of(read_record(folder / name)) | {"scan": scan}
-            rows[name] = (stamp, [row[field] for field in FIELDS])
+            record = read_record(folder / name)
+            row = row_of(record) | {"scan": scan}
+            rows[name] = Entry(stamp, [row[field] for field in FIELDS], result_id(record))
         except RecordError as error:
             if error.kind in _UNREADABLE:
-                rows[name] = (None, _unreadable(scan, error.kind, old))
+                rows[name] = Entry(None, _unreadable(scan, error.kind, old), "")
         except OSError:
-            rows[name] = (None, _unreadable(scan, "damaged", old))
+            rows[name] = Entry(None, _unreadable(scan, "damaged", old), "")
     return rows
 
 

@@ -18,7 +18,7 @@ from typing import Literal
 
 from ..errors import OutputError
 from ..results.volumes import COLUMNS
-from .columns import FIELDS, FORMER_FIELDS
+from .columns import FIELDS, FORMER_FIELDS, LATER_FIELDS
 from .spreadsheet import csv_lines
 
 TABLE, DICTIONARY = "hippocampus.csv", "hippocampus.json"
@@ -71,8 +71,16 @@ def read_table(path: Path, written: Sequence[str] | None = None) -> Table:
     if _KEY not in lines[0]:
         return Table("foreign")
     if written is None:
-        written = (*FIELDS, *FORMER_FIELDS) if "remarks" in lines[0] else _FIRST_FIELDS
+        written = _written(lines[0])
     return _table(lines, written)
+
+
+def _written(header: Sequence[str]) -> Sequence[str]:
+    """The columns that HippoSeg wrote into a table of unknown version."""
+    if "remarks" not in header:
+        return _FIRST_FIELDS
+    later = () if set(LATER_FIELDS) <= set(header) else LATER_FIELDS
+    return [name for name in (*FIELDS, *FORMER_FIELDS) if name not in later]
 
 
 def _table(lines: list[list[str]], written: Sequence[str]) -> Table:

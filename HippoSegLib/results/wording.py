@@ -27,6 +27,9 @@ ASYMMETRY = Unit("%", "%", 100, 1)
 INTRACRANIAL = Unit("mL", "mL", 0.001, 0)
 PER_MILLE = Unit("‰", "1/1000", 1, 3)
 QUALITY = Unit("", "1", 1, 2)
+#: Of two readers' outlines: the limit under which a flag says so has two digits.
+AGREEMENT = Unit("", "1", 1, 3)
+SECONDS = Unit("s", "s", 1, 1)
 #: Of a measurement that was added and has its unit in its name.
 OTHER = Unit("", "", 1, 3)
 

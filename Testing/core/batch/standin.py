@@ -79,6 +79,11 @@ def table(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def table_but_seconds(folder: Path) -> list[dict[str, str]]:
+    """The rows without the one column in which two runs differ."""
+    return [{name: cell for name, cell in row.items() if name != "seconds"} for row in table(folder)]
+
+
 def visible(folder: Path) -> set[str]:
     """Names in a folder without those that are hidden."""
     return {path.name for path in folder.iterdir() if not path.name.startswith(".")}

@@ -193,6 +193,7 @@ def test_the_data_dictionary_names_every_column(results):
     words = json.loads((results / "hippocampus.json").read_text(encoding="utf-8"))
     assert list(words) == list(FIELDS) and all(entry["Description"] for entry in words.values())
     columns = [TABLE_NAMES.get(name, name) for name in COLUMNS]
+    columns += ["left_agreement", "right_agreement", "seconds"]
     assert all(("Units" in words[name]) == (name in columns) for name in FIELDS)
 
 
