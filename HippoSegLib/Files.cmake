@@ -30,6 +30,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/commands/options.py
   HippoSegLib/commands/preprocess.py
   HippoSegLib/commands/remedies.py
+  HippoSegLib/commands/report.py
   HippoSegLib/commands/segment.py
   HippoSegLib/commands/streams.py
   HippoSegLib/commands/tune.py
@@ -157,6 +158,14 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/reference/reference.py
   HippoSegLib/reference/statistics.py
   HippoSegLib/reference/values.py
+  HippoSegLib/report/__init__.py
+  HippoSegLib/report/asymmetry.py
+  HippoSegLib/report/content.py
+  HippoSegLib/report/definitions.py
+  HippoSegLib/report/model_words.py
+  HippoSegLib/report/page.py
+  HippoSegLib/report/pdf.py
+  HippoSegLib/report/write.py
   HippoSegLib/results/__init__.py
   HippoSegLib/results/assessment.py
   HippoSegLib/results/plausibility.py

@@ -19,6 +19,7 @@ COMMANDS = {
     "segment": ("HippoSegLib.commands.segment", "find and measure both hippocampi"),
     "info": ("HippoSegLib.commands.info", "print versions, devices and models"),
     "preprocess": ("HippoSegLib.commands.preprocess", "write what the network would see"),
+    "report": ("HippoSegLib.commands.report", "write a page about each scan, to read and to print"),
     "evaluate": ("HippoSegLib.commands.evaluate", "compare with reference labels"),
     "finetune": ("HippoSegLib.commands.finetune", "learn from a site's own labelled scans"),
     "tune": ("HippoSegLib.commands.tune", "search for the settings of a fine-tuning"),

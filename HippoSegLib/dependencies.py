@@ -66,11 +66,13 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 #: About: torch 2.13 for the CPU 192 MB on Linux, with CUDA and its libraries some GB;
-#: scikit-image 0.26 with Pillow, imageio, tifffile, networkx and lazy-loader 23 MB; PyWavelets 4 MB.
+#: scikit-image 0.26 with Pillow, imageio, tifffile, networkx and lazy-loader 23 MB; PyWavelets 4 MB;
+#: Jinja2 with MarkupSafe 0.2 MB.
 PACKAGES = (
     Package("torch", "torch>=2.4", "GPU, training and fine-tuning", (200, 3000), "torch"),
     Package("skimage", "scikit-image>=0.22", "contrast enhancement, CLAHE", (15, 25), "method"),
     Package("pywt", "PyWavelets>=1.5", "wavelet transform, SCE-3DWT", (4, 8), "method"),
+    Package("jinja2", "Jinja2>=3.1", "reports as pages", (1, 1), "report"),
 )
 
 

@@ -1,5 +1,6 @@
-# The models and the sample scan, with their licences, relative to the top of the sources. Written by Testing/slicer_module/cmake_lists.py.
+# The models, the sample scan and the library's pages, relative to the top of the sources. Written by Testing/slicer_module/cmake_lists.py.
 set(HIPPOSEG_RESOURCES
+  HippoSegLib/report/page.html
   Resources/Models/README.md
   Resources/Models/hipposeg/CARD.md
   Resources/Models/hipposeg/card.json

@@ -6,6 +6,7 @@ that this version does not know are kept, for display and for rewriting.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -96,6 +97,12 @@ class ModelCard:
         quality = {} if self.quality is None else {"quality": self.quality.to_dict()}
         rest = plain(replace(self, quality=None))
         return {"format_version": FORMAT_VERSION, **rest, **quality}
+
+    @property
+    def weights_sha256(self) -> str:
+        """SHA-256 over the weights' own sums: one value that names the weights."""
+        sums = "".join(self.files[name].sha256 for name in sorted(self.files))
+        return hashlib.sha256(sums.encode()).hexdigest()
 
     def network(self, role: Role) -> NetworkShape | None:
         """What network has this role; None where the model has none."""

@@ -7,7 +7,6 @@ may share a file: the card of one then says from which folder beside its own.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -87,8 +86,7 @@ class Model:
     @property
     def sha256(self) -> str:
         """SHA-256 over the weights' own sums: one value that names this model's weights."""
-        sums = "".join(self.card.files[name].sha256 for name in sorted(self.card.files))
-        return hashlib.sha256(sums.encode()).hexdigest()
+        return self.card.weights_sha256
 
     @property
     def file_sums(self) -> dict[str, str]:

@@ -28,6 +28,7 @@ LAYERS = (
     ("batch",),
     ("review",),
     ("evaluation",),
+    ("report",),
     ("training",),
     ("finetuning",),
     ("worker",),

@@ -46,7 +46,8 @@ def test_the_demo_installs_the_core_and_no_more():
 def test_what_may_be_missing_is_in_the_group_that_its_package_names():
     for package in PACKAGES:
         assert package.requirement in GROUPS[package.group], package.module
-    assert names(GROUPS["torch"] + GROUPS["method"]) == {name(p.requirement) for p in PACKAGES}
+    groups = GROUPS["torch"] + GROUPS["method"] + GROUPS["report"]
+    assert names(groups) == {name(p.requirement) for p in PACKAGES}
 
 
 def test_all_that_is_optional_is_pinned_for_the_tests():

@@ -18,10 +18,13 @@ LISTS = {
         ["HippoSegLib/**/*.py"],
     ),
     "Resources/Files.cmake": (
-        "The models and the sample scan, with their licences, relative to the top of the sources.",
+        "The models, the sample scan and the library's pages, relative to the top of the sources.",
         "HIPPOSEG_RESOURCES",
         ".",
-        ["Resources/Models/**/* Resources/SampleData/**/*"],
+        [
+            "Resources/Models/**/* Resources/SampleData/**/* "
+            "HippoSegLib/**/*.html HippoSegLib/**/*.css HippoSegLib/**/*.js"
+        ],
     ),
     "HippoSeg/Files.cmake": (
         "Scripts and resources of the module.",

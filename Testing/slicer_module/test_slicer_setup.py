@@ -162,7 +162,7 @@ def test_a_model_whose_own_reader_needs_them_gives_way_to_the_bundled_one(first_
 
 def test_an_old_version_counts_as_missing(monkeypatch):
     """Looked up in the metadata: the package itself is not imported."""
-    versions = {"torch": "2.3.1+cpu", "scikit-image": "0.22.0", "PyWavelets": "1.10.0rc1"}
+    versions = {"torch": "2.3.1+cpu", "scikit-image": "0.22.0", "PyWavelets": "1.10.0rc1", "Jinja2": "3.1"}
     monkeypatch.setattr(dependencies.importlib.metadata, "version", versions.__getitem__)
     monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda name: object())
     assert [package.module for package in dependencies.missing_packages()] == ["torch"]

@@ -1,0 +1,76 @@
+"""``hipposeg report``: one page per scan, to read and to print."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ..errors import SOME_FAILED, HippoSegError, InputError
+from .remedies import in_words
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Write a page about each scan from its record: warnings, quality-control figure, volumes, what each "
+        "number is, and how far to trust it. It makes no diagnosis."
+    )
+    parser.add_argument(
+        "records",
+        nargs="+",
+        type=Path,
+        metavar="RECORD",
+        help="<scan>_hippocampus.json, or a folder that 'hipposeg segment' wrote to",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="the page (.html); a folder where there are several (default: beside each record)",
+    )
+    parser.add_argument(
+        "--pdf", action="store_true", help="also print it as PDF (needs Chromium, Chrome or Edge)"
+    )
+    parser.add_argument("--paper", choices=("a4", "letter"), default="a4", help="of the PDF (default: a4)")
+    parser.add_argument("--name", default="", help="the patient's name, to stand on the page (default: none)")
+    parser.add_argument("--model", help="folder of the model that made the results, for its card")
+    parser.add_argument("--overwrite", action="store_true", help="replace pages that exist")
+
+
+def run(args: argparse.Namespace) -> int:
+    from ..report.write import SUFFIX, ReportOptions, find_records, load, write_report
+
+    options = ReportOptions(args.name, args.model, args.pdf, args.paper, args.overwrite)
+    records = [record for path in args.records for record in find_records(path)]
+    if len(records) > 1 and args.name:
+        raise InputError("A name is for one scan.", "Give one record, or leave --name out.")
+    folder = _folder(args.output, len(records))
+    errors = []
+    for path in records:
+        try:
+            target = args.output if folder is None else folder / f"{load(path).scan}{SUFFIX}"
+            for written in write_report(path, target, options):
+                print(written)
+        except HippoSegError as error:
+            if len(records) == 1 or error.kind == "dependency":
+                raise
+            errors.append(error)
+            print(f"hipposeg: {in_words(error)}", file=sys.stderr)
+    return 0 if not errors else errors[0].exit_code if len(errors) == len(records) else SOME_FAILED
+
+
+def _folder(output: Path | None, count: int) -> Path | None:
+    """The folder for the pages, made if it is missing; None where `output` is the page or is not given."""
+    if output is None:
+        return None
+    if output.suffix.lower() in (".html", ".htm") and not output.is_dir():
+        if count > 1:
+            raise InputError("One page cannot hold several scans.", "Give a folder with --output.")
+        return None
+    if output.suffix and not output.is_dir():
+        raise InputError(
+            f"A page is not written as '{output.suffix}'.", "Give a file that ends in .html, or a folder."
+        )
+    output.mkdir(parents=True, exist_ok=True)
+    return output

@@ -1,0 +1,163 @@
+"""Pages from records: read what lies beside them, check it, and write the pages."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..batch.record import ENDING, RecordError, ScanRecord, read_record
+from ..errors import InputError
+from ..io.atomic import replacing
+from ..io.names import shown
+from .content import Beside, Page, Picture, page_of
+from .model_words import card_of
+from .page import Paper, html
+from .pdf import print_pdf, require_browser
+
+#: After the scan's name.
+SUFFIX = "_report.html"
+_NO_PICTURE = "There is no quality-control figure of this result: look at the outlines before you use it."
+_OTHER_PICTURE = "The figure beside the record is not the one of this result, and is not shown."
+_EDITED = "The label image was changed after it was measured: these numbers are those of the outline before."
+_NO_LABELS = "The label image that was measured is not beside the record any more."
+#: What a record that cannot be read is.
+_REFUSED = {
+    "damaged": ("is damaged", "Segment the scan again."),
+    "foreign": ("is no record of a scan", "Give a file '<scan>_hippocampus.json' that HippoSeg wrote."),
+    "earlier": ("is of an earlier version of HippoSeg", "Segment the scan again."),
+    "later": ("is of a later version of HippoSeg", "Update HippoSeg."),
+}
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """What is asked for beside the record.
+
+    Attributes:
+        name: The patient's, to stand on the page.
+        model: Folder of the model, where it is none that HippoSeg knows by name.
+        pdf: Also print the page as PDF, beside it.
+        paper: Of the PDF.
+        overwrite: Replace files that exist.
+    """
+
+    name: str = ""
+    model: str | None = None
+    pdf: bool = False
+    paper: Paper = "a4"
+    overwrite: bool = False
+
+
+def find_records(path: Path) -> list[Path]:
+    """The records that a path means: itself, or all in a folder, by name.
+
+    Raises:
+        InputError: There is none.
+    """
+    if path.is_dir():
+        found = sorted(one for one in path.glob(f"*{ENDING}") if one.name != ENDING)
+        if not found:
+            raise InputError(
+                f"There is no record in the folder '{shown(path)}'.",
+                "Give a folder that 'hipposeg segment' wrote to, or a file '<scan>_hippocampus.json'.",
+                "no_record",
+            )
+        return found
+    return [path]
+
+
+def load(path: Path) -> ScanRecord:
+    """Read a record.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    try:
+        return read_record(path)
+    except RecordError as error:
+        cause, remedy = _REFUSED[error.kind]
+        raise InputError(f"'{shown(path)}' {cause}.", remedy, "record") from None
+    except OSError as error:
+        raise InputError(
+            f"'{shown(path)}' cannot be read ({error.strerror}).",
+            "Give a file '<scan>_hippocampus.json' that HippoSeg wrote.",
+            "record",
+        ) from None
+
+
+def page_from(record: ScanRecord, folder: Path, options: ReportOptions) -> Page:
+    """The page of a record.
+
+    Args:
+        record: Of the scan.
+        folder: Where its files lie.
+        options: What is asked for.
+    """
+    sha256 = ""
+    model = record.provenance.get("model")
+    if isinstance(model, dict):
+        sha256 = str(model.get("sha256", ""))
+    picture, warnings = _picture(record, folder), _label_warnings(record, folder)
+    card = card_of(record.model, sha256, options.model) if record.model else None
+    return page_of(record, Beside(picture, card, options.name, warnings=warnings))
+
+
+def write_report(path: Path, output: Path | None, options: ReportOptions) -> tuple[Path, ...]:
+    """Write the page of a record, and its PDF where asked for.
+
+    Args:
+        path: The record.
+        output: The page's file; None for one beside the record.
+        options: What is asked for.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        InputError: The record cannot be read. OutputError: A file exists, or cannot be written.
+        DependencyError: Jinja2 is missing, or for a PDF a browser.
+    """
+    record = load(path)
+    browser = require_browser() if options.pdf else ""
+    page = page_from(record, path.parent, options)
+    target = output or path.parent / f"{record.scan}{SUFFIX}"
+    text = html(page)
+    with replacing(target, options.overwrite) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+    if not options.pdf:
+        return (target,)
+    printed = target.with_suffix(".pdf")
+    with replacing(printed, options.overwrite) as temporary:
+        print_pdf(html(page, options.paper), temporary, browser)
+    return target, printed
+
+
+def _picture(record: ScanRecord, folder: Path) -> Picture:
+    if record.failure is not None:
+        return Picture()
+    data = _bytes_of(record, folder, "picture")
+    if data is None:
+        return Picture(note=_NO_PICTURE)
+    if hashlib.sha256(data).hexdigest() != record.files["picture"].sha256:
+        return Picture(note=_OTHER_PICTURE)
+    return Picture(data)
+
+
+def _label_warnings(record: ScanRecord, folder: Path) -> tuple[str, ...]:
+    if "labels" not in record.files:
+        return ()
+    data = _bytes_of(record, folder, "labels")
+    if data is None:
+        return (_NO_LABELS,)
+    same = hashlib.sha256(data).hexdigest() == record.files["labels"].sha256
+    return () if same else (_EDITED,)
+
+
+def _bytes_of(record: ScanRecord, folder: Path, what: str) -> bytes | None:
+    """Bytes of one of a record's files; None where it is not there."""
+    file = record.files.get(what)
+    try:
+        return None if file is None else (folder / file.name).read_bytes()
+    except OSError:
+        return None
