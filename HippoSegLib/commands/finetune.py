@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..finetuning.run_options import RunOptions
     from ..finetuning.settings import FineTuneSettings
     from ..finetuning.site import Site
-    from ..finetuning.site_case import SiteCase
+    from ..finetuning.site_case import CheckedSite
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -107,10 +107,10 @@ def run(args: argparse.Namespace) -> int:
             raise InputError("No model folder is named.", "Add -o MODEL, or --check-only.")
         args.output = args.site.parent / f"{args.site.name}_check"
 
-    def show(cases: list[SiteCase], warnings: list[str]) -> None:
+    def show(checked: CheckedSite) -> None:
         if not args.quiet:
-            print(table_text(cases), flush=True)
-        for sentence in warnings:
+            print(table_text(checked.cases), flush=True)
+        for sentence in checked.warnings:
             print(f"WARNING: {sentence}", flush=True)
 
     shown = RunOptions(device=args.device, threads=args.threads, progress=_Printer(args.quiet), checked=show)
@@ -156,7 +156,7 @@ def _check_only(args: argparse.Namespace, site: Site, options: RunOptions) -> in
     from ..finetuning.runfolder import refuse_other_check, write_check
 
     refuse_other_check(args.output)
-    cases, _ = check_site(site, args.base, options)
+    cases = check_site(site, args.base, options).cases
     for path in write_check(args.output, cases):
         print(path)
     return 0 if all(case.usable for case in cases) else InputError.exit_code

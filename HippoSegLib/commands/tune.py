@@ -46,9 +46,9 @@ def run(args: argparse.Namespace) -> int:
     site = site_of(args)
     options = RunOptions(device=args.device, threads=args.threads, micro_batch=args.micro_batch).resolved()
     base = load_model(args.base)
-    cases, warnings = check_site(site, base, options)
-    print(table_text(cases), *warnings, sep="\n", flush=True)
-    good = refuse(cases, warnings, site.leave_out, site.anyway)
+    checked = check_site(site, base, options)
+    print(table_text(checked.cases), *checked.warnings, sep="\n", flush=True)
+    good = refuse(checked, site.leave_out, site.anyway)
     best = search(
         good,
         base,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,12 +70,12 @@ def begun(source: SiteSource, scan: Scan, label: sitk.Image, side: str) -> SiteC
     """A case of one side without its region yet; what reading noticed stands in its findings."""
     image = scan.image
     x, y, z = image.GetSpacing()
-    case = SiteCase(source.name, source.subject, source.role, side, spacing=(x, y, z))
-    case.sha256 = fingerprint(image, label)
+    name, subject, role = source.name, source.subject, source.role
+    case = SiteCase(name, subject, role, side, sha256=fingerprint(image, label), spacing=(x, y, z))
     for flag in scan.flags:
-        case.add(NOTE, "scan", flag.message)
+        case = case.noted(NOTE, "scan", flag.message)
     if not same_grid(image, label):
-        case.add(NOTE, "grid", "The label is on another grid than the scan; it is resampled.")
+        case = case.noted(NOTE, "grid", "The label is on another grid than the scan; it is resampled.")
     return case
 
 
@@ -95,14 +96,14 @@ def classes_on(classes: np.ndarray, label: sitk.Image, grid: sitk.Image) -> np.n
     return np.where(shares.sum(axis=0) > 0.5, shares.argmax(axis=0) + 1, 0).astype(np.uint8)
 
 
-def training_case(found: SiteCase, values: np.ndarray, labels: np.ndarray) -> Case | None:
-    """The region (z, y, x) as the training wants it; None, and a finding, where there is nothing to learn."""
+def with_region(found: SiteCase, values: np.ndarray, labels: np.ndarray) -> SiteCase:
+    """The case with its region (z, y, x) as the training wants it, or a finding that there is nothing to
+    learn."""
     if not labels.any():
-        found.add(ERROR, "empty", "The label lies outside the scan, or is empty.")
-        return None
+        return found.noted(ERROR, "empty", "The label lies outside the scan, or is empty.")
     if values.min() == values.max():
-        found.add(ERROR, "constant", "The scan is constant where the hippocampus should be.")
-        return None
+        return found.noted(ERROR, "constant", "The scan is constant where the hippocampus should be.")
     values = np.ascontiguousarray(values - values.min(), np.float32)
     # Whatever a site calls hippocampus is all of it.
-    return Case(found.name, found.subject, values, np.ascontiguousarray(labels), FULL)
+    case = Case(found.name, found.subject, values, np.ascontiguousarray(labels), FULL)
+    return replace(found, case=case)

@@ -8,6 +8,7 @@ do not belong to their scans.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ from ..models.store import Model
 from ..preprocessing.min_max import min_max
 from ..training.cases import fit
 from .agreement import BY_CHANCE, belonging, found_in
-from .site_case import ERROR, NOTE, WARNING, SiteCase
+from .site_case import ERROR, NOTE, WARNING, CheckedSite, SiteCase
 from .sources import TRAINING, VALIDATION
 
 if TYPE_CHECKING:
@@ -39,37 +40,33 @@ LEAST_SUBJECTS = 6
 _COMPARED = 24
 
 
-def check(cases: Sequence[SiteCase], base: Model, device: str = "cpu") -> list[str]:
-    """Complete the findings of prepared cases by what shows only beside the others.
-
-    Fills `base_dice` too. Cases whose scans are the same get one subject, so that no split parts them.
-
-    Returns:
-        What concerns the site as a whole, in sentences.
-    """
-    there = [case for case in cases if case.case is not None]
+def check(cases: Sequence[SiteCase], base: Model, device: str = "cpu") -> CheckedSite:
+    """Complete the findings of prepared cases by what shows only beside the others."""
     network = base.module("segmenter", device)
+    there = [case for case in cases if case.case is not None]
     found = [found_in(case.crop.image, base, network, device) for case in there]
-    for case, mask in zip(there, found, strict=True):
-        case.base_dice = dice(mask, case.crop.label > 0)
-        _side(case, base, network, device)
-    _volumes(there)
-    _agreement(there)
-    _twins(there)
-    _roles(there)
-    _known(there, base.card.segmenter)
-    return _site(there, found)
+    there = [
+        replace(case, base_dice=dice(mask, case.crop.label > 0))
+        for case, mask in zip(there, found, strict=True)
+    ]
+    there = [_side(case, base, network, device) for case in there]
+    for rule in (_volumes, _agreement, _twins, _roles):
+        there = rule(there)
+    there = _known(there, base.card.segmenter)
+    left = iter(there)
+    complete = tuple(case if case.case is None else next(left) for case in cases)
+    return CheckedSite(complete, tuple(_site(there, found)))
 
 
-def _side(case: SiteCase, base: Model, network: torch.nn.Module, device: str) -> None:
+def _side(case: SiteCase, base: Model, network: torch.nn.Module, device: str) -> SiteCase:
     """In a crop, the side is only stated: does the mirrored crop fit the model much better?"""
     if case.name.endswith(f"_{case.side}") or case.base_dice > 0.75:
-        return
+        return case
     mirrored = found_in(case.crop.image[:, :, ::-1].copy(), base, network, device)
-    if dice(mirrored, case.crop.label[:, :, ::-1] > 0) > case.base_dice + 0.1:
-        case.add(
-            WARNING, "side", f"It looks like the crop of the other side, not of a {case.side} hippocampus."
-        )
+    if dice(mirrored, case.crop.label[:, :, ::-1] > 0) <= case.base_dice + 0.1:
+        return case
+    text = f"It looks like the crop of the other side, not of a {case.side} hippocampus."
+    return case.noted(WARNING, "side", text)
 
 
 def _robust_z(values: np.ndarray, least_spread: float) -> np.ndarray:
@@ -78,38 +75,44 @@ def _robust_z(values: np.ndarray, least_spread: float) -> np.ndarray:
     return (values - middle) / spread
 
 
-def _volumes(cases: Sequence[SiteCase]) -> None:
-    low, high = VOLUME_RANGE
-    for case in cases:
-        if not low <= case.volume_mm3 <= high:
-            text = f"The label has {case.volume_mm3:.0f} mm³: a hippocampus has {low:.0f} to {high:.0f}."
-            case.add(ERROR, "volume", text)
+def _volumes(cases: list[SiteCase]) -> list[SiteCase]:
     if len(cases) < 4:
-        return
+        return [_volume(case) for case in cases]
     z = _robust_z(np.log([max(case.volume_mm3, 1.0) for case in cases]), 0.1)
-    middle = np.median([case.volume_mm3 for case in cases])
-    for case, score in zip(cases, z, strict=True):
-        if abs(score) > OUTLIER_Z and low <= case.volume_mm3 <= high:
-            text = f"The label has {case.volume_mm3:.0f} mm³, far from the site's median of {middle:.0f}."
-            case.add(WARNING, "volume_outlier", text)
+    middle = float(np.median([case.volume_mm3 for case in cases]))
+    return [_volume(case, score, middle) for case, score in zip(cases, z, strict=True)]
 
 
-def _agreement(cases: Sequence[SiteCase]) -> None:
+def _volume(case: SiteCase, score: float = 0.0, middle: float = 0.0) -> SiteCase:
+    low, high = VOLUME_RANGE
+    if not low <= case.volume_mm3 <= high:
+        text = f"The label has {case.volume_mm3:.0f} mm³: a hippocampus has {low:.0f} to {high:.0f}."
+        return case.noted(ERROR, "volume", text)
+    if abs(score) > OUTLIER_Z:
+        text = f"The label has {case.volume_mm3:.0f} mm³, far from the site's median of {middle:.0f}."
+        return case.noted(WARNING, "volume_outlier", text)
+    return case
+
+
+def _agreement(cases: list[SiteCase]) -> list[SiteCase]:
     values = np.array([case.base_dice for case in cases])
     z = _robust_z(values, 0.03) if len(values) >= 4 else np.zeros(len(values))
+    result = []
     for case, score in zip(cases, z, strict=True):
         if case.base_dice < LEAST_DICE:
             text = (
                 f"The base model finds the hippocampus elsewhere (Dice {case.base_dice:.2f}): is the label "
                 "of this scan, and of the hippocampus?"
             )
-            case.add(WARNING, "disagreement", text)
+            case = case.noted(WARNING, "disagreement", text)
         elif score < -OUTLIER_Z:
             text = (
                 "The base model agrees with the label much less than elsewhere "
                 f"(Dice {case.base_dice:.2f}, median {np.median(values):.2f})."
             )
-            case.add(WARNING, "disagreement", text)
+            case = case.noted(WARNING, "disagreement", text)
+        result.append(case)
+    return result
 
 
 def _signature(case: SiteCase) -> np.ndarray:
@@ -119,43 +122,55 @@ def _signature(case: SiteCase) -> np.ndarray:
     return values / max(float(np.linalg.norm(values)), 1e-6)
 
 
-def _twins(cases: Sequence[SiteCase]) -> None:
+def _twins(cases: list[SiteCase]) -> list[SiteCase]:
     """Scans and labels that occur twice."""
+    result = list(cases)
     signatures = np.stack([_signature(case) for case in cases]) if cases else np.zeros((0, 1))
     alike = signatures @ signatures.T
-    for i, first in enumerate(cases):
-        for j in range(i + 1, len(cases)):
-            second = cases[j]
-            same_label = first.crop.label.shape == second.crop.label.shape and np.array_equal(
-                first.crop.label, second.crop.label
-            )
+    for i in range(len(result)):
+        for j in range(i + 1, len(result)):
+            first, second = result[i], result[j]
+            same_label = np.array_equal(first.crop.label, second.crop.label)
             if alike[i, j] > SAME_SCAN:
                 other = "" if same_label else ", with another label"
-                second.add(ERROR, "duplicate", f"It is the same scan as {first.name}{other}.")
+                second = second.noted(ERROR, "duplicate", f"It is the same scan as {first.name}{other}.")
                 if first.subject != second.subject:
-                    second.add(NOTE, "subject", f"Its subject is taken to be that of {first.name}.")
-                    second.subject = first.subject
+                    second = second.noted(
+                        NOTE, "subject", f"Its subject is taken to be that of {first.name}."
+                    )
+                    second = replace(second, subject=first.subject)
             elif same_label:
-                second.add(ERROR, "label_twice", f"Its label is that of {first.name}, on another scan.")
+                second = second.noted(
+                    ERROR, "label_twice", f"Its label is that of {first.name}, on another scan."
+                )
+            result[j] = second
+    return result
 
 
-def _roles(cases: Sequence[SiteCase]) -> None:
+def _roles(cases: list[SiteCase]) -> list[SiteCase]:
     roles: dict[str, set[str]] = {}
     for case in cases:
         roles.setdefault(case.subject, set()).add(case.role)
-    for case in cases:
-        if len(roles[case.subject]) > 1 and case.role == VALIDATION:
-            text = f"Its subject {case.subject} is also in training: it would be judged on what it learned."
-            case.add(ERROR, "two_roles", text)
+    return [
+        case.noted(
+            ERROR,
+            "two_roles",
+            f"Its subject {case.subject} is also in training: it would be judged on what it learned.",
+        )
+        if len(roles[case.subject]) > 1 and case.role == VALIDATION
+        else case
+        for case in cases
+    ]
 
 
-def _known(cases: Sequence[SiteCase], part: SegmenterCard) -> None:
+def _known(cases: list[SiteCase], part: SegmenterCard) -> list[SiteCase]:
     names = part.training.all_train_cases
     hashes = set() if part.fine_tuning is None else set(part.fine_tuning.train_cases_sha256)
-    for case in cases:
-        if case.sha256 in hashes or case.name in names:
-            text = "The base model learned from a case of this name: its figures before are too good."
-            case.add(WARNING, "base_case", text)
+    text = "The base model learned from a case of this name: its figures before are too good."
+    return [
+        case.noted(WARNING, "base_case", text) if case.sha256 in hashes or case.name in names else case
+        for case in cases
+    ]
 
 
 def _site(cases: Sequence[SiteCase], found: Sequence[np.ndarray]) -> list[str]:
@@ -178,11 +193,11 @@ def _site(cases: Sequence[SiteCase], found: Sequence[np.ndarray]) -> list[str]:
     return words
 
 
-def refuse(cases: Sequence[SiteCase], site: Sequence[str], leave_out: bool, anyway: bool) -> list[SiteCase]:
+def refuse(checked: CheckedSite, leave_out: bool, anyway: bool) -> list[SiteCase]:
     """Return the cases to work with, or say why there are none.
 
     Args:
-        cases, site: After `check`.
+        checked: What `check` returned.
         leave_out: Go on without the cases that cannot be used.
         anyway: Go on in spite of what is wrong with the site as a whole.
 
@@ -190,6 +205,7 @@ def refuse(cases: Sequence[SiteCase], site: Sequence[str], leave_out: bool, anyw
         TrainingError: Cases that cannot be used while `leave_out` is off, a site whose labels are not
             what they should be, or too few subjects.
     """
+    cases, site = checked.cases, checked.warnings
     bad = [case for case in cases if not case.usable]
     if len(bad) == len(cases):
         text = bad[0].findings[0].text if bad else "There are no cases."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import SimpleITK as sitk
 
@@ -10,7 +12,7 @@ from ..evaluation.grids import refuse_other_world, same_grid
 from ..geometry.orientation import canonical_axes
 from ..geometry.roi import Roi, coverage, crop, roi_about
 from ..io.background import background_at_zero
-from .case_reading import begun, classes_on, label_name, labels_of, read, training_case, volume_mm3
+from .case_reading import begun, classes_on, label_name, labels_of, read, volume_mm3, with_region
 from .site_case import SiteCase
 from .site_labels import SiteLabels
 from .sources import SiteSource
@@ -36,7 +38,7 @@ def from_crop(source: SiteSource, named: SiteLabels | None, side: str | None) ->
     if not same_grid(image, label) and image.GetSize() == label.GetSize():
         # Crops often come without a world; voxels of one shape that lie apart are refused all the same.
         refuse_other_world(image, label, {side: classes > 0}, "scan", label_name(source))
-    found.volume_mm3 = volume_mm3(classes, label)
+    found = replace(found, volume_mm3=volume_mm3(classes, label))
     head = background_at_zero(canonical_axes(image)[0], region=True)
     region = _region(head, side)
     if _is_1_mm(head):
@@ -47,8 +49,7 @@ def from_crop(source: SiteSource, named: SiteLabels | None, side: str | None) ->
         box = _box(coverage(head, region))
         values = crop(head, region)[box]
         labels = classes_on(classes, label, region.image(np.zeros(region.size[::-1], np.uint8)))[box]
-    found.case = training_case(found, values, labels)
-    return [found]
+    return [with_region(found, values, labels)]
 
 
 def _is_1_mm(head: sitk.Image) -> bool:

@@ -3,7 +3,7 @@ learns on what it will be shown."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import SimpleITK as sitk
@@ -17,7 +17,7 @@ from ..io.images import Scan
 from ..labels import SIDES
 from ..models.store import Model
 from ..pipeline import segment
-from .case_reading import begun, classes_on, label_name, labels_of, read, training_case, volume_mm3
+from .case_reading import begun, classes_on, label_name, labels_of, read, volume_mm3, with_region
 from .run_options import RunOptions
 from .site_case import ERROR, NOTE, SiteCase
 from .site_labels import SiteLabels
@@ -68,7 +68,7 @@ def from_head(source: SiteSource, named: SiteLabels | None, base: Model, run: Ru
             "Correct the labels.",
         )
     if len(there) == 1:
-        there[0].add(NOTE, "one_side", f"Only the {there[0].side} side is labelled and used.")
+        there[0] = there[0].noted(NOTE, "one_side", f"Only the {there[0].side} side is labelled and used.")
     return there
 
 
@@ -81,27 +81,23 @@ def _side(head: _LabelledHead, side: str) -> SiteCase | None:
     if not classes.any():
         return None
     case = begun(head.source, head.scan, label, side)
-    case.name = f"{head.source.name}_{side}"
-    case.volume_mm3 = volume_mm3(classes, label)
+    case = replace(case, name=f"{head.source.name}_{side}", volume_mm3=volume_mm3(classes, label))
     if side not in head.found:
-        case.add(ERROR, "not_found", f"The {side} hippocampus was not found in the scan.")
-        return case
+        return case.noted(ERROR, "not_found", f"The {side} hippocampus was not found in the scan.")
     middle = _middle(head.found[side])
     far = _distance(classes, label, middle)
     if far > _FAR_MM:
         others = [_middle(image) for one, image in head.found.items() if one != side]
         if others and _distance(classes, label, others[0]) < _FAR_MM:
-            case.add(ERROR, "sides", f"The label for the {side} side lies on the other side: exchanged?")
-        else:
-            text = f"The label lies {far:.0f} mm from the {side} hippocampus found: of another structure?"
-            case.add(ERROR, "elsewhere", text)
-        return case
+            text = f"The label for the {side} side lies on the other side: exchanged?"
+            return case.noted(ERROR, "sides", text)
+        text = f"The label lies {far:.0f} mm from the {side} hippocampus found: of another structure?"
+        return case.noted(ERROR, "elsewhere", text)
     axes = np.array(head.found[side].GetDirection()).reshape(3, 3)
     axes = axes * ([-1, 1, 1] if side == "right" else 1)
     region = roi_about(middle, axes, side, CUT_SHAPE)
     cut = classes_on(classes, label, region.image(np.zeros(CUT_SHAPE, np.uint8)))
-    case.case = training_case(case, crop(head.head, region), cut)
-    return case
+    return with_region(case, crop(head.head, region), cut)
 
 
 def _middle(image: sitk.Image) -> tuple[float, ...]:

@@ -43,6 +43,5 @@ def prepare(site: Site, base: Model, run: RunOptions = _DEFAULT) -> list[SiteCas
             raise
         except HippoSegError as error:
             failed = SiteCase(source.name, source.subject, source.role, source.side)
-            failed.add(ERROR, type(error).__name__, str(error))
-            result.append(failed)
+            result.append(failed.noted(ERROR, type(error).__name__, str(error)))
     return result

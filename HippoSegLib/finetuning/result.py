@@ -22,7 +22,7 @@ from ..models.weights import write_weights
 from ..results.provenance import versions
 from .curves import before_after_png, bland_altman_png, curves_png
 from .settings import FineTuneSettings
-from .site_case import SiteCase
+from .site_case import CheckedSite, SiteCase
 
 if TYPE_CHECKING:
     from .plan import Trained  # imports torch
@@ -62,8 +62,7 @@ class NewModel:
     Attributes:
         base: The model that it was fine-tuned from.
         settings: Of the fine-tuning.
-        checked: All cases of the check.
-        warnings: What concerns the site as a whole.
+        checked: The site after the check.
         cases: Those that were worked with.
         trained: Weights, and rows of both models.
         comparison, original: See `FineTuneResult`.
@@ -71,8 +70,7 @@ class NewModel:
 
     base: Model
     settings: FineTuneSettings
-    checked: Sequence[SiteCase]
-    warnings: Sequence[str]
+    checked: CheckedSite
     cases: Sequence[SiteCase]
     trained: Trained
     comparison: dict
@@ -126,7 +124,7 @@ def new_card(folder: Path, new: NewModel) -> ModelCard:
     """The base model's card with what became of it; ``segmenter.fine_tuning`` holds everything new."""
     base, cases, trained = new.base, new.cases, new.trained
     judged = {row["case"] for row in trained.after}
-    statuses = [case.status for case in new.checked]
+    statuses = [case.status for case in new.checked.cases]
     told = {
         "base": {"name": base.name, "sha256": base.sha256},
         "settings": new.settings.to_dict(),
@@ -135,7 +133,7 @@ def new_card(folder: Path, new: NewModel) -> ModelCard:
         "subjects": len({case.subject for case in cases}),
         "labels_without_parts": sum(case.whole_only for case in cases),
         "check": {status: statuses.count(status) for status in sorted(set(statuses))},
-        "site_warnings": list(new.warnings),
+        "site_warnings": list(new.checked.warnings),
         "original_cases": new.original,
         "curves": {name: [_plain(row) for row in rows] for name, rows in trained.histories.items()},
         "versions": versions(),

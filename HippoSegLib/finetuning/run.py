@@ -19,7 +19,7 @@ from .run_options import RunOptions
 from .runfolder import RUN, run_folder, write_check
 from .settings import FineTuneSettings
 from .site import Site
-from .site_case import SiteCase
+from .site_case import CheckedSite
 
 _DEFAULT = RunOptions()
 
@@ -60,7 +60,7 @@ def fine_tune(
     sweep(output.parent)
     run = replace(run.resolved(), run_dir=run_dir)
     base = base if isinstance(base, Model) else load_model(base)
-    checked, warnings = _checked(site, base, run)
+    checked = _checked(site, base, run)
 
     from ..training.distributed import Team
     from .plan import Plan
@@ -69,21 +69,19 @@ def fine_tune(
     first = Team().rank == 0
     is_default = False
     with run_folder(run_dir, first):
-        write_check(run_dir, checked)
-        cases = refuse(checked, warnings, site.leave_out, site.anyway)
+        write_check(run_dir, checked.cases)
+        cases = refuse(checked, site.leave_out, site.anyway)
         originals = _originals(original)
         trained = Plan(base, settings, cases, run).run()
         comparison = compare_models(trained.before, trained.after, trained.warning)
         lost = _lost(base, trained.weights, originals, run.device) if originals else None
         if first:
-            write_model(output, NewModel(base, settings, checked, warnings, cases, trained, comparison, lost))
+            write_model(output, NewModel(base, settings, checked, cases, trained, comparison, lost))
             is_default = make_default and comparison["better"] and _is_made_default(output)
     return FineTuneResult(output, comparison, is_default, trained.before, trained.after, trained.epochs, lost)
 
 
-def check_site(
-    site: Site, base: str | Path | Model | None = None, run: RunOptions = _DEFAULT
-) -> tuple[list[SiteCase], list[str]]:
+def check_site(site: Site, base: str | Path | Model | None = None, run: RunOptions = _DEFAULT) -> CheckedSite:
     """Only the check: cases with their findings, and warnings about the site as a whole.
 
     Arguments and errors are those of `fine_tune`.
@@ -92,12 +90,11 @@ def check_site(
     return _checked(site, base if isinstance(base, Model) else load_model(base), run)
 
 
-def _checked(site: Site, base: Model, run: RunOptions) -> tuple[list[SiteCase], list[str]]:
-    cases = prepare(site, base, run)
-    warnings = check(cases, base, run.device)
+def _checked(site: Site, base: Model, run: RunOptions) -> CheckedSite:
+    checked = check(prepare(site, base, run), base, run.device)
     if run.checked is not None:
-        run.checked(cases, warnings)
-    return cases, warnings
+        run.checked(checked)
+    return checked
 
 
 def _originals(original: str | Path | Sequence[Case] | None) -> list[Case]:

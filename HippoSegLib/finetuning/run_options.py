@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..models import devices
-from .site_case import SiteCase
+from .site_case import CheckedSite
 
 #: Called with words (remaining time included) and the fraction done, 0 to 1.
 Progress = Callable[[str, float], None]
@@ -30,7 +30,7 @@ class RunOptions:
         micro_batch: Samples in memory at a time.
         progress: Told how far it is.
         cancel: Polled; True ends the run, which can be continued.
-        checked: Called with the cases and the warnings about the site after the check.
+        checked: Called with the site after the check.
         epoch_done: Called with the training's name and its history after each epoch.
     """
 
@@ -41,7 +41,7 @@ class RunOptions:
     micro_batch: int = 2
     progress: Progress | None = None
     cancel: Callable[[], bool] = _never
-    checked: Callable[[list[SiteCase], list[str]], None] | None = None
+    checked: Callable[[CheckedSite], None] | None = None
     epoch_done: Callable[[str, list[dict]], None] | None = None
 
     def resolved(self) -> RunOptions:

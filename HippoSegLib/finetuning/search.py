@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -73,51 +74,76 @@ def search(
     lock = ProcessLock(folder / LOCK)
     with lock.held(run.cancel):
         study = _study(optuna, folder, base, cases, start, sampler_seed)
-    complete, running = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.RUNNING
-
-    def done(*more) -> int:
-        return len(study.get_trials(deepcopy=False, states=(complete, *more)))
-
-    def objective(trial) -> float:
-        lock.release()  # the trial is in the study: whoever counts now counts it
-        settings = suggest(trial, start)
-
-        def tell(words: str, fraction: float) -> None:
-            if run.progress is not None:
-                run.progress(f"Trial {trial.number + 1}: {words}", min((done() + fraction) / trials, 1.0))
-
-        options = replace(run, run_dir=None, progress=tell, epoch_done=None)
-        trained = Plan(base, settings, cases, options).cross_validated(list(cases), final=False)
-        trial.set_user_attr("epochs", trained.epochs)
-        value = mean_of_subjects(trained.after)
-        succeeded.append(trial.number)
-        return value
-
+    trial = _Trial(cases, base, start, run, lock)
     failures, waiting = 0, False
-    succeeded: list[int] = []  # numbers of this process's trials
-    while done() < trials and failures <= trials:
+    while _complete(study) < trials and failures <= trials:
         # Counting and beginning a trial are one step, or two processes would begin the same last one.
         with lock.held(run.cancel):
             _give_up_silent(optuna, study)
-            if done(running) < trials:
-                before = len(succeeded)
-                study.optimize(objective, n_trials=1, catch=(TrainingError,))
-                if len(succeeded) == before:
+            if _complete(study, running=True) < trials:
+                before = trial.succeeded
+                study.optimize(trial.of(trials), n_trials=1, catch=(TrainingError,))
+                if trial.succeeded == before:
                     failures += 1
                     _LOG.warning("A trial of the search did not come to an end.")
-                if succeeded:
+                if trial.succeeded:
                     write_results(optuna, study, folder, start)
                 waiting = False
                 continue
         if run.progress is not None and not waiting:
-            run.progress("Waiting for the trials of other processes", min(done() / trials, 1.0))
+            run.progress("Waiting for the trials of other processes", min(_complete(study) / trials, 1.0))
         waiting = True
         _pause(run.cancel)
-    if not done():
+    if not _complete(study):
         raise TrainingError("No trial of the search came to an end.", "Check the cases.", "no_trial")
     write_results(optuna, study, folder, start)
     best = study.best_trial
-    return {"value": best.value, "settings": settings_of(best, start), "trials": done()}
+    return {"value": best.value, "settings": settings_of(best, start), "trials": _complete(study)}
+
+
+class _Trial:
+    """A trial of this process: cross-validation by subject with the settings that Optuna suggests.
+
+    Attributes:
+        succeeded: How many came to an end.
+    """
+
+    def __init__(
+        self,
+        cases: Sequence[SiteCase],
+        base: Model,
+        start: FineTuneSettings,
+        run: RunOptions,
+        lock: ProcessLock,
+    ):
+        self._cases, self._base, self._start, self._run, self._lock = cases, base, start, run, lock
+        self.succeeded = 0
+
+    def of(self, trials: int) -> Callable[[Any], float]:
+        """The function that Optuna maximises, as one of so many trials."""
+
+        def value(trial) -> float:
+            self._lock.release()  # the trial is in the study: whoever counts now counts it
+
+            def tell(words: str, fraction: float) -> None:
+                if self._run.progress is not None:
+                    done = (_complete(trial.study) + fraction) / trials
+                    self._run.progress(f"Trial {trial.number + 1}: {words}", min(done, 1.0))
+
+            options = replace(self._run, run_dir=None, progress=tell, epoch_done=None)
+            plan = Plan(self._base, suggest(trial, self._start), self._cases, options)
+            trained = plan.cross_validated(list(self._cases), final=False)
+            trial.set_user_attr("epochs", trained.epochs)
+            self.succeeded += 1
+            return mean_of_subjects(trained.after)
+
+        return value
+
+
+def _complete(study, running: bool = False) -> int:
+    """How many trials of all processes are complete, or also running."""
+    states = {"COMPLETE", "RUNNING"} if running else {"COMPLETE"}
+    return sum(trial.state.name in states for trial in study.get_trials(deepcopy=False))
 
 
 def refuse_other_folder(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from ..training.cases import WHOLE_ONLY, Case
 
@@ -22,7 +22,7 @@ class Finding:
     text: str
 
 
-@dataclass
+@dataclass(frozen=True)
 class SiteCase:
     """One hippocampus of the site, or a pair that cannot be used.
 
@@ -47,7 +47,7 @@ class SiteCase:
     volume_mm3: float = float("nan")
     spacing: tuple[float, float, float] | None = None
     base_dice: float = float("nan")
-    findings: list[Finding] = field(default_factory=list)
+    findings: tuple[Finding, ...] = ()
 
     @property
     def usable(self) -> bool:
@@ -71,5 +71,20 @@ class SiteCase:
     def whole_only(self) -> bool:
         return self.case is not None and bool((self.case.label == WHOLE_ONLY).any())
 
-    def add(self, severity: str, code: str, text: str) -> None:
-        self.findings.append(Finding(severity, code, text))
+    def noted(self, severity: str, code: str, text: str) -> SiteCase:
+        """The same case with one more finding."""
+        return replace(self, findings=(*self.findings, Finding(severity, code, text)))
+
+
+@dataclass(frozen=True)
+class CheckedSite:
+    """A site after the check (`check.check`).
+
+    Attributes:
+        cases: The prepared cases, in their order, with all findings and the base model's Dice. Cases whose
+            scans are the same have one subject, so that no split parts them.
+        warnings: What concerns the site as a whole, in sentences.
+    """
+
+    cases: tuple[SiteCase, ...]
+    warnings: tuple[str, ...]

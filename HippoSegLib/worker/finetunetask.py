@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from .exchange import exchange_path, to_image
+
+if TYPE_CHECKING:
+    from ..finetuning.site_case import CheckedSite
 
 
 def finetune_task(
@@ -44,10 +48,10 @@ def finetune_task(
 
     answer: dict = {"table": "", "unusable": 0, "warnings": [], "pictures": []}
 
-    def checked(cases, warnings) -> None:
-        answer["table"], answer["warnings"] = table_lines(cases), list(warnings)
-        answer["unusable"] = sum(not case.usable for case in cases)
-        for number, sheet in enumerate(sheets(cases), start=1):
+    def tell(checked: CheckedSite) -> None:
+        answer["table"], answer["warnings"] = table_lines(checked.cases), list(checked.warnings)
+        answer["unusable"] = sum(not case.usable for case in checked.cases)
+        for number, sheet in enumerate(sheets(checked.cases), start=1):
             name = f"finetune-{number}.png"
             sheet.save(os.path.join(folder, name), "PNG")
             answer["pictures"].append(name)
@@ -67,7 +71,7 @@ def finetune_task(
         threads=request.get("threads"),
         progress=progress,
         cancel=cancel,
-        checked=checked,
+        checked=tell,
     )
     base = request.get("base")
     if request.get("check_only"):

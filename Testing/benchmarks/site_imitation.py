@@ -103,9 +103,9 @@ def one_variant(variant: str, base: Model, args, train: list[str], test: list[st
     print(f"--- {variant}: {len(train)} training cases, {len(test)} test cases", flush=True)
     warnings: list[str] = []
 
-    def checked(cases, found) -> None:
-        warnings.extend(found)
-        print(table_text(cases), *found, sep="\n", flush=True)
+    def tell(checked) -> None:
+        warnings.extend(checked.warnings)
+        print(table_text(checked.cases), *checked.warnings, sep="\n", flush=True)
 
     started = time.monotonic()
     model = folder / "model"
@@ -125,7 +125,7 @@ def one_variant(variant: str, base: Model, args, train: list[str], test: list[st
         original=[case for case in load_cases(args.data) if case.name in set(test)],
         run=RunOptions(
             threads=args.threads,
-            checked=checked,
+            checked=tell,
             progress=lambda words, fraction: print(f"[{100 * fraction:5.1f} %] {words}", flush=True),
         ),
     )

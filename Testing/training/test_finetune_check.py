@@ -32,7 +32,7 @@ def base(tmp_path_factory):
 
 def look(folder, base, **options):
     cases = prepare(Site(folder, **{"label_map": "msd", "region": True, "side": "left", **options}), base)
-    return cases, check(cases, base)
+    return check(cases, base)
 
 
 def codes(case):
@@ -153,8 +153,9 @@ def test_values_are_guessed_only_where_clear():
 
 
 def test_a_good_site_passes_and_is_drawn(tmp_path, base):
-    cases, site = look(write_site(tmp_path, 7), base)
-    assert not site and all(case.usable and not codes(case) for case in cases)
+    checked = look(write_site(tmp_path, 7), base)
+    cases = checked.cases
+    assert not checked.warnings and all(case.usable and not codes(case) for case in cases)
     image, label = body(200)
     assert cases[0].volume_mm3 == np.count_nonzero(wider(label)) and cases[0].base_dice > 0.6
     # The voxels as they are, without interpolation, shifted to 0.
@@ -164,7 +165,7 @@ def test_a_good_site_passes_and_is_drawn(tmp_path, base):
     pixels = np.asarray(sheet).reshape(-1, 3).astype(int)
     assert (np.abs(pixels - (230, 159, 0)).sum(axis=1) < 60).sum() > 200  # contours
     assert len(table_csv(cases).splitlines()) == 8 and "ok" in table_text(cases)
-    assert refuse(cases, site, False, False) == cases
+    assert refuse(checked, False, False) == list(cases)
 
 
 def test_each_kind_of_bad_case_is_named(tmp_path, base):
@@ -186,8 +187,8 @@ def test_each_kind_of_bad_case_is_named(tmp_path, base):
     (site / "labels" / "sub-28_left.nii.gz").write_bytes(b"no image")
     training = replace(base.card.segmenter.training, train_cases=("base_000_left",))
     part = replace(base.card.segmenter, training=training)
-    cases, _ = look(site, replace(base, card=replace(base.card, segmenter=part)))
-    by_name = {case.name.split("_left")[0]: case for case in cases}
+    checked = look(site, replace(base, card=replace(base.card, segmenter=part)))
+    by_name = {case.name.split("_left")[0]: case for case in checked.cases}
     expected = {
         "sub-22": "volume",
         "sub-23": "duplicate",
@@ -202,8 +203,8 @@ def test_each_kind_of_bad_case_is_named(tmp_path, base):
     assert "9" in by_name["sub-25"].findings[0].text
     assert all(case.usable for name, case in by_name.items() if name.startswith("sub-0"))
     with pytest.raises(TrainingError, match="cannot be used"):
-        refuse(cases, [], False, False)
-    assert {case.name for case in refuse(cases, [], True, False)}.isdisjoint({"sub-20_left", "sub-28_left"})
+        refuse(checked, False, True)
+    assert {case.name for case in refuse(checked, True, True)}.isdisjoint({"sub-20_left", "sub-28_left"})
 
 
 def test_a_subject_in_two_roles_and_a_twin_across_roles(tmp_path, base):
@@ -211,8 +212,7 @@ def test_a_subject_in_two_roles_and_a_twin_across_roles(tmp_path, base):
     write_case(tmp_path / "val", "sub-00_ses-9_left", *body(400))  # subject of the training folder
     write_case(tmp_path / "val", "sub-77_left", *body(202))  # scan of sub-02
     site = Site(tmp_path / "train", tmp_path / "val", label_map="msd", region=True)
-    cases = prepare(site, base)
-    check(cases, base)
+    cases = check(prepare(site, base), base).cases
     assert "two_roles" in codes(cases[-2]) and {"duplicate", "two_roles"} <= codes(cases[-1])
 
 
@@ -227,8 +227,7 @@ def test_shuffled_labels_are_noticed(tmp_path, base):
         labels[i] = grown
         write_case(tmp_path / "images_", f"s{i}", image, grown)
     good = tmp_path / "images_"
-    _, site = look(good, base)
-    assert site == []
+    assert look(good, base).warnings == ()
     for i in range(10):
         write_case(
             tmp_path / "bad",
@@ -236,8 +235,8 @@ def test_shuffled_labels_are_noticed(tmp_path, base):
             sitk.GetArrayFromImage(sitk.ReadImage(str(good / "images" / f"s{i}.nii.gz"))),
             labels[(i + 3) % 10],
         )
-    _, site = look(tmp_path / "bad", base)
-    assert any("other scans" in sentence for sentence in site)
+    bad = look(tmp_path / "bad", base)
+    assert any("other scans" in sentence for sentence in bad.warnings)
 
 
 def test_belonging_is_chance_for_random_labels():
@@ -249,9 +248,9 @@ def test_belonging_is_chance_for_random_labels():
 
 
 def test_too_few_subjects_are_refused(tmp_path, base):
-    cases, site = look(write_site(tmp_path, 8, subjects=4), base)
+    checked = look(write_site(tmp_path, 8, subjects=4), base)
     with pytest.raises(TrainingError, match="4 subjects are too few"):
-        refuse(cases, site, False, False)
+        refuse(checked, False, False)
 
 
 def test_right_crops_are_mirrored_and_coarse_ones_resampled(tmp_path, base):
@@ -355,8 +354,7 @@ def test_a_real_head_is_cut_about_both_hippocampi(data_dir):
     model = load_model("hipposeg")
     cases = prepare(Site([SiteSource("h", "h", image, label)]), model, RunOptions(threads=1, device="cpu"))
     assert [(case.name, codes(case)) for case in cases] == [("h_left", set()), ("h_right", set())]
-    check(cases, model)
-    for case in cases:
+    for case in check(cases, model).cases:
         assert case.base_dice > 0.6 and case.case.image.shape == (80, 88, 72)
         # What is cut keeps the label's volume, on voxels of 1 mm³.
         assert np.count_nonzero(case.case.label) == pytest.approx(case.volume_mm3, rel=0.05)

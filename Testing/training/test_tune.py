@@ -36,9 +36,7 @@ def site(tmp_path_factory):
 @pytest.fixture(scope="module")
 def cases(site, base_folder):
     base = load(base_folder)
-    found = prepare(Site(site, label_map="msd", region=True), base)
-    check(found, base)
-    return found
+    return check(prepare(Site(site, label_map="msd", region=True), base), base).cases
 
 
 def trained_as_if(monkeypatch, value, calls=None):
