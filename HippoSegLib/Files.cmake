@@ -17,7 +17,6 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/batch/run.py
   HippoSegLib/batch/runner.py
   HippoSegLib/batch/source.py
-  HippoSegLib/batch/spreadsheet.py
   HippoSegLib/batch/table.py
   HippoSegLib/batch/tablefile.py
   HippoSegLib/batch/verdicts.py
@@ -109,6 +108,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/io/owner.py
   HippoSegLib/io/pairs.py
   HippoSegLib/io/plain_text.py
+  HippoSegLib/io/spreadsheet.py
   HippoSegLib/io/staging.py
   HippoSegLib/io/stream.py
   HippoSegLib/io/textheader.py

@@ -8,12 +8,13 @@ from contextlib import suppress
 from typing import Any
 
 from ..flags import flag_columns
+from ..io.spreadsheet import harmless, without_mark
 from ..labels import SIDES
+from ..reference.values import identity_of
 from ..results.volumes import COLUMNS
 from ..results.wording import AGREEMENT, SECONDS, TABLE_NAMES, number, unit_of
 from .common_root import relative_to_common_root
 from .record import ScanRecord
-from .spreadsheet import harmless, without_mark
 
 #: Column -> (what it holds, its unit), in order; the data dictionary beside the table says the same.
 _BEFORE = {
@@ -62,6 +63,7 @@ _AFTER = {
     "model": ("Name of the model.", ""),
     "version": ("Version of HippoSeg.", ""),
     "protocol": ("full: the whole hippocampus; msd: without the tail beyond the border that MSD draws.", ""),
+    "readers": ("Networks that read the scan, with the first digits of their SHA-256.", ""),
     "seconds": ("Seconds from reading the scan to the end of segmenting it and drawing its picture.", "s"),
     "source": ("The scan's file or folder, as it was given.", ""),
 }
@@ -76,7 +78,8 @@ _DESCRIPTIONS = {
 #: The table's own columns, in order.
 FIELDS = tuple(_DESCRIPTIONS)
 #: Columns that came after version 0.2.0: where a table of then has one of that name, it is the user's.
-LATER_FIELDS = ("path", "subject", "session", "review", *_AGREEMENT, "version", "protocol", "seconds")
+LATER_FIELDS = ("path", "subject", "session", "review", *_AGREEMENT, "version", "protocol", "readers")
+LATER_FIELDS += ("seconds",)
 #: Columns that no record holds: they are filled in as the table is built.
 TABLE_FIELDS = ("path", "review")
 #: Columns of earlier versions, which wrote measurements in other units -> today's.
@@ -106,8 +109,8 @@ def _provenance(provenance: Mapping[str, Any]) -> dict[str, str]:
         found = provenance.get(name)
         return found if isinstance(found, Mapping) else {}
 
-    row = {"version": str(part("versions").get("HippoSeg", ""))}
-    row["protocol"] = str(part("settings").get("protocol", ""))
+    made_by = identity_of(provenance)
+    row = {"version": made_by.version, "protocol": made_by.protocol, "readers": made_by.readers}
     numbers = {f"{side}_agreement": (part("agreement").get(side), AGREEMENT) for side in SIDES}
     numbers["seconds"] = (provenance.get("seconds_total"), SECONDS)
     for column, (value, unit) in numbers.items():

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import OutputError
+from ..io.spreadsheet import csv_lines
 from ..results.volumes import COLUMNS
 from .columns import FIELDS, FORMER_FIELDS, LATER_FIELDS
-from .spreadsheet import csv_lines
 
 TABLE, DICTIONARY = "hippocampus.csv", "hippocampus.json"
 #: Beginning and end of the names of files that are being written.

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import InputError
+from ..io.spreadsheet import csv_lines, harmless, without_mark
 from .record import ScanRecord
-from .spreadsheet import csv_lines, harmless, without_mark
 
 REVIEW = "review.csv"
 #: Columns of the file, in order.

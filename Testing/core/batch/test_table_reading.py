@@ -42,14 +42,15 @@ def build(folder: Path) -> list[dict[str, str]]:
 def test_a_row_says_whose_scan_it_is_and_what_made_the_result(tmp_path):
     source = RecordedSource("/data/sub-01/a.nii.gz", "1", subject="sub-01", session="ses-a")
     provenance = {
-        "model": {"name": "hipposeg"},
+        "model": {"name": "hipposeg", "sha256": "ffd74a52f10a" + "0" * 52},
         "versions": {"HippoSeg": "0.3.0"},
-        "settings": {"protocol": "msd"},
+        "settings": {"protocol": "msd", "second_reader": {"name": "hipposeg_clahe_sce", "sha256": "1" * 64}},
         "agreement": {"left": 0.9512, "right": 1.0},
         "seconds_total": 2.4449,
     }
     row = row_of(ScanRecord("a", "ok", source, measurements=KNOWN, provenance=provenance))
     expected = {"subject": "sub-01", "session": "ses-a", "model": "hipposeg", "version": "0.3.0"}
+    expected |= {"readers": "hipposeg:ffd74a52f10a hipposeg_clahe_sce:111111111111"}
     expected |= {"protocol": "msd", "seconds": "2.4", "left_agreement": "0.951", "right_agreement": "1.000"}
     assert expected.items() <= row.items()
     # A record that knows none of it, or something else in its place.
