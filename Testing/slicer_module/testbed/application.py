@@ -69,6 +69,24 @@ class _IO:
         return bool(node.GetStorageNode().WriteData(node))
 
 
+class ModuleManager:
+    """qSlicerModuleManager: tells the widgets that listen when a module is about to be unloaded."""
+
+    def __init__(self):
+        self._slots = []
+
+    def connect(self, signal: str, slot) -> None:
+        assert signal == "moduleAboutToBeUnloaded(QString)", signal
+        self._slots.append(slot)
+
+    def disconnect(self, signal: str, slot) -> None:
+        self._slots.remove(slot)
+
+    def unload(self, name: str) -> None:
+        for slot in list(self._slots):
+            slot(name)
+
+
 class ThreeDView:
     """ctkVTKRenderView: counts how often its camera was aimed."""
 
@@ -114,6 +132,9 @@ class Application(QtWidgets.QApplication):
     def layoutManager(self):
         return self.layout
 
+    def moduleManager(self):
+        return self._modules
+
     def applicationLogic(self):
         return self._applicationLogic
 
@@ -142,7 +163,7 @@ def start() -> Application:
     app.setAttribute(QtCore.Qt.AA_DontUseNativeDialogs)
     folder = tempfile.mkdtemp(prefix="slicer-testbed-")
     app._settings = QtCore.QSettings(os.path.join(folder, "Slicer.ini"), QtCore.QSettings.IniFormat)
-    app._io = _IO()
+    app._io, app._modules = _IO(), ModuleManager()
     app.temporaryPath = folder
     slicer.app = app
     _scene, app._applicationLogic = bootstrap()
@@ -208,7 +229,7 @@ def retire(window, *forms) -> None:
 
 def unloadModule(widget, panel) -> None:
     """Undo :func:`loadModule`."""
-    widget.cleanup()
+    slicer.app.moduleManager().unload(widget.moduleName)
     retire(panel, *panel.findChildren(mrmlwidgets.qMRMLWidget))
 
 

@@ -1,8 +1,13 @@
-"""Stands in for the Python modules of Slicer that slicer-core does not ship."""
+"""Stands in for the Python modules of Slicer that slicer-core does not ship.
+
+Where the environment variable SLICER_SOURCE names a checkout of Slicer's sources, Slicer's own base classes
+and translation are taken from there in place of the stand-ins.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import sys
 import types
@@ -40,12 +45,25 @@ class ScriptedLoadableModuleWidget:
     def __init__(self, parent=None):
         self.moduleName = type(self).__name__.removesuffix("Widget")
         self.parent, self.layout = parent, parent.layout()
+        slicer.app.moduleManager().connect(
+            "moduleAboutToBeUnloaded(QString)", self._onModuleAboutToBeUnloaded
+        )
 
     def resourcePath(self, name: str) -> str:
         return os.path.join(os.path.dirname(slicer.util.modulePath(self.moduleName)), "Resources", name)
 
     def setup(self):
         pass
+
+    def cleanup(self):
+        pass
+
+    def _onModuleAboutToBeUnloaded(self, moduleName):
+        if moduleName == self.moduleName:
+            self.cleanup()
+            slicer.app.moduleManager().disconnect(
+                "moduleAboutToBeUnloaded(QString)", self._onModuleAboutToBeUnloaded
+            )
 
     def onReload(self):
         slicer.util.reloadScriptedModule(self.moduleName)
@@ -99,6 +117,17 @@ class SampleDataLogic:
 
 def install() -> None:
     """Let the modules be imported by the names they have in Slicer."""
+    sources = os.environ.get("SLICER_SOURCE")
+    for name, standIn in (("i18n", _untranslated), ("ScriptedLoadableModule", _bases)):
+        one = standIn() if sources is None else _slicersOwn(sources, name)
+        sys.modules[f"slicer.{name}"] = one
+        setattr(slicer, name, one)
+    sampleData = types.ModuleType("SampleData")
+    sampleData.SampleDataLogic = SampleDataLogic
+    sys.modules["SampleData"] = sampleData
+
+
+def _bases() -> types.ModuleType:
     module = types.ModuleType("slicer.ScriptedLoadableModule")
     for one in (
         ScriptedLoadableModule,
@@ -107,12 +136,19 @@ def install() -> None:
         ScriptedLoadableModuleTest,
     ):
         setattr(module, one.__name__, one)
+    return module
+
+
+def _untranslated() -> types.ModuleType:
     i18n = types.ModuleType("slicer.i18n")
     i18n.tr = lambda text: text
     i18n.translate = lambda context, text: text
-    sampleData = types.ModuleType("SampleData")
-    sampleData.SampleDataLogic = SampleDataLogic
-    for name, one in (("slicer.ScriptedLoadableModule", module), ("slicer.i18n", i18n)):
-        sys.modules[name] = one
-        setattr(slicer, name.split(".")[1], one)
-    sys.modules["SampleData"] = sampleData
+    return i18n
+
+
+def _slicersOwn(sources: str, name: str) -> types.ModuleType:
+    path = os.path.join(sources, "Base", "Python", "slicer", f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"slicer.{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
