@@ -10,6 +10,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/batch/files.py
   HippoSegLib/batch/folder.py
   HippoSegLib/batch/index.py
+  HippoSegLib/batch/layout.py
   HippoSegLib/batch/naming.py
   HippoSegLib/batch/outcome.py
   HippoSegLib/batch/record.py

@@ -11,20 +11,24 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ..errors import OutputError
 from .record import ENDING
 from .tablefile import NEW
 
 COMMITS = ".hippocampus-commit-"
+#: How records' names end, in whichever layout: they are moved last.
+RECORDS = (ENDING, "_record.json")
 _JOURNAL = "journal.json"
 _VERSION = 1
 
 
-def commit(folder: Path, staged: Path, scan: str, old: Collection[str]) -> None:
+def commit(
+    folder: Path, staged: Path, scan: str, old: Collection[str], place: Callable[[str], str] = lambda name: ""
+) -> None:
     """Put a scan's new files in place of its old ones. To be called while the folder's lock is held.
 
     Args:
@@ -32,19 +36,24 @@ def commit(folder: Path, staged: Path, scan: str, old: Collection[str]) -> None:
         staged: A folder on the same drive that holds the new files under their names, and nothing else.
         scan: Name of the scan.
         old: Names of its old files; those that have no successor are removed.
+        place: Name of a file -> the folder below `folder` that it belongs into, with ``/``; empty for itself.
 
     Raises:
         OutputError: They cannot be moved. Where the new files could be renamed but not all of them moved to
             their places, the next run goes on.
     """
-    new = sorted(os.listdir(staged), key=lambda name: (name.endswith(ENDING), name))
+    new = sorted(os.listdir(staged), key=lambda name: (name.endswith(RECORDS), name))
+    removed = sorted(set(old) - set(new))
     journal = {
         "program": "HippoSeg",
         "version": _VERSION,
         "scan": scan,
         "files": new,
-        "remove": sorted(set(old) - set(new)),
+        "remove": removed,
     }
+    places = {name: place(name) for name in (*new, *removed)}
+    if any(places.values()):
+        journal["places"] = places
     target = folder / commit_name(scan)
     try:
         (staged / _JOURNAL).write_text(json.dumps(journal), encoding="utf-8")
@@ -101,21 +110,31 @@ def _read_journal(path: Path) -> dict | None:
         journal = json.loads((path / _JOURNAL).read_text(encoding="utf-8"))
         names = [*journal["files"], *journal["remove"]]
         known = journal["program"] == "HippoSeg" and journal["version"] == _VERSION
-        # Only files of this scan, in this folder.
-        if known and all(os.path.basename(n) == n and n.startswith(journal["scan"]) for n in names):
+        # Only files of this scan, in this folder or below it.
+        own = all(os.path.basename(n) == n and n.startswith(journal["scan"]) for n in names)
+        if known and own and all(map(_is_below, dict(journal.get("places", {})).values())):
             return journal
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
     return None
 
 
+def _is_below(place: str) -> bool:
+    """Whether the name of a folder leads nowhere but below the one that it is relative to."""
+    leads_away = {"..", "."} & set(place.split("/")) or set(place) & set(":\\")
+    return not (leads_away or PurePosixPath(place).is_absolute())
+
+
 def _go_on(folder: Path, path: Path, journal: dict) -> None:
+    places = journal.get("places", {})
+    for place in sorted(set(places.values())):
+        (folder / place).mkdir(parents=True, exist_ok=True)
     for name in journal["remove"]:
         with suppress(FileNotFoundError):
-            os.unlink(folder / name)
+            os.unlink(folder / places.get(name, "") / name)
     for name in journal["files"]:
         with suppress(FileNotFoundError):  # moved before the kill
-            os.replace(path / name, folder / name)
+            os.replace(path / name, folder / places.get(name, "") / name)
     with suppress(FileNotFoundError):
         os.unlink(path / _JOURNAL)
     with suppress(FileNotFoundError):

@@ -90,10 +90,10 @@ def figure_facts(result: SegmentationResult, title: str) -> FigureFacts:
     )
 
 
-def written_files(folder: Path, scan: str) -> dict[str, WrittenFile]:
+def written_files(folder: Path, scan: str, endings: Mapping[str, str] = ENDINGS) -> dict[str, WrittenFile]:
     """What the files in a folder are, with length and SHA-256, for the record."""
     found = {}
-    for what, ending in ENDINGS.items():
+    for what, ending in endings.items():
         path = folder / f"{scan}{ending}"
         if path.exists():
             found[what] = WrittenFile(path.name, path.stat().st_size, file_sha256(path))

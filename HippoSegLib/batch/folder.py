@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -14,9 +15,9 @@ from ..errors import OutputError
 from ..io.folder_lock import TIMEOUT, FolderLock, folder_lock
 from ..io.staging import sweep
 from .commit import commit, commit_name, finish_commits
-from .files import ENDINGS, labels_name, record_name
+from .layout import FLAT, Layout
 from .naming import Holder, name_key
-from .record import ENDING, RecordError, ScanRecord, read_record
+from .record import RecordError, ScanRecord, read_record
 from .source import Source, file_sha256
 from .table import build_table, has_records, refuse_foreign_table
 from .tablefile import TABLE, read_table, set_aside
@@ -50,10 +51,11 @@ class OutputFolder:
 
     Args:
         path: The folder; `open` makes it.
+        layout: Where a scan's files lie in it.
     """
 
-    def __init__(self, path: str | Path):
-        self.path = Path(path)
+    def __init__(self, path: str | Path, layout: Layout = FLAT):
+        self.path, self.layout = Path(path), layout
         self._names: dict[str, str] = {}
         self._seconds = 0.0  # that the table took
 
@@ -74,11 +76,9 @@ class OutputFolder:
             with suppress(OSError):
                 refuse_foreign_table(read_table(self.path / TABLE), has_records(self.path))
             finish_commits(self.path, os.listdir(self.path))
-            names = os.listdir(self.path)
+            names = self.layout.names(self.path)
         sweep(self.path)
-        for ending in (ENDING, ENDINGS["labels"]):
-            found = (name[: -len(ending)] for name in names if name.endswith(ending))
-            self._names |= {name_key(name): name for name in found}
+        self._names |= {name_key(name): name for name in names}
 
     def holder(self, name: str, source: Source) -> Holder:
         """Whom a name belongs to.
@@ -95,9 +95,9 @@ class OutputFolder:
 
     def look(self, name: str) -> Existing:
         """What stands under a name now."""
-        has_labels = (self.path / labels_name(name)).exists()
+        has_labels = self._path(name, self.layout.labels_name(name)).exists()
         try:
-            return Existing("record", read_record(self.path / record_name(name)), has_labels)
+            return Existing("record", read_record(self.layout.record_path(self.path, name)), has_labels)
         except FileNotFoundError:
             return Existing("unrecorded" if has_labels else "nothing", None, has_labels)
         except RecordError as error:
@@ -113,7 +113,8 @@ class OutputFolder:
         """
         found = self.look(name)
         if found.kind == "foreign" or (found.has_labels and not self._has_made_labels(found)):
-            file = record_name(name) if found.kind == "foreign" else labels_name(name)
+            is_record = found.kind == "foreign"
+            file = self.layout.record_name(name) if is_record else self.layout.labels_name(name)
             raise OutputError(
                 f"'{file}' in the output folder is not known to be HippoSeg's: no record names it.",
                 "Move it to another folder, or choose another output folder.",
@@ -147,7 +148,7 @@ class OutputFolder:
     def _is_edited(self, record: ScanRecord) -> bool:
         try:
             labels = record.files["labels"]
-            return file_sha256(self.path / labels.name) != labels.sha256
+            return file_sha256(self._path(record.scan, labels.name)) != labels.sha256
         except OSError:
             return False
 
@@ -178,18 +179,24 @@ class OutputFolder:
             self._refuse_others_files(staged, record.scan, found)
             if found.kind == "damaged":
                 with suppress(OSError):
-                    set_aside(self.path / record_name(record.scan), "damaged")
-            commit(self.path, staged, record.scan, self._old_files(record.scan, found))
+                    set_aside(self.layout.record_path(self.path, record.scan), "damaged")
+            old = self._old_files(record.scan, found)
+            commit(self.path, staged, record.scan, old, partial(self.layout.folder, record.scan))
             self._names[name_key(record.scan)] = record.scan
             self._build_if_due(lock)
         files = [file.name for file in record.files.values()]
-        return tuple(self.path / name for name in [*files[:1], record_name(record.scan), *files[1:]])
+        names = [*files[:1], self.layout.record_name(record.scan), *files[1:]]
+        return tuple(self._path(record.scan, name) for name in names)
+
+    def _path(self, scan: str, name: str) -> Path:
+        return self.layout.path(self.path, scan, name)
 
     def _refuse_others_files(self, staged: Path, scan: str, found: Existing) -> None:
         """Refuse to replace a file of that name which is of no earlier result."""
         own = self._old_files(scan, found)
         for name in sorted(os.listdir(staged)):
-            if name not in own and name != record_name(scan) and (self.path / name).exists():
+            is_new = name not in own and name != self.layout.record_name(scan)
+            if is_new and self._path(scan, name).exists():
                 raise OutputError(
                     f"'{name}' in the output folder is not known to be HippoSeg's: no record names it.",
                     "Move it to another folder, or choose another output folder.",
@@ -200,7 +207,7 @@ class OutputFolder:
         if found.record is not None:
             return {file.name for file in found.record.files.values() if file.name.startswith(scan)}
         if found.kind in ("earlier", "damaged"):  # they name no files
-            return {f"{scan}{ending}" for ending in ENDINGS.values()}
+            return {f"{scan}{ending}" for ending in self.layout.endings.values()}
         return set()
 
     def update_table(self, timeout: float = TIMEOUT) -> None:
@@ -225,6 +232,8 @@ class OutputFolder:
 
     def _build_if_due(self, lock: FolderLock) -> None:
         """Build the table, unless that was done lately, by whichever process, for the time that it takes."""
+        if not self.layout.has_table:
+            return
         try:
             age = time.time() - (self.path / TABLE).stat().st_mtime
         except OSError:
@@ -234,6 +243,8 @@ class OutputFolder:
                 self._build(lock)
 
     def _build(self, lock: FolderLock) -> None:
+        if not self.layout.has_table:
+            return
         start = time.monotonic()
         build_table(self.path, lock)
         self._seconds = time.monotonic() - start

@@ -9,7 +9,6 @@ from ..errors import HippoSegError
 from ..flags import Status
 from ..pipeline import SegmentationResult
 from .columns import row_of
-from .files import ENDINGS
 from .record import ScanRecord
 
 
@@ -44,7 +43,7 @@ class Outcome:
     @property
     def details(self) -> Path | None:
         """File that says more of an unexpected error."""
-        return next((path for path in self.files if path.name.endswith(ENDINGS["details"])), None)
+        return next((path for path in self.files if path.name.endswith(".log")), None)
 
     def as_row(self) -> dict[str, str]:
         """The scan's row of the table, everything as text."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..options import SegmentOptions
+from .layout import FLAT, Layout
 
 #: Options that say where to work, not what to make.
 _WHERE = ("engine", "device", "threads")
@@ -22,11 +23,13 @@ class BatchOptions:
         picture: Also write the quality-control figure.
         overwrite: Replace results that exist.
         series: As in `io.images.read_scan`.
+        layout: Where the files of a scan lie in the output folder.
     """
 
     picture: bool = True
     overwrite: bool = False
     series: str | int | None = None
+    layout: Layout = FLAT
 
 
 def split_changes(

@@ -31,7 +31,7 @@ _SECONDS_AT_AN_END = 10.0
 
 
 def segment_files(
-    paths: Iterable[str | Path],
+    paths: Iterable[str | Path | Source],
     output: str | Path,
     options: SegmentOptions | None = None,
     batch: BatchOptions | None = None,
@@ -45,7 +45,7 @@ def segment_files(
     `hippocampus.csv` is built now and then, and at the end. Nothing is written beside the inputs.
 
     Args:
-        paths: Files, or folders with a DICOM series.
+        paths: Files, or folders with a DICOM series; or sources, which say more of them.
         output: Folder for the results; made if it is missing.
         options: What is to be done; maps that are asked for are written as
             `<scan>_left_probability.nii.gz`, `<scan>_left_uncertainty.nii.gz` and `…_right_…`.
@@ -61,8 +61,8 @@ def segment_files(
     """
     options, batch = split_changes(options, batch, changes)
     series = None if batch.series is None else str(batch.series)
-    sources = [Source(Path(path), series) for path in paths]
-    folder = OutputFolder(output)
+    sources = [path if isinstance(path, Source) else Source(Path(path), series) for path in paths]
+    folder = OutputFolder(output, batch.layout)
     if len(sources) == 1 and not sources[0].path.exists():
         # No scan, most likely a slip of the pen: nothing is made for it.
         try:

@@ -27,7 +27,7 @@ from ..pipeline import segment
 from ..results.provenance import versions
 from ..results.volumes import COLUMNS
 from .failure import as_error, report
-from .files import ENDINGS, is_result, record_name, write_images, written_files
+from .files import is_result
 from .folder import NameTaken, OutputFolder
 from .naming import assign_names
 from .outcome import Outcome
@@ -53,6 +53,7 @@ class Runner:
         cancel: Callable[[], bool] | None,
     ):
         self._folder, self._options, self._batch, self._cancel = folder, options, batch, cancel
+        self._layout = folder.layout
         self._request = request_of(options, batch.picture)
         #: Whether a scan was segmented, and whether the one at hand is read.
         self._any_done = self._is_read = False
@@ -109,18 +110,18 @@ class Runner:
         provenance = {key: value for key, value in result.provenance.items() if key != "flags"}
         while True:
             with staging_folder(self._folder.path) as staging:
-                write_images(staging, name, scan.image, result, self._batch.picture)
+                self._layout.write(staging, name, scan.image, result, facts, self._batch.picture)
                 record = ScanRecord(
                     scan=name,
                     status=result.status,
                     source=facts,
                     measurements={column: _finite(measured.get(column)) for column in COLUMNS},
                     flags=tuple(result.flags),
-                    files=written_files(staging, name),
+                    files=self._layout.written(staging, name),
                     request=self._request,
                     provenance={**provenance, **_times(start)},
                 )
-                _write_record(staging, record)
+                self._write_record(staging, record)
                 try:
                     files = self._folder.put(staging, record, source, self._batch.overwrite)
                     return Outcome(record, result, None, files)
@@ -138,11 +139,11 @@ class Runner:
             try:
                 with staging_folder(self._folder.path) as staging:
                     if details is not None:
-                        (staging / f"{name}{ENDINGS['details']}").write_text(
+                        (staging / f"{name}{self._layout.endings['details']}").write_text(
                             f"{name}\n{details}", encoding="utf-8", errors="backslashreplace"
                         )
                     record = self._record_of(facts, name, error, seconds, staging)
-                    _write_record(staging, record)
+                    self._write_record(staging, record)
                     return Outcome(record, None, error, self._folder.put(staging, record, source, False))
             except NameTaken:
                 (name,) = assign_names([source], self._folder.holder)
@@ -164,7 +165,7 @@ class Runner:
         seconds: float,
         staging: Path | None = None,
     ) -> ScanRecord:
-        files = {} if staging is None else written_files(staging, name)
+        files = {} if staging is None else self._layout.written(staging, name)
         details = files["details"].name if "details" in files else None
         message = plain_text(error) + (f" (Report: '{details}'.)" if details else "")
         return ScanRecord(
@@ -176,6 +177,10 @@ class Runner:
             request=self._request,
             provenance={"versions": _versions(), **_times(time.monotonic() - seconds)},
         )
+
+    def _write_record(self, folder: Path, record: ScanRecord) -> None:
+        name = self._layout.record_name(record.scan)
+        (folder / name).write_text(record.to_json(), encoding="utf-8")
 
 
 def _refuse_result(path: Path) -> None:
@@ -215,7 +220,3 @@ def _times(start: float) -> dict[str, object]:
 
 def _finite(value: float | None) -> float | None:
     return value if value is None or math.isfinite(value) else None
-
-
-def _write_record(folder: Path, record: ScanRecord) -> None:
-    (folder / record_name(record.scan)).write_text(record.to_json(), encoding="utf-8")

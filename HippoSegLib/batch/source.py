@@ -31,17 +31,19 @@ class Source:
         series: Which series, where it was said.
         subject: Whose scan it is, as the data set's tables call them (BIDS: `sub-01`), where that is known.
         session: Of which visit, likewise (BIDS: `ses-a`).
+        known_as: What records name it, in place of the path, where that says more than one machine's path.
     """
 
     path: Path
     series: str | None = None
     subject: str | None = None
     session: str | None = None
+    known_as: str | None = None
 
     @property
     def given(self) -> str:
-        """The path as it was given, with ``/``."""
-        return plain_text(self.path.as_posix())
+        """The path as it was given, with ``/``; or what it is known as."""
+        return plain_text(self.known_as or self.path.as_posix())
 
     @property
     def id(self) -> str:
