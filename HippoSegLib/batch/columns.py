@@ -87,7 +87,10 @@ FORMER_FIELDS = TABLE_NAMES
 
 
 def row_of(record: ScanRecord) -> dict[str, str]:
-    """The row of a scan, everything as text; numbers with the digits that mean something."""
+    """The row of a scan, everything as text; numbers with the digits that mean something.
+
+    The columns `TABLE_FIELDS` are empty: `completed` fills them in.
+    """
     row = dict.fromkeys(FIELDS, "") | {"scan": record.scan, "model": record.model}
     row |= flag_columns(record.flags)
     for name, column in _NAMES.items():
@@ -96,7 +99,7 @@ def row_of(record: ScanRecord) -> dict[str, str]:
             row[column] = number(value, unit_of(name))
     if record.failure is not None:
         row |= {"severity": "error", "remarks": record.failure.message, "error": record.failure.code}
-    row |= {"status": record.status, "source": record.source.path, "path": record.source.path}
+    row |= {"status": record.status, "source": record.source.path}
     row |= {"subject": record.source.subject or "", "session": record.source.session or ""}
     row |= _provenance(record.provenance)
     return row | {name: harmless(row[name]) for name in _BEFORE | _AFTER}

@@ -45,7 +45,7 @@ def test_files_records_and_table_of_two_scans(tmp_path, pipeline):
     voxels = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "out" / "a_hippocampus.nii.gz")))
     assert float(rows[0]["left_mm3"]) == pytest.approx((voxels == 17).sum() * 4.5**3, abs=0.5)
     assert (rows[0]["flags"], rows[0]["remarks"]) == ("input", "A remark, with a comma.")
-    assert rows == [o.as_row() for o in outcomes]
+    assert rows == [o.as_row() | {"path": f"{o.scan}.nii.gz"} for o in outcomes]
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "in").iterdir()} == before
 
 
