@@ -4,9 +4,12 @@ This file holds the shells that Slicer looks for; what they do is in `HippoSegSl
 Slicer, in `HippoSegLib`. Both are imported when the module is first used, not when Slicer starts.
 """
 
+from __future__ import annotations
+
 import importlib.util
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import slicer
 from slicer.i18n import tr as _
@@ -17,6 +20,10 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
+
+if TYPE_CHECKING:
+    from HippoSegSlicer.logic import Logic
+    from HippoSegSlicer.panel import Panel
 
 
 def findLibrary() -> None:
@@ -69,7 +76,9 @@ class HippoSegWidget(ScriptedLoadableModuleWidget):
 
     def __init__(self, parent=None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
-        self.logic = self.panel = self.ui = None
+        self.logic: HippoSegLogic | None = None
+        self.panel: Panel | None = None
+        self.ui = None
 
     def setup(self) -> None:
         ScriptedLoadableModuleWidget.setup(self)
@@ -94,16 +103,19 @@ class HippoSegWidget(ScriptedLoadableModuleWidget):
 
     def onReload(self) -> None:
         """The developer's button "Reload": the library is loaded anew too, not this file alone."""
-        self.logic.close()
+        if self.logic is not None:
+            self.logic.close()
         unloadLibrary()
         ScriptedLoadableModuleWidget.onReload(self)
 
     def enter(self) -> None:
-        self.panel.enter()
+        if self.panel is not None:
+            self.panel.enter()
 
     def cleanup(self) -> None:
         if self.panel is not None:
             self.panel.cleanup()
+        if self.logic is not None:
             self.logic.close()
 
 
@@ -114,7 +126,8 @@ class HippoSegLogic(ScriptedLoadableModuleLogic):
     starts when it is first asked for.
     """
 
-    _jobs = _training = None
+    _jobs: Logic | None = None
+    _training: Logic | None = None
 
     @property
     def jobs(self):
@@ -187,6 +200,6 @@ class HippoSegTest(ScriptedLoadableModuleTest):
 
         for test in TESTS:
             self.setUp()
-            self.delayDisplay(test.__doc__.splitlines()[0])
+            self.delayDisplay((test.__doc__ or test.__name__).splitlines()[0])
             test(self, HippoSegLogic().jobs)
         self.delayDisplay("HippoSeg: all tests passed")
