@@ -161,11 +161,15 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/reference/values.py
   HippoSegLib/report/__init__.py
   HippoSegLib/report/asymmetry.py
+  HippoSegLib/report/comparison.py
   HippoSegLib/report/content.py
+  HippoSegLib/report/curves.py
   HippoSegLib/report/definitions.py
   HippoSegLib/report/model_words.py
   HippoSegLib/report/page.py
   HippoSegLib/report/pdf.py
+  HippoSegLib/report/provenance_words.py
+  HippoSegLib/report/rows.py
   HippoSegLib/report/write.py
   HippoSegLib/results/__init__.py
   HippoSegLib/results/assessment.py

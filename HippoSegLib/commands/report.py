@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 from ..errors import SOME_FAILED, HippoSegError, InputError
+from ..reference import Person, read_reference
+from ..reference.values import SEXES
 from .remedies import in_words
 
 
@@ -35,16 +37,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--paper", choices=("a4", "letter"), default="a4", help="of the PDF (default: a4)")
     parser.add_argument("--name", default="", help="the patient's name, to stand on the page (default: none)")
     parser.add_argument("--model", help="folder of the model that made the results, for its card")
+    compared = parser.add_argument_group("comparison with your own controls")
+    compared.add_argument(
+        "--reference", type=Path, metavar="FILE", help="what 'hipposeg reference build' wrote"
+    )
+    compared.add_argument("--age", type=_age, metavar="YEARS", help="of this person at the scan")
+    compared.add_argument("--sex", choices=SEXES, help="of this person")
     parser.add_argument("--overwrite", action="store_true", help="replace pages that exist")
+
+
+def _age(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 130:
+        raise argparse.ArgumentTypeError("must be from 0 to 130 years")
+    return value
 
 
 def run(args: argparse.Namespace) -> int:
     from ..report.write import SUFFIX, ReportOptions, find_records, load, write_report
 
-    options = ReportOptions(args.name, args.model, args.pdf, args.paper, args.overwrite)
+    options = ReportOptions(
+        name=args.name,
+        model=args.model,
+        pdf=args.pdf,
+        paper=args.paper,
+        overwrite=args.overwrite,
+        reference=None if args.reference is None else read_reference(args.reference),
+        person=Person(args.age, args.sex),
+    )
     records = [record for path in args.records for record in find_records(path)]
-    if len(records) > 1 and args.name:
-        raise InputError("A name is for one scan.", "Give one record, or leave --name out.")
+    if len(records) > 1 and (args.name or args.age is not None or args.sex):
+        raise InputError("Name, age and sex are of one scan.", "Give one record, or leave them out.")
     folder = _folder(args.output, len(records))
     errors = []
     for path in records:

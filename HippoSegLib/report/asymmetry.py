@@ -7,6 +7,10 @@ from ..results.wording import ASYMMETRY, number
 
 #: Of the absolute asymmetry in the healthy, the 90th percentile (Dallas Heart Study, FreeSurfer, PMC7964497).
 HEALTHY_90TH = 0.088
+_HEALTHY = (
+    f"For comparison: nine of ten healthy people differ by less than {100 * HEALTHY_90TH:.0f} % (Dallas "
+    "Heart Study; another program's outlines)."
+)
 #: Flags that put an outline in question: then a large difference may be a failed outline.
 _OUTLINE_CODES = ("quality", "disagreement", "cut", "contrast", "unsure", "volume", "asymmetry")
 
@@ -24,18 +28,19 @@ def smaller_words(asymmetry: float) -> str:
     return f"{smaller} {percent} % smaller than {larger}"
 
 
-def asymmetry_sentences(record: ScanRecord) -> list[str]:
-    """What to say of the difference between the sides; empty where one side is missing."""
+def asymmetry_sentences(record: ScanRecord, rank: str = "") -> list[str]:
+    """What to say of the difference between the sides; empty where one side is missing.
+
+    Args:
+        record: Of the scan.
+        rank: How the difference compares with that of controls, in words; "" where it is not compared.
+    """
     asymmetry = record.measurements.get("asymmetry_index")
     if asymmetry is None:
         return []
     words = smaller_words(asymmetry)
     signed = f"{'+' if asymmetry > 0 else ''}{number(asymmetry, ASYMMETRY)}"
-    found = [f"Asymmetry: {words} ({signed} % of the mean of both)."]
-    found.append(
-        f"For comparison: nine of ten healthy people differ by less than {100 * HEALTHY_90TH:.0f} % (Dallas "
-        "Heart Study; another program's outlines)."
-    )
+    found = [f"Asymmetry: {words} ({signed} % of the mean of both).", rank or _HEALTHY]
     if abs(asymmetry) > HEALTHY_90TH and in_question(record):
         found.append(
             "The outlines are in question, see the warnings: this difference may come from a failed outline."

@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from ..batch.record import ScanRecord
-from ..labels import PARTS, SIDES
+from ..batch.verdicts import Verdict
 from ..models.card import ModelCard
-from ..results.wording import number, unit_of
+from ..reference import Judgement, Reference
+from ..results.wording import millilitres
 from .asymmetry import asymmetry_sentences
-from .definitions import PROTOCOL_WORDS, Definition, definitions
-from .model_words import model_sentences
-
-_NO_REFERENCE = (
-    "No reference was used: this page does not say whether these volumes are small or large for this "
-    "person's age, sex and head size."
+from .comparison import (
+    asymmetry_rank,
+    comparison_definitions,
+    comparison_rows,
+    comparison_sentences,
+    curve_caption,
 )
+from .curves import Plot, plots
+from .definitions import Definition, definitions
+from .model_words import model_sentences
+from .provenance_words import provenance_words
+from .rows import Row, agreement, measured_rows
+
 _STATUS = {
     "ok": "No warnings.",
     "review": "Look at the outlines before you use these numbers.",
     "failed": "This scan has no result.",
 }
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of the table: its name, and a text each for left, right and both."""
-
-    name: str
-    left: str = ""
-    right: str = ""
-    total: str = ""
+_NO_CARD = "The card of this model is not on this computer: look up what it was trained on."
 
 
 @dataclass(frozen=True)
@@ -60,6 +56,7 @@ class Page:
         picture: The figure.
         rows: The table of measurements.
         findings: Sentences about the measurements.
+        plots, caption: Percentiles over age, where there is a reference, and for whom they are.
         definitions: What each number is.
         model: Sentences about the model.
         provenance: Label and value: versions, protocol and so on.
@@ -74,6 +71,8 @@ class Page:
     picture: Picture = field(default_factory=Picture)
     rows: tuple[Row, ...] = ()
     findings: tuple[str, ...] = ()
+    plots: tuple[Plot, ...] = ()
+    caption: str = ""
     definitions: tuple[Definition, ...] = ()
     model: tuple[str, ...] = ()
     provenance: tuple[tuple[str, str], ...] = ()
@@ -87,14 +86,20 @@ class Beside:
         picture: The figure.
         card: Of the model, where it is at hand.
         name: The patient's, where it was asked for.
+        judgement: How the volumes compare with a reference, where one was used.
+        reference: That reference, for the curves.
         change: A sentence on the change since an earlier visit, where there is one.
+        verdict: What a person said of this result.
         warnings: Sentences on the files of the result.
     """
 
     picture: Picture = field(default_factory=Picture)
     card: ModelCard | None = None
     name: str = ""
+    judgement: Judgement | None = None
+    reference: Reference | None = None
     change: str = ""
+    verdict: Verdict | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -105,100 +110,93 @@ def page_of(record: ScanRecord, beside: Beside) -> Page:
         record: Of the scan.
         beside: What is not in the record.
     """
-    said = {which: [f.message for f in record.flags if f.severity == which] for which in ("warning", "info")}
-    warnings = [*beside.warnings, *said["warning"]]
-    if record.failure is not None:
-        warnings.insert(0, record.failure.message)
+    warnings = _warnings(record, beside)
+    notes = [flag.message for flag in record.flags if flag.severity == "info"]
+    if beside.verdict is not None and beside.verdict.verdict == "pass":
+        notes.append(_verdict_words("A person looked at the outlines and passed them", beside.verdict))
     status = "review" if warnings and record.status == "ok" else record.status
-    shown = _shown(record)
-    return Page(
+    page = Page(
         title=record.scan,
-        person=_person(record, beside.name),
+        person=_person(record, beside),
         status=status,
         status_words=_STATUS[status],
         warnings=tuple(warnings),
-        notes=tuple(said["info"]),
+        notes=tuple(notes),
         picture=beside.picture,
-        rows=tuple(_rows(record)),
-        findings=tuple(_findings(record, beside)),
-        definitions=definitions(shown, _threshold(beside.card)),
         model=_model(record, beside.card),
-        provenance=tuple(_provenance(record)),
+        provenance=provenance_words(record),
+    )
+    return page if record.failure is not None else _with_measurements(page, record, beside)
+
+
+def _with_measurements(page: Page, record: ScanRecord, beside: Beside) -> Page:
+    judgement, reference = beside.judgement, beside.reference
+    rows = measured_rows(record)
+    if judgement is not None:
+        rows[1:1] = comparison_rows(judgement)
+    intracranial = record.measurements.get("intracranial_mm3")
+    drawn, caption = (), ""
+    if judgement is not None and reference is not None and intracranial is not None:
+        drawn = plots(reference, judgement, intracranial)
+        caption = curve_caption(judgement, intracranial) if drawn else ""
+    explained = definitions(_shown(record), _threshold(beside.card))
+    return replace(
+        page,
+        rows=tuple(rows),
+        findings=tuple(_findings(record, beside)) if rows else (),
+        plots=drawn,
+        caption=caption,
+        definitions=(*explained[:1], *comparison_definitions(judgement, reference), *explained[1:]),
     )
 
 
-def _person(record: ScanRecord, name: str) -> tuple[tuple[str, str], ...]:
-    finished = str(record.provenance.get("finished", ""))[:10]
+def _warnings(record: ScanRecord, beside: Beside) -> list[str]:
+    found = [] if record.failure is None else [record.failure.message]
+    if beside.verdict is not None and beside.verdict.verdict == "fail":
+        found.append(_verdict_words("A person looked at the outlines and failed them", beside.verdict))
+    found += beside.warnings
+    return found + [flag.message for flag in record.flags if flag.severity == "warning"]
+
+
+def _verdict_words(words: str, verdict: Verdict) -> str:
+    return f"{words}: {verdict.comment}" if verdict.comment else f"{words}."
+
+
+def _person(record: ScanRecord, beside: Beside) -> tuple[tuple[str, str], ...]:
+    who = beside.judgement.person if beside.judgement is not None else None
     pairs = (
-        ("Name", name),
+        ("Name", beside.name),
         ("Subject", record.source.subject or ""),
         ("Session", record.source.session or ""),
-        ("Date" if record.failure else "Segmented", finished),
+        ("Age", "" if who is None or who.age is None else f"{who.age:g}"),
+        ("Sex", "" if who is None or who.sex is None else who.sex),
+        ("Date" if record.failure else "Segmented", str(record.provenance.get("finished", ""))[:10]),
     )
     return tuple(pair for pair in pairs if pair[1])
 
 
-def _rows(record: ScanRecord) -> list[Row]:
-    measured = record.measurements
-    if all(measured.get(f"{side}_mm3") is None for side in SIDES):
-        return []
-    rows = [_row("Volume, mm³", measured, "{}_mm3")]
-    for part in PARTS:
-        rows.append(_row(f"  {part}, mm³", measured, f"{{}}_{part}_mm3", both=False))
-    rows.append(_row("‰ of intracranial volume", measured, "{}_per_mille_of_intracranial"))
-    rows.append(_row("Expected overlap", measured, "{}_quality", both=False))
-    agreement = _mapping(record.provenance.get("agreement"))
-    values = {f"{side}_agreement": _float(agreement.get(side)) for side in SIDES}
-    rows.append(_row("Agreement of the readers", values, "{}_agreement", both=False, code="left_quality"))
-    return [row for row in rows if row.left or row.right]
-
-
-def _row(
-    name: str, values: Mapping[str, float | None], column: str, both: bool = True, code: str | None = None
-) -> Row:
-    """A row from the columns of left, right and total, in the unit of a column (`code`, or the left one)."""
-    unit = unit_of(code or column.format("left"))
-    texts = []
-    for which in (*SIDES, "total"):
-        value = values.get(column.format(which)) if which != "total" or both else None
-        texts.append("" if value is None else number(value, unit))
-    first = values.get(column.format("left")) is not None or values.get(column.format("right")) is not None
-    left, right = (text or ("not found" if first and column == "{}_mm3" else "") for text in texts[:2])
-    return Row(name, left, right, texts[2])
-
-
 def _shown(record: ScanRecord) -> list[str]:
-    measured = record.measurements
-    has = {name for name, value in measured.items() if value is not None}
-    found = []
-    for code, columns in (
+    """Codes of what the table holds, see `definitions`."""
+    has = {name for name, value in record.measurements.items() if value is not None}
+    columns = (
         ("volume", {"left_mm3", "right_mm3"}),
         ("parts", {"left_anterior_mm3", "right_anterior_mm3"}),
         ("intracranial", {"intracranial_mm3"}),
         ("per_mille", {"left_per_mille_of_intracranial", "right_per_mille_of_intracranial"}),
         ("asymmetry", {"asymmetry_index"}),
         ("quality", {"left_quality", "right_quality"}),
-    ):
-        if columns & has:
-            found.append(code)
-    if _mapping(record.provenance.get("agreement")):
-        found.append("agreement")
-    return found
+    )
+    found = [code for code, names in columns if names & has]
+    return [*found, "agreement"] if agreement(record) else found
 
 
 def _findings(record: ScanRecord, beside: Beside) -> list[str]:
-    measured = record.measurements
-    if record.failure is not None or not _rows(record):
-        return []
-    found = []
-    intracranial = measured.get("intracranial_mm3")
-    if intracranial is not None:
-        found.append(f"Intracranial volume {number(intracranial, unit_of('intracranial_mm3'))} mL.")
-    found += asymmetry_sentences(record)
-    found.append(_NO_REFERENCE)
+    intracranial = record.measurements.get("intracranial_mm3")
+    found = [] if intracranial is None else [f"Intracranial volume {millilitres(intracranial)}."]
+    found += asymmetry_sentences(record, asymmetry_rank(beside.judgement))
     if beside.change:
         found.append(beside.change)
-    return found
+    return [*found, *comparison_sentences(beside.judgement)]
 
 
 def _threshold(card: ModelCard | None) -> float | None:
@@ -208,50 +206,4 @@ def _threshold(card: ModelCard | None) -> float | None:
 def _model(record: ScanRecord, card: ModelCard | None) -> tuple[str, ...]:
     if card is not None:
         return model_sentences(card)
-    if record.model:
-        return ("The card of this model is not on this computer: look up what it was trained on.",)
-    return ()
-
-
-def _provenance(record: ScanRecord) -> list[tuple[str, str]]:
-    provenance = record.provenance
-    settings, versions = _mapping(provenance.get("settings")), _mapping(provenance.get("versions"))
-    geometry = _mapping(provenance.get("input_geometry"))
-    second = _mapping(settings.get("second_reader"))
-    readers = " and ".join(str(one) for one in (record.model, second.get("name")) if one)
-    protocol = str(settings.get("protocol", ""))
-    words = f"{protocol}: {PROTOCOL_WORDS[protocol]}" if protocol in PROTOCOL_WORDS else protocol
-    pairs = [
-        ("HippoSeg", str(versions.get("HippoSeg", ""))),
-        (
-            "Model",
-            f"{readers} ({str(_mapping(provenance.get('model')).get('sha256', ''))[:12]})" if readers else "",
-        ),
-        ("Protocol", words if record.model else ""),
-        ("Scan", _voxels(geometry)),
-        ("Scan's SHA-256", (record.source.sha256 or "")[:16]),
-        ("Packages", _packages(versions) if record.model else ""),
-    ]
-    return [pair for pair in pairs if pair[1]]
-
-
-def _voxels(geometry: Mapping[str, Any]) -> str:
-    size, spacing = geometry.get("size"), geometry.get("spacing_mm")
-    try:
-        shape = " × ".join(f"{int(n)}" for n in size or ())
-        return f"{shape} voxels of {' × '.join(f'{float(s):.3g}' for s in spacing or ())} mm" if shape else ""
-    except (TypeError, ValueError):
-        return ""
-
-
-def _packages(versions: Mapping[str, Any]) -> str:
-    names = ("Python", "numpy", "scipy", "SimpleITK")
-    return ", ".join(f"{name} {versions[name]}" for name in names if name in versions)
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _float(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return (_NO_CARD,) if record.model else ()

@@ -9,10 +9,20 @@ from typing import Literal
 from .. import __version__
 from ..dependencies import require
 from .content import Page
+from .curves import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
 
 _TEMPLATE = "page.html"
 #: Paper that the page is made for -> its size in CSS. "any" leaves it to whoever prints.
 PAPERS = {"any": "", "a4": "A4", "letter": "letter"}
+#: The drawings' size and the edges of what is drawn in.
+_FRAME = {
+    "width": WIDTH,
+    "height": HEIGHT,
+    "left": LEFT,
+    "right": WIDTH - RIGHT,
+    "top": TOP,
+    "bottom": HEIGHT - BOTTOM,
+}
 Paper = Literal["any", "a4", "letter"]
 
 
@@ -36,4 +46,4 @@ def html(page: Page, paper: Paper = "any") -> str:
     )
     picture = base64.b64encode(page.picture.data).decode("ascii")
     template = environment.get_template(_TEMPLATE)
-    return template.render(page=page, picture=picture, paper=PAPERS[paper], version=__version__)
+    return template.render(page=page, picture=picture, paper=PAPERS[paper], frame=_FRAME, version=__version__)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..batch.record import ENDING, RecordError, ScanRecord, read_record
+from ..batch.verdicts import Verdict, assign, read_verdicts, result_id
 from ..errors import InputError
 from ..io.atomic import replacing
 from ..io.names import shown
+from ..reference import Judgement, Person, Reference, identity_of, judge, judgement_of
 from .content import Beside, Page, Picture, page_of
 from .model_words import card_of
 from .page import Paper, html
@@ -40,6 +42,8 @@ class ReportOptions:
         pdf: Also print the page as PDF, beside it.
         paper: Of the PDF.
         overwrite: Replace files that exist.
+        reference: A site's reference to compare with.
+        person: Age and sex, for that; what is unknown is taken from the record.
     """
 
     name: str = ""
@@ -47,6 +51,8 @@ class ReportOptions:
     pdf: bool = False
     paper: Paper = "a4"
     overwrite: bool = False
+    reference: Reference | None = None
+    person: Person = Person()
 
 
 def find_records(path: Path) -> list[Path]:
@@ -94,13 +100,38 @@ def page_from(record: ScanRecord, folder: Path, options: ReportOptions) -> Page:
         folder: Where its files lie.
         options: What is asked for.
     """
-    sha256 = ""
     model = record.provenance.get("model")
-    if isinstance(model, dict):
-        sha256 = str(model.get("sha256", ""))
-    picture, warnings = _picture(record, folder), _label_warnings(record, folder)
-    card = card_of(record.model, sha256, options.model) if record.model else None
-    return page_of(record, Beside(picture, card, options.name, warnings=warnings))
+    sha256 = str(model.get("sha256", "")) if isinstance(model, dict) else ""
+    return page_of(
+        record,
+        Beside(
+            picture=_picture(record, folder),
+            card=card_of(record.model, sha256, options.model) if record.model else None,
+            name=options.name,
+            judgement=_judgement(record, options),
+            reference=options.reference,
+            verdict=_verdict(record, folder),
+            warnings=_label_warnings(record, folder),
+        ),
+    )
+
+
+def _judgement(record: ScanRecord, options: ReportOptions) -> Judgement | None:
+    """The comparison with the reference that is given, or else the one that the record holds."""
+    stored = judgement_of(record.provenance.get("reference"))
+    if options.reference is None or record.failure is not None:
+        return stored
+    known = Person() if stored is None else stored.person
+    person = Person(
+        known.age if options.person.age is None else options.person.age,
+        known.sex if options.person.sex is None else options.person.sex,
+    )
+    return judge(options.reference, record.measurements, person, identity_of(record.provenance))
+
+
+def _verdict(record: ScanRecord, folder: Path) -> Verdict | None:
+    verdicts = {scan: one for scan, one in read_verdicts(folder).items() if scan == record.scan}
+    return assign(verdicts, {record.scan: result_id(record)}).counting.get(record.scan)
 
 
 def write_report(path: Path, output: Path | None, options: ReportOptions) -> tuple[Path, ...]:

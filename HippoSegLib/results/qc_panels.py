@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 PANEL = 264
 #: Contours are drawn this much larger and scaled down, which smooths them.
 _OVERSAMPLING = 2
+#: A dark rim about each line: pixels of the mask to either side of the border, and how much of it is seen.
+_RIM, _RIM_SEEN = 3, 0.55
 TEXT = (235, 235, 235)
 
 #: Lower and upper corner, LPS mm.
@@ -137,9 +139,11 @@ def draw_panel(
     grey = np.clip((grey - low) / max(high - low, 1e-12), 0, 1)
     panel = Image.fromarray((255 * grey).astype(np.uint8)).convert("RGB")
     for structure in structures:
-        line = _contour(_slice(structure.mask, view, PANEL * _OVERSAMPLING) > 0.5)
-        if line is not None:
-            panel.paste(structure.color, (0, 0), line)
+        inside = _slice(structure.mask, view, PANEL * _OVERSAMPLING) > 0.5
+        if inside.any():
+            # A dark rim: printed in grey, the line alone would be as bright as the brain.
+            panel.paste((0, 0, 0), (0, 0), _contour(inside, _RIM).point(lambda seen: int(_RIM_SEEN * seen)))
+            panel.paste(structure.color, (0, 0), _contour(inside, 1))
     draw = ImageDraw.Draw(panel)
     middle, edge = PANEL // 2, 5
     places = (
@@ -183,15 +187,19 @@ def _slice(image: sitk.Image, view: View, pixels: int) -> np.ndarray:
     return sitk.GetArrayFromImage(plane_image)[0]
 
 
-def _contour(mask: np.ndarray) -> Image | None:
-    """A thin smooth line along a mask's border, as an 8-bit transparency of the panel's size."""
+def _contour(mask: np.ndarray, width: int) -> Image:
+    """A smooth line along a mask's border, as an 8-bit transparency of the panel's size.
+
+    Args:
+        mask: With at least one voxel.
+        width: Of the line, to either side of the border; in pixels of the mask.
+    """
     from PIL import Image
 
-    if not mask.any():
-        return None
-    outer = _grown(mask)
-    inner = ~_grown(_grown(~mask))
-    line = Image.fromarray((255 * (outer & ~inner)).astype(np.uint8))
+    outer, hollow = mask, ~_grown(~mask)
+    for _step in range(width):
+        outer, hollow = _grown(outer), ~_grown(~hollow)
+    line = Image.fromarray((255 * (outer & ~hollow)).astype(np.uint8))
     return line.resize((PANEL, PANEL), Image.Resampling.BOX)
 
 

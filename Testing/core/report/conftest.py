@@ -1,82 +1,22 @@
-"""A finished scan in a folder, as a segmentation leaves it, and the page's texts as a browser reads them."""
+"""A finished scan in a folder, as a segmentation leaves it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
+from pages import MEASURED, Document
 from PIL import Image
 
 from HippoSegLib.batch.record import RecordedSource, ScanRecord, WrittenFile
 from HippoSegLib.models.card import read_card
 from HippoSegLib.models.store import bundled_folder
-
-#: left 3000, right 3400: (3400 - 3000) / 3200 = 12.5 %.
-MEASURED = {
-    "left_mm3": 3000.0,
-    "right_mm3": 3400.0,
-    "total_mm3": 6400.0,
-    "asymmetry_index": 0.125,
-    "left_anterior_mm3": 1600.0,
-    "left_posterior_mm3": 1400.0,
-    "right_anterior_mm3": 1800.0,
-    "right_posterior_mm3": 1600.0,
-    "intracranial_mm3": 1.6e6,
-    "left_per_mille_of_intracranial": 1.875,
-    "right_per_mille_of_intracranial": 2.125,
-    "total_per_mille_of_intracranial": 4.0,
-    "left_quality": 0.91,
-    "right_quality": 0.88,
-}
-
-
-class Document(HTMLParser):
-    """What a page shows: every element with its attributes and all text within, in order."""
-
-    VOID = ("meta", "img", "br", "link")
-
-    def __init__(self, text: str):
-        super().__init__(convert_charrefs=True)
-        self.elements: list[tuple[str, dict, list[str]]] = []
-        self._open: list[tuple[str, dict, list[str]]] = []
-        self.feed(text)
-        assert not self._open, "an element is not closed"
-
-    def handle_starttag(self, tag, attributes):
-        element = (tag, dict(attributes), [])
-        self.elements.append(element)
-        if tag not in self.VOID:
-            self._open.append(element)
-
-    def handle_endtag(self, tag):
-        assert self._open.pop()[0] == tag
-
-    def handle_data(self, data):
-        for _tag, _attributes, texts in self._open:
-            texts.append(data)
-
-    def all(self, tag: str, kind: str = "") -> list[str]:
-        """The texts of all elements of a tag (and class), white space evened out."""
-        found = (
-            e for e in self.elements if e[0] == tag and (not kind or kind in e[1].get("class", "").split())
-        )
-        return [" ".join("".join(texts).split()) for _, _, texts in found]
-
-    def place(self, tag: str, kind: str = "") -> int:
-        """Where the first such element stands."""
-        for number, (name, attributes, _) in enumerate(self.elements):
-            if name == tag and (not kind or kind in attributes.get("class", "").split()):
-                return number
-        raise LookupError(tag)
-
-    @property
-    def text(self) -> str:
-        """All that is read."""
-        return " ".join(self.all("body"))
+from HippoSegLib.reference import Identity, Person
+from HippoSegLib.reference.fitting import Control, fit_reference
 
 
 @pytest.fixture
@@ -126,3 +66,34 @@ def finished(tmp_path):
 def _written(path: Path) -> WrittenFile:
     data = path.read_bytes()
     return WrittenFile(path.name, len(data), hashlib.sha256(data).hexdigest())
+
+
+@pytest.fixture(scope="session")
+def controls() -> list[Control]:
+    """64 controls, 20 to 80 years old, whose hippocampi shrink by 10 mm³ a year."""
+    rng = np.random.default_rng(4)
+    found = []
+    for number in range(64):
+        age, head = float(20 + 60 * number / 63), float(rng.uniform(1.3e6, 1.8e6))
+        both = 3600 - 10 * (age - 50) + 1500 * np.log(head / 1.5e6) + rng.normal(0, 200)
+        left, right = both + rng.normal(0, 60), both + rng.normal(0, 60)
+        measured = {
+            "left_mm3": left,
+            "right_mm3": right,
+            "total_mm3": left + right,
+            "asymmetry_index": (right - left) / ((right + left) / 2),
+            "intracranial_mm3": head,
+        }
+        sex = "male" if number % 2 else "female"
+        found.append(
+            Control(Person(age, sex), {k: float(v) for k, v in measured.items()}, f"sub-{number:02}")
+        )
+    return found
+
+
+@pytest.fixture(scope="session")
+def reference(controls, tmp_path_factory):
+    """Of these controls, and its file; for volumes of the bundled model."""
+    sha256 = read_card(bundled_folder() / "hipposeg").weights_sha256
+    identity = Identity("hipposeg", "0.1.0", "full", f"hipposeg:{sha256[:12]} hipposeg_clahe_sce:")
+    return fit_reference(controls, identity)[0]

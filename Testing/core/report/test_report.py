@@ -197,7 +197,7 @@ def test_the_command_writes_pages_of_a_folder(finished, tmp_path, capsys):
     ("arguments", "words"),
     [
         (["-o", "one.html"], "several scans"),
-        (["--name", "Jane"], "one scan"),
+        (["--name", "Jane"], "of one scan"),
         (["-o", "pages.docx"], "not written as '.docx'"),
     ],
 )

@@ -131,6 +131,25 @@ def test_image_beneath_stays_visible():
     assert np.ptp(middle, axis=-1).max() == 0  # grey: no tint inside the contour
 
 
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_line_is_seen_in_grey_on_a_brain_as_bright_as_it(side):
+    """Printed without colour, a dark rim sets the line off."""
+    luma = (0.299, 0.587, 0.114)
+    image, labels = scene()
+    brightness = 255 * np.dot(luma, COLORS[side])
+    array = np.full(sitk.GetArrayViewFromImage(image).shape, brightness, np.int16)
+    array[:, :5], array[:, 5:15], array[:, -10:] = 0, 1, 255  # so that black and white are as they are
+    flat = sitk.GetImageFromArray(array)
+    flat.CopyInformation(image)
+    figure = qc_figure(flat, labels, facts=FigureFacts(region_side=side))
+    seen = panel(figure, 0, 0)
+    line = colored(seen, COLORS[side], 30)
+    grey = seen @ np.array(luma)
+    rims = [grey[r - 3 : r + 4, c - 3 : c + 4].min() for r, c in line]
+    assert np.median(grey) == pytest.approx(brightness, abs=3)
+    assert len(line) > 30 and np.mean(np.array(rims) < brightness - 40) > 0.95
+
+
 def test_parts_have_their_own_colours():
     image, labels = scene(values={"left": 17})
     array = sitk.GetArrayFromImage(labels)
