@@ -135,7 +135,8 @@ def _with_measurements(page: Page, record: ScanRecord, beside: Beside) -> Page:
     if judgement is not None:
         rows[1:1] = comparison_rows(judgement)
     intracranial = record.measurements.get("intracranial_mm3")
-    drawn, caption = (), ""
+    drawn: tuple[Plot, ...] = ()
+    caption = ""
     if judgement is not None and reference is not None and intracranial is not None:
         drawn = plots(reference, judgement, intracranial)
         caption = curve_caption(judgement, intracranial) if drawn else ""
