@@ -29,6 +29,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/commands/info.py
   HippoSegLib/commands/options.py
   HippoSegLib/commands/preprocess.py
+  HippoSegLib/commands/reference.py
   HippoSegLib/commands/remedies.py
   HippoSegLib/commands/report.py
   HippoSegLib/commands/segment.py
@@ -154,11 +155,18 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/preprocessing/steps.py
   HippoSegLib/preprocessing/volume.py
   HippoSegLib/reference/__init__.py
+  HippoSegLib/reference/apply.py
+  HippoSegLib/reference/build.py
+  HippoSegLib/reference/comparison.py
   HippoSegLib/reference/fitting.py
   HippoSegLib/reference/judging.py
+  HippoSegLib/reference/participants.py
   HippoSegLib/reference/reference.py
   HippoSegLib/reference/statistics.py
+  HippoSegLib/reference/tables.py
   HippoSegLib/reference/values.py
+  HippoSegLib/reference/volumes.py
+  HippoSegLib/reference/words.py
   HippoSegLib/report/__init__.py
   HippoSegLib/report/asymmetry.py
   HippoSegLib/report/comparison.py
@@ -173,6 +181,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/report/write.py
   HippoSegLib/results/__init__.py
   HippoSegLib/results/assessment.py
+  HippoSegLib/results/asymmetry.py
   HippoSegLib/results/plausibility.py
   HippoSegLib/results/provenance.py
   HippoSegLib/results/qc_figure.py

@@ -21,6 +21,7 @@ COMMANDS = {
     "preprocess": ("HippoSegLib.commands.preprocess", "write what the network would see"),
     "report": ("HippoSegLib.commands.report", "write a page about each scan, to read and to print"),
     "evaluate": ("HippoSegLib.commands.evaluate", "compare with reference labels"),
+    "reference": ("HippoSegLib.commands.reference", "make a reference from controls, and compare with it"),
     "finetune": ("HippoSegLib.commands.finetune", "learn from a site's own labelled scans"),
     "tune": ("HippoSegLib.commands.tune", "search for the settings of a fine-tuning"),
     "train": ("HippoSegLib.training.command", "train a segmenter on labelled crops"),

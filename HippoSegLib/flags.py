@@ -53,3 +53,26 @@ def flag_columns(flags: Iterable[Flag]) -> dict[str, str]:
         "severity": "warning" if warned else "info" if flags else "",
         "remarks": " ".join(dict.fromkeys(flag.message for flag in flags)),
     }
+
+
+#: Codes that say that an outline, or the image under it, may be wrong; a hippocampus that is small, large or
+#: unlike the other one is not among them: that may be so.
+DOUBTED_OUTLINE = frozenset(
+    ("quality", "disagreement", "unsure", "cut", "contrast", "localization", "not_found", "implausible")
+    + ("voxel_size", "unit", "slices_missing", "preprocessing")
+    + ("no_orientation", "orientation_contradicted", "orientations_mirrored")
+)
+
+
+def doubted_sides(names: Iterable[str]) -> frozenset[str]:
+    """The sides whose outline may be wrong.
+
+    Args:
+        names: Of flags (`Flag.name`), as records and tables hold them.
+    """
+    found: set[str] = set()
+    for name in names:
+        code, _, side = name.partition(":")
+        if code in DOUBTED_OUTLINE:
+            found |= {side} if side else {"left", "right"}
+    return frozenset(found)

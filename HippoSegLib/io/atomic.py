@@ -26,14 +26,14 @@ def replacing(path: str | Path, overwrite: bool = False, suffix: str | None = No
             ITK, ``RuntimeError`` the writing raised); the temporary file is removed.
     """
     path = Path(path)
-    _refuse_existing(path, overwrite)
+    refuse_existing(path, overwrite)
     try:
         if not path.parent.is_dir():
             raise NotADirectoryError
         with staging_folder(path.parent) as folder:
             temporary = folder / f"file{path.suffix if suffix is None else suffix}"
             yield temporary
-            _refuse_existing(path, overwrite)  # it may have come meanwhile
+            refuse_existing(path, overwrite)  # it may have come meanwhile
             os.replace(temporary, path)
     except (OSError, RuntimeError):
         raise OutputError(
@@ -42,7 +42,12 @@ def replacing(path: str | Path, overwrite: bool = False, suffix: str | None = No
         ) from None
 
 
-def _refuse_existing(path: Path, overwrite: bool) -> None:
+def refuse_existing(path: Path, overwrite: bool = False) -> None:
+    """Refuse a file that is there, before the work that would fill it.
+
+    Raises:
+        OutputError: It exists, and may not be replaced.
+    """
     if path.exists() and not overwrite:
         raise OutputError(
             f"'{path.name}' exists already.", "Choose another output folder, or allow overwriting.", "exists"

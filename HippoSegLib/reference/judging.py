@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -20,6 +20,7 @@ def judge(
     person: Person,
     identity: Identity,
     scanner: Mapping[str, str] | None = None,
+    doubted: Collection[str] = (),
 ) -> Judgement:
     """Compare a scan's volumes with a reference.
 
@@ -29,6 +30,7 @@ def judge(
         person: Who was scanned.
         identity: What made the volumes, see `values.identity_of`.
         scanner: Field, such as "manufacturer" -> what it is, where it is known.
+        doubted: Sides whose outline may be wrong, see `flags.doubted_sides`.
     """
     intracranial = measurements.get("intracranial_mm3")
     reason = _why_not(reference, intracranial, person, identity)
@@ -45,8 +47,8 @@ def judge(
     less = None
     if "asymmetry" in measures:
         less = bisect_left(reference.asymmetry_sizes, abs(measures["asymmetry"].value))
-    notes = _notes(reference, scanner or {}) if measures else ()
-    return Judgement(reference.count, person, measures, withheld, notes, less)
+    notes = (*_doubts(doubted), *_notes(reference, scanner or {})) if measures else ()
+    return Judgement(reference.count, person, measures, withheld, notes, less, reference.digest)
 
 
 def judged(
@@ -146,6 +148,15 @@ def _outside(reference: Reference, intracranial: float | None, person: Person) -
             f"The head size ({millilitres(intracranial)}) is outside the controls' ({low} to {high}).",
         )
     return None
+
+
+def _doubts(doubted: Collection[str]) -> list[Remark]:
+    """That a comparison is worth as much as the outline."""
+    found = []
+    for side in sorted(doubted):
+        text = f"The {side} outline may be wrong: look at it before its percentile is used."
+        found.append(Remark("doubted_outline", text))
+    return found
 
 
 def _notes(reference: Reference, scanner: Mapping[str, str]) -> tuple[Remark, ...]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -146,6 +148,11 @@ class Reference:
     def has_sex(self) -> bool:
         """Whether what is expected depends on the sex."""
         return "male" in self.terms
+
+    @cached_property
+    def digest(self) -> str:
+        """Twelve digits by which a judgement names the reference that it was made with."""
+        return hashlib.sha256(self.to_json().encode("utf-8")).hexdigest()[:12]
 
     def row(self, person: Person, intracranial_mm3: float) -> np.ndarray:
         """(p,) the design's row of a person whose age is known, and whose sex is where it is needed."""

@@ -11,13 +11,14 @@ regression).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 #: Of every interval.
 LEVEL = 0.95
 #: Quantiles of the chi-squared distribution over which the noncentral t distribution is summed.
-_QUANTILES = 2000
+_QUANTILES = 1000
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,7 @@ def percentile_interval(deviation: float, leverage: float, degrees: int) -> tupl
     """
     from scipy import optimize, special
 
-    probabilities = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
-    ratio = np.sqrt(2 * special.gammaincinv(degrees / 2, probabilities) / degrees)  # s / σ, by its quantiles
+    ratio = _ratios(degrees)
     root = np.sqrt(leverage)
     limits = []
     for wanted in ((1 + LEVEL) / 2, (1 - LEVEL) / 2):
@@ -102,3 +102,12 @@ def percentile_interval(deviation: float, leverage: float, degrees: int) -> tupl
         reach = 12 * root + abs(deviation) + 1
         limits.append(optimize.brentq(excess, -3 * reach, 3 * reach, xtol=1e-10))
     return 100 * float(special.ndtr(limits[0])), 100 * float(special.ndtr(limits[1]))
+
+
+@lru_cache(maxsize=8)
+def _ratios(degrees: int) -> np.ndarray:
+    """Quantiles of the ratio of an estimated to the true standard deviation, each standing for as many."""
+    from scipy import special
+
+    probabilities = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
+    return np.sqrt(2 * special.gammaincinv(degrees / 2, probabilities) / degrees)

@@ -130,6 +130,7 @@ class Judgement:
         notes: What else a reader should know of the comparison.
         less_asymmetric_controls: How many controls have a smaller difference between the sides, None where
             the asymmetry is not compared.
+        reference: First digits of the SHA-256 of the reference, see `Reference.digest`.
     """
 
     controls: int
@@ -138,6 +139,7 @@ class Judgement:
     withheld: Mapping[str, Remark] = field(default_factory=dict)
     notes: tuple[Remark, ...] = ()
     less_asymmetric_controls: int | None = None
+    reference: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values: what `judgement_of` reads; they stand in a scan's record under `reference`."""
@@ -157,6 +159,7 @@ def judgement_of(values: object) -> Judgement | None:
             withheld={name: withheld.value(name, Remark.read) for name in MEASURES if name in withheld},
             notes=tuple(Remark.read(one, f"notes[{n}]") for n, one in enumerate(_list(fields, "notes"))),
             less_asymmetric_controls=fields.optional("less_asymmetric_controls", whole(0, 10**6)),
+            reference=fields.text("reference", ""),
         )
     except FieldError:
         return None

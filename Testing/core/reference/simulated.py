@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from HippoSegLib.batch.columns import FIELDS, row_of
+from HippoSegLib.batch.record import RecordedSource, ScanRecord
+from HippoSegLib.batch.tablefile import table_bytes
 from HippoSegLib.reference import Identity, Person
 from HippoSegLib.reference.fitting import Control
 
@@ -42,3 +45,42 @@ def people(count: int, seed: int = 0) -> list[Control]:
         person = Person(age, "male" if male else "female")
         found.append(Control(person, measurements(*sides, intracranial), f"sub-{number:03}"))
     return found
+
+
+def write_table(path, controls, **columns):
+    """Write `hippocampus.csv` as HippoSeg does, a line per control; returns the path.
+
+    Args:
+        path: Of the file.
+        controls: Their names are the scans' subjects.
+        columns: Field of `batch.columns.FIELDS` -> {name: text} in place of what stands there.
+    """
+    lines = []
+    for control in controls:
+        provenance = {
+            "model": {"name": "hipposeg", "sha256": "ffd74a52f10a" + "0" * 52},
+            "versions": {"HippoSeg": "0.1.0"},
+            "settings": {"protocol": "full"},
+        }
+        source = RecordedSource(f"in/{control.name}_T1w.nii.gz", control.name, subject=control.name)
+        scan = f"{control.name}_T1w"
+        record = ScanRecord(scan, "ok", source, control.measurements, provenance=provenance)
+        changes = {name: cells[control.name] for name, cells in columns.items() if control.name in cells}
+        changes = {name: cells[control.name] for name, cells in columns.items() if control.name in cells}
+        row = row_of(record) | changes
+        lines.append([row[field] for field in FIELDS])
+    path.write_bytes(table_bytes(lines))
+    return path
+
+
+def write_participants(path, controls, group="HC", **columns):
+    """Write `participants.tsv`; `columns` are further ones, name -> {participant: text}."""
+    names = ["participant_id", "age", "sex", "group", *columns]
+    lines = ["\t".join(names)]
+    for control in controls:
+        sex = "n/a" if control.person.sex is None else control.person.sex[0].upper()
+        age = "n/a" if control.person.age is None else f"{control.person.age:.2f}"
+        further = [cells.get(control.name, "n/a") for cells in columns.values()]
+        lines.append("\t".join([control.name, age, sex, group, *further]))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
