@@ -32,6 +32,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/commands/reference.py
   HippoSegLib/commands/remedies.py
   HippoSegLib/commands/report.py
+  HippoSegLib/commands/review.py
   HippoSegLib/commands/segment.py
   HippoSegLib/commands/streams.py
   HippoSegLib/commands/tune.py
@@ -193,6 +194,8 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/results/voxel_size.py
   HippoSegLib/results/wording.py
   HippoSegLib/review/__init__.py
+  HippoSegLib/review/cards.py
+  HippoSegLib/review/page.py
   HippoSegLib/review/verdicts.py
   HippoSegLib/training/__init__.py
   HippoSegLib/training/assemble.py

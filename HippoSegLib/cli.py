@@ -20,6 +20,7 @@ COMMANDS = {
     "info": ("HippoSegLib.commands.info", "print versions, devices and models"),
     "preprocess": ("HippoSegLib.commands.preprocess", "write what the network would see"),
     "report": ("HippoSegLib.commands.report", "write a page about each scan, to read and to print"),
+    "review": ("HippoSegLib.commands.review", "make the page to look at all results, pass or fail"),
     "evaluate": ("HippoSegLib.commands.evaluate", "compare with reference labels"),
     "reference": ("HippoSegLib.commands.reference", "make a reference from controls, and compare with it"),
     "finetune": ("HippoSegLib.commands.finetune", "learn from a site's own labelled scans"),

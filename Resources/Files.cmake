@@ -1,6 +1,22 @@
 # The models, the sample scan and the library's pages, relative to the top of the sources. Written by Testing/slicer_module/cmake_lists.py.
 set(HIPPOSEG_RESOURCES
   HippoSegLib/report/page.html
+  HippoSegLib/review/assets/charts.js
+  HippoSegLib/review/assets/csv.js
+  HippoSegLib/review/assets/data.js
+  HippoSegLib/review/assets/dom.js
+  HippoSegLib/review/assets/filters.js
+  HippoSegLib/review/assets/gallery.js
+  HippoSegLib/review/assets/index.html
+  HippoSegLib/review/assets/judging.js
+  HippoSegLib/review/assets/keys.js
+  HippoSegLib/review/assets/main.js
+  HippoSegLib/review/assets/page.css
+  HippoSegLib/review/assets/statistics.js
+  HippoSegLib/review/assets/table.js
+  HippoSegLib/review/assets/verdicts.js
+  HippoSegLib/review/assets/viewer.js
+  HippoSegLib/review/assets/virtual_list.js
   Resources/Models/README.md
   Resources/Models/hipposeg/CARD.md
   Resources/Models/hipposeg/card.json

@@ -82,6 +82,7 @@ def sentences(_: Callable[[str], str]) -> tuple[str, ...]:
         _("'{0}' holds more data than its header states: they do not belong together."),
         _("'{0}' holds the header of a pair alone; its voxels are in another file."),
         _("'{0}' in the output folder is another table."),
+        _("'{0}' in the output folder is not a review page of HippoSeg."),
         _("'{0}' in the output folder is not known to be HippoSeg's: no record names it."),
         _("'{0}' is 4D: it holds several volumes or layers."),
         _("'{0}' is 4D: it holds several volumes."),
@@ -242,6 +243,7 @@ def sentences(_: Callable[[str], str]) -> tuple[str, ...]:
             "Give a folder with images/ and labels/ (files of the same names), a BIDS folder "
             "with derivatives/, or a pattern each for scans and labels."
         ),
+        _("Give a folder with results of HippoSeg."),
         _("Give a grey-value T1 image."),
         _("Give a model folder (with {0}) or one of: {1}."),
         _("Give a table of text, with commas or tabs between the columns."),
@@ -278,6 +280,7 @@ def sentences(_: Callable[[str], str]) -> tuple[str, ...]:
             "HippoSeg write into its folder again."
         ),
         _("Give the magnitude image."),
+        _("Give the output folder of a segmentation."),
         _("Give the pair's .hdr file, with the .img file beside it."),
         _("Give the right table."),
         _("Give the table that HippoSeg wrote."),
@@ -320,6 +323,7 @@ def sentences(_: Callable[[str], str]) -> tuple[str, ...]:
         _("Model '{0}' segments the crop of one hippocampus; it has no localiser that finds it in a head."),
         _("Model folder '{0}' exists."),
         _("Move it to another folder, or choose another output folder."),
+        _("Move it to another folder."),
         _("Move it to another folder: what was drawn by hand is never replaced."),
         _("Name each scan once."),
         _("Name one of {0}, with false or new parameters."),
@@ -469,6 +473,7 @@ def sentences(_: Callable[[str], str]) -> tuple[str, ...]:
         _("The file's two orientations (qform and sform) disagree; the {0} is used, as in 3D Slicer."),
         _("The files of '{0}' cannot be written ({1})."),
         _("The folder '{0}' cannot be made."),
+        _("The folder '{0}' cannot be read ({1})."),
         _("The folder '{0}' cannot be written ({1})."),
         _("The folder '{0}' has a file of the name '{1}' that is not of a check."),
         _("The folder and its subfolders hold DICOM images and {0}."),
@@ -595,6 +600,7 @@ def sentences(_: Callable[[str], str]) -> tuple[str, ...]:
         _("The {0} outline lies {1} mm from where it was expected: check it."),
         _("The {0} outline may be wrong: look at it before its percentile is used."),
         _("There are no cases."),
+        _("There are no results of HippoSeg in '{0}'."),
         _("There are validation cases only."),
         _("There are {0} controls that can be used; a reference needs {1} or more."),
         _("There is no model '{0}'."),

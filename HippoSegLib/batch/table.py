@@ -20,7 +20,7 @@ from .verdicts import assign, read_verdicts, result_id
 #: While the table is built, records come only where somebody else took the lock over.
 _TRIES = 5
 #: Said in place of what a record cannot tell.
-_UNREADABLE = {
+UNREADABLE = {
     "damaged": (
         "failed",
         "record_damaged",
@@ -162,7 +162,7 @@ def _rows(folder: Path, records: Mapping[str, Stamp], old: Table, lock: FolderLo
             row = row_of(record) | {"scan": scan}
             rows[name] = Entry(stamp, [row[field] for field in FIELDS], result_id(record))
         except RecordError as error:
-            if error.kind in _UNREADABLE:
+            if error.kind in UNREADABLE:
                 rows[name] = Entry(None, _unreadable(scan, error.kind, old), "")
         except OSError:
             rows[name] = Entry(None, _unreadable(scan, "damaged", old), "")
@@ -173,7 +173,7 @@ def _unreadable(scan: str, kind: str, old: Table) -> list[str]:
     """The row of a scan whose record cannot be read: what the table said, unless the record is damaged."""
     if kind != "damaged" and scan in old.rows:
         return _kept(old.rows[scan])
-    status, code, remark = _UNREADABLE[kind]
+    status, code, remark = UNREADABLE[kind]
     row = dict.fromkeys(FIELDS, "") | {"scan": scan, "status": status, "error": code, "remarks": remark}
     row["severity"] = "error" if status == "failed" else "warning"
     return [row[field] for field in FIELDS]
