@@ -12,6 +12,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/batch/index.py
   HippoSegLib/batch/layout.py
   HippoSegLib/batch/naming.py
+  HippoSegLib/batch/objects.py
   HippoSegLib/batch/outcome.py
   HippoSegLib/batch/record.py
   HippoSegLib/batch/request.py
@@ -37,6 +38,12 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/commands/streams.py
   HippoSegLib/commands/tune.py
   HippoSegLib/dependencies.py
+  HippoSegLib/dicom_objects/__init__.py
+  HippoSegLib/dicom_objects/measurement_report.py
+  HippoSegLib/dicom_objects/segmentation.py
+  HippoSegLib/dicom_objects/source.py
+  HippoSegLib/dicom_objects/structures.py
+  HippoSegLib/dicom_objects/writing.py
   HippoSegLib/errors.py
   HippoSegLib/evaluation/__init__.py
   HippoSegLib/evaluation/cases.py

@@ -38,6 +38,8 @@ COLORS = {
 SNOMED_CATEGORY = ("SCT", "123037004", "Anatomical Structure")
 SNOMED_HIPPOCAMPUS = ("SCT", "5366008", "Hippocampus")
 SNOMED_SIDE = {"left": ("SCT", "7771000", "Left"), "right": ("SCT", "24028007", "Right")}
+#: Qualifiers of the parts along the long axis.
+SNOMED_PART = {"anterior": ("SCT", "255549009", "Anterior"), "posterior": ("SCT", "255551008", "Posterior")}
 
 
 def other_side(side: str) -> str:

@@ -151,6 +151,7 @@ def sentences(_: Callable[[str], str]) -> tuple[str, ...]:
         _("Check that security software does not block Slicer's Python, then try again."),
         _("Check that the folder exists, is writable and has space left."),
         _("Check the cases."),
+        _("Check the disk, and give the command again."),
         _("Check the folder's permissions and free space."),
         _("Check the pairs and the label map, or train nevertheless."),
         _("Check the path and the drive."),
@@ -209,6 +210,15 @@ def sentences(_: Callable[[str], str]) -> tuple[str, ...]:
         _("Correct the cases."),
         _("Correct the labels."),
         _("Correct them, or leave them out."),
+        _(
+            "DICOM objects cannot refer to the series: its images are of an unknown kind, are"
+            " spread over several multi-frame files, or have no UID of their own "
+            "(SOPInstanceUID)."
+        ),
+        _(
+            "DICOM objects cannot refer to the series: {0} is missing, is no UID, or differs "
+            "between its slices."
+        ),
         _("Device '{0}' cannot be used: {1}."),
         _("Device '{0}' is not available here."),
         _(
@@ -221,6 +231,7 @@ def sentences(_: Callable[[str], str]) -> tuple[str, ...]:
         _("Export one volume, the T1 image, to a folder of its own."),
         _("Export or convert the scan again."),
         _("Export the complete series again."),
+        _("Export the original series again, or leave the DICOM objects out."),
         _("Export the original series again."),
         _("Export the scan again without a mask or division that creates them."),
         _("Export the series again."),
@@ -271,6 +282,7 @@ def sentences(_: Callable[[str], str]) -> tuple[str, ...]:
         _("Give the folder that holds the slices of the T1 series."),
         _("Give the folder that holds the slices themselves."),
         _("Give the folder with all slices of the series."),
+        _("Give the folder with the DICOM series, or leave the DICOM objects out."),
         _(
             "Give the folder with the slices of one series, or the T1 scans themselves; "
             "several can be given at once."
@@ -299,6 +311,7 @@ def sentences(_: Callable[[str], str]) -> tuple[str, ...]:
         ),
         _("Install it (pip install nibabel), or convert the scan with FreeSurfer's mri_convert to .nii.gz."),
         _('Install it with: pip install "hipposeg[train]".'),
+        _('Install it: pip install "hipposeg[dicom]".'),
         _('Install it: pip install "pydicom>=2.4".'),
         _('Install it: pip install "{0}".'),
         _("Install one, or open the page in any browser and print it from there."),
@@ -437,6 +450,7 @@ def sentences(_: Callable[[str], str]) -> tuple[str, ...]:
         _("The DICOM series was taken with a tilted gantry (the stack leans)."),
         _("The DICOM slices have axes that are not at right angles (ImageOrientationPatient)."),
         _("The DICOM slices lie {0} mm apart, but the series states {1} mm: slices may be missing."),
+        _("The Python package highdicom (writes DICOM objects) is not installed."),
         _("The Python package optuna (searches for settings) is not installed or does not load."),
         _("The Python package pydicom (reads DICOM) is not installed."),
         _("The Python package {0} ({1}) is not installed."),
@@ -537,6 +551,7 @@ def sentences(_: Callable[[str], str]) -> tuple[str, ...]:
         _("The result could not be shown in the scene."),
         _("The result for '{0}' is of a later version of HippoSeg."),
         _("The results cannot be written ({0})."),
+        _("The scan is no DICOM series: DICOM objects take patient, study and grid from one."),
         _(
             "The scan was checked as a crop of one hippocampus, but is to be segmented as a "
             "head, or the reverse."

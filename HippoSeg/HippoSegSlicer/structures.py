@@ -13,12 +13,10 @@ from HippoSegLib.labels import (
     SIDES,
     SNOMED_CATEGORY,
     SNOMED_HIPPOCAMPUS,
+    SNOMED_PART,
     SNOMED_SIDE,
     WHOLE,
 )
-
-#: SNOMED CT qualifiers of the parts along the long axis.
-SNOMED_PART = {"anterior": ("SCT", "255549009", "Anterior"), "posterior": ("SCT", "255551008", "Posterior")}
 
 
 @dataclass(frozen=True)

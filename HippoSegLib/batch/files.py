@@ -27,6 +27,8 @@ ENDINGS: dict[str, str] = {
     "labels": "_hippocampus.nii.gz",
     "picture": "_hippocampus.png",
     "details": "_hippocampus.log",
+    "dicom_seg": "_hippocampus_seg.dcm",
+    "dicom_sr": "_hippocampus_sr.dcm",
     **{f"{side}_{what}": f"_{side}_{what}.nii.gz" for what in _MAPS for side in SIDES},
 }
 

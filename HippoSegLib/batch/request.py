@@ -24,12 +24,16 @@ class BatchOptions:
         overwrite: Replace results that exist.
         series: As in `io.images.read_scan`.
         layout: Where the files of a scan lie in the output folder.
+        dicom_seg: Also write a DICOM segmentation; the scans must be DICOM series.
+        dicom_sr: Also write a DICOM report of the volumes, and the segmentation, to which it refers.
     """
 
     picture: bool = True
     overwrite: bool = False
     series: str | int | None = None
     layout: Layout = FLAT
+    dicom_seg: bool = False
+    dicom_sr: bool = False
 
 
 def split_changes(
@@ -46,11 +50,13 @@ def split_changes(
     return dataclasses.replace(options or SegmentOptions(), **others), batch
 
 
-def request_of(options: SegmentOptions, picture: bool) -> dict[str, Any]:
+def request_of(options: SegmentOptions, batch: BatchOptions) -> dict[str, Any]:
     """Plain values of all that shapes a result's files; a model by its name."""
     values = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
     request = {name: _plain(value) for name, value in values.items() if name not in _WHERE}
-    return request | {"picture": picture}
+    # What is off by default and came later is named only where it is on: earlier records compare as equal.
+    objects = {name: True for name in ("dicom_seg", "dicom_sr") if getattr(batch, name)}
+    return request | {"picture": batch.picture} | objects
 
 
 def _plain(value: Any) -> Any:

@@ -30,6 +30,7 @@ from .failure import as_error, report
 from .files import is_result
 from .folder import NameTaken, OutputFolder
 from .naming import assign_names
+from .objects import dicom_source, write_dicom_objects
 from .outcome import Outcome
 from .record import Failure, RecordedSource, ScanRecord
 from .request import BatchOptions, request_of
@@ -54,7 +55,7 @@ class Runner:
     ):
         self._folder, self._options, self._batch, self._cancel = folder, options, batch, cancel
         self._layout = folder.layout
-        self._request = request_of(options, batch.picture)
+        self._request = request_of(options, batch)
         #: Whether a scan was segmented, and whether the one at hand is read.
         self._any_done = self._is_read = False
 
@@ -103,6 +104,7 @@ class Runner:
         tell = None if progress is None else (lambda words, fraction: progress(name, words, fraction))
         scan = read_scan(source.path, self._options.region, self._batch.series)
         self._is_read = True
+        series = dicom_source(scan, self._batch)
         facts = _recorded(source, source.sha256(scan.image))
         result = segment(scan, self._options, tell, self._cancel)
         measured = result.measurements.as_row()
@@ -111,6 +113,8 @@ class Runner:
         while True:
             with staging_folder(self._folder.path) as staging:
                 self._layout.write(staging, name, scan.image, result, facts, self._batch.picture)
+                if series is not None:
+                    write_dicom_objects(staging, name, result, series, self._batch)
                 record = ScanRecord(
                     scan=name,
                     status=result.status,

@@ -33,6 +33,19 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
         )
 
 
+def add_dicom_options(parser: argparse.ArgumentParser) -> None:
+    """Options that add DICOM objects to the results of DICOM series."""
+    group = parser.add_argument_group(
+        "DICOM objects for an archive (scans must be DICOM series; they carry the patient's identity)"
+    )
+    group.add_argument("--dicom-seg", action="store_true", help="also write a DICOM segmentation")
+    group.add_argument(
+        "--dicom-sr",
+        action="store_true",
+        help="also write a DICOM report of the volumes, and the segmentation, to which it refers",
+    )
+
+
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Options for model, device and preprocessing."""
     group = parser.add_argument_group("model and machine")

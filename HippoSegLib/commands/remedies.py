@@ -41,6 +41,7 @@ REMEDIES = {
     "unusable_cases": "Correct them, or add --leave-out.",
     "doubtful_labels": "Check the pairs and --label-map; with --anyway it goes on nevertheless.",
     "no_trial": "Look at the cases with: hipposeg finetune SITE --check-only.",
+    "not_dicom": "Give the folder with the DICOM series, or leave --dicom-seg and --dicom-sr out.",
     "no_background": "Leave out --background, or name the folder of heads.",
 }
 

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 from ..errors import SOME_FAILED
 from ..results.wording import asymmetry_words, volume_words
-from .options import ProgressLine, add_input_options, add_model_options, segment_options
+from .options import (
+    ProgressLine,
+    add_dicom_options,
+    add_input_options,
+    add_model_options,
+    segment_options,
+)
 from .remedies import in_words
 
 if TYPE_CHECKING:
@@ -37,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--uncertainty", action="store_true", help="also write maps of the uncertainty: 0 sure, 1 guessed"
     )
     parser.add_argument("--no-picture", action="store_true", help="leave the quality-control picture out")
+    add_dicom_options(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress on the terminal")
     add_input_options(parser)
@@ -48,7 +55,13 @@ def run(args: argparse.Namespace) -> int:
     from ..batch.run import TABLE, BatchOptions, segment_files
 
     progress = ProgressLine(sys.stderr)
-    batch = BatchOptions(not args.no_picture, args.overwrite, args.series)
+    batch = BatchOptions(
+        picture=not args.no_picture,
+        overwrite=args.overwrite,
+        series=args.series,
+        dicom_seg=args.dicom_seg,
+        dicom_sr=args.dicom_sr,
+    )
     codes, outcomes = [], 0
     try:
         tell = None if args.quiet else progress

@@ -20,11 +20,20 @@ from .dicom_folder import check_no_other_scans, no_image
 from .dicom_format import check_formats
 from .dicom_pixels import read_voxels
 from .dicom_series import Series, all_series, choose, lost_slices
+from .dicom_slice import Slice
 from .dicom_stack import build_stack, check_frames
 from .voxels import image_of
 
 
 def read_series(folder: str | Path, series: str | int | None = None) -> tuple[sitk.Image, list[Flag]]:
+    """Image and flags of :func:`read_slices`."""
+    image, flags, _ = read_slices(folder, series)
+    return image, flags
+
+
+def read_slices(
+    folder: str | Path, series: str | int | None = None
+) -> tuple[sitk.Image, list[Flag], tuple[Slice, ...]]:
     """Read the DICOM series of a folder; where it holds none itself, that of its subfolders (a CD's layout).
 
     Args:
@@ -32,7 +41,8 @@ def read_series(folder: str | Path, series: str | int | None = None) -> tuple[si
         series: Which series, where there are several: its number as the error message lists it.
 
     Returns:
-        A 3D image (integers, or float32 where the slices carry a rescaling) and flags.
+        A 3D image (integers, or float32 where the slices carry a rescaling), flags, and the slices in the
+        order of the image's z axis.
 
     Raises:
         InputError: No DICOM image, several series, damaged or missing or unevenly spaced slices, a header
@@ -59,11 +69,11 @@ def read_series(folder: str | Path, series: str | int | None = None) -> tuple[si
         if series is None:
             check_no_other_scans(contents)
         chosen, flags = choose(contents, series)
-        image, more = _read(chosen, contents)
-    return image, [*flags, *more]
+        image, more, slices = _read(chosen, contents)
+    return image, [*flags, *more], slices
 
 
-def _read(chosen: Series, contents: Contents) -> tuple[sitk.Image, list[Flag]]:
+def _read(chosen: Series, contents: Contents) -> tuple[sitk.Image, list[Flag], tuple[Slice, ...]]:
     _check_complete(chosen, contents)
     check_frames(chosen.slices)
     check_formats(chosen.slices)
@@ -79,7 +89,7 @@ def _read(chosen: Series, contents: Contents) -> tuple[sitk.Image, list[Flag]]:
     if inverted:
         text = "The DICOM series stores its values inverted (MONOCHROME1); they were turned back."
         flags.append(Flag("inverted", text, severity="info"))
-    return image, flags
+    return image, flags, stack.slices
 
 
 def _check_complete(chosen: Series, contents: Contents) -> None:

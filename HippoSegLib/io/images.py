@@ -6,7 +6,7 @@ World coordinates are LPS mm, as in SimpleITK; arrays are (z, y, x).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,8 @@ import SimpleITK as sitk
 
 from ..flags import Flag
 from ..geometry.orientation import canonical_axes
-from .dicom import read_series
+from .dicom import read_slices
+from .dicom_slice import Slice
 from .files import read_file, what_the_system_refuses
 from .names import SUFFIXES, image_stem
 from .validation import check_image
@@ -45,11 +46,13 @@ class Scan:
         image: 3D scalar image.
         flags: What was noticed while it was read and checked.
         region: It is the crop of one hippocampus, and was checked as such.
+        slices: Of a DICOM series, in the order of the image's z axis; of all else none.
     """
 
     image: sitk.Image
     flags: tuple[Flag, ...] = ()
     region: bool = False
+    slices: tuple[Slice, ...] = ()
 
 
 def read_scan(path: str | Path, region: bool = False, series: str | int | None = None) -> Scan:
@@ -70,11 +73,11 @@ def read_scan(path: str | Path, region: bool = False, series: str | int | None =
     path = Path(path)
     with what_the_system_refuses(path):
         if path.is_dir():
-            image, flags = read_series(path, series)
-        else:
-            image, flags = read_file(path, region)
-            if series is not None:
-                flags = [*flags, Flag("series_ignored", _SERIES_IGNORED, severity="info")]
+            image, flags, slices = read_slices(path, series)
+            return replace(check_scan(image, region, flags), slices=slices)
+        image, flags = read_file(path, region)
+        if series is not None:
+            flags = [*flags, Flag("series_ignored", _SERIES_IGNORED, severity="info")]
         return check_scan(image, region, flags)
 
 

@@ -24,6 +24,7 @@ LAYERS = (
     ("options",),
     ("results",),
     ("reference",),
+    ("dicom_objects",),
     ("pipeline",),
     ("batch",),
     ("evaluation",),
@@ -120,7 +121,7 @@ def test_the_core_knows_nothing_of_slicer():
 def test_heavy_packages_are_imported_where_they_are_used(module):
     code = (
         f"import sys, {module}\n"
-        "heavy = {'torch', 'skimage', 'pywt', 'matplotlib', 'optuna'} & set(sys.modules)\n"
+        "heavy = {'torch', 'skimage', 'pywt', 'matplotlib', 'optuna', 'highdicom'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
