@@ -23,6 +23,8 @@ from .synthesis import Intensities
 
 #: FreeSurfer id of the fluid around the brain: what a skull-stripped head may or may not keep.
 _OUTER_FLUID = 24
+#: Names of cases drawn from label maps begin with this.
+_PREFIX = "labelmap_"
 
 
 def synthesised_cases(data: Path, names: Sequence[str], renderings: int = 2, seed: int = 0) -> list[Case]:
@@ -45,11 +47,16 @@ def synthesised_cases(data: Path, names: Sequence[str], renderings: int = 2, see
             for side in ("left", "right"):
                 for k in range(renderings):
                     rng = np.random.default_rng((seed, int(name), LEFT if side == "left" else RIGHT, k))
-                    called = f"labelmap_{name}_{side}_{k}"
-                    cases.append(_draw(called, f"labelmap_{name}", head, side, intensities, rng))
+                    called = f"{_PREFIX}{name}_{side}_{k}"
+                    cases.append(_draw(called, f"{_PREFIX}{name}", head, side, intensities, rng))
     except (OSError, RuntimeError) as error:
         raise InputError(f"A label map in {folder} cannot be read.", "Name the training data.") from error
     return cases
+
+
+def is_drawn(case: Case) -> bool:
+    """Whether a case was drawn from a label map."""
+    return case.name.startswith(_PREFIX)
 
 
 def _draw(

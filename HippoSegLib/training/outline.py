@@ -14,7 +14,7 @@ import argparse
 import shlex
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +27,12 @@ from ..models.network import build
 from ..models.unet3d import UNet3D
 from ..preprocessing.chain import Preprocessing, channels
 from .background_context import BackgroundContext, load_contexts
-from .batches import CropSampler, encoded
+from .batches import CropSampler, encoded, epoch_order
 from .cases import BEYOND_ONLY, Case, fit, load_cases, split_by_subject
 from .data_splits import CROPS, TRAIN_LABEL_MAPS, TRAIN_REAL_HEADS, UNLABELLED_HEADS
 from .evaluation import Evaluator, dice, predict
 from .export import export_run, refuse_existing
-from .labelmaps import synthesised_cases
+from .labelmaps import is_drawn, synthesised_cases
 from .loop import Compute, Loop
 from .losses import PartialLabels
 from .protocols import ANTERIOR, BACKGROUND, FULL, POSTERIOR, STRUCTURES
@@ -59,12 +59,37 @@ class Material:
     held: list[Case]
 
 
+@dataclass(frozen=True)
+class Mixture:
+    """What an epoch consists of.
+
+    Attributes:
+        repeats: How often it sees a real case whose label is complete; of these there are fewer.
+        turns: Epochs over which the crops of MSD take turns: each is seen once in so many.
+        renderings: Images synthesised from each hippocampus of the label maps, which take turns: an epoch
+            sees one of them.
+
+    Raises:
+        TrainingError: A number is impossible.
+    """
+
+    repeats: int = 1
+    turns: int = 1
+    renderings: int = 0
+
+    def __post_init__(self):
+        if min(self.repeats, self.turns) < 1 or self.renderings < 0:
+            raise TrainingError(
+                "Repeats and turns must be 1 or more, renderings 0 or more.", "Correct the mixture."
+            )
+
+
 class MixedSampler(CropSampler):
-    """The cases of each protocol spread evenly over an epoch, so that batches are alike.
+    """The kinds of cases in given shares, each spread evenly over an epoch, so that batches are alike.
 
     Args:
         cases, settings, contexts: See `CropSampler`.
-        repeats: How often an epoch sees a case whose label is complete; of these there are fewer.
+        mixture: The shares.
     """
 
     def __init__(
@@ -72,20 +97,37 @@ class MixedSampler(CropSampler):
         cases: Sequence[Case],
         settings: TrainingSettings,
         contexts: Sequence[BackgroundContext] = (),
-        repeats: int = 1,
+        mixture: Mixture | None = None,
     ):
-        again = [case for case in cases if case.protocol is FULL] * (repeats - 1)
-        super().__init__([*cases, *again], settings, contexts, encoded)
+        super().__init__(cases, settings, contexts, encoded)
+        self.mixture = mixture or Mixture()
+        drawn = [is_drawn(case) for case in cases]
+        self._crops = [i for i, case in enumerate(cases) if case.protocol is not FULL]
+        self._complete = [i for i, case in enumerate(cases) if case.protocol is FULL and not drawn[i]]
+        self._drawn = [i for i in range(len(cases)) if drawn[i]]
+
+    def __len__(self) -> int:
+        return len(self._kinds(0))
+
+    def _kinds(self, epoch: int) -> list[tuple[str, int]]:
+        """Kind and number of each case that an epoch sees, in no particular order."""
+        m, crops = self.mixture, self._crops
+        if m.turns > 1 and crops:
+            turn = np.random.default_rng((self.settings.seed, 1, epoch // m.turns)).permutation(crops)
+            count = -(-len(crops) // m.turns)  # all turns alike: the last one wraps round
+            crops = np.resize(turn, count * m.turns)[epoch % m.turns :: m.turns].tolist()
+        drawn = self._drawn[epoch % m.renderings :: m.renderings] if self._drawn else []
+        kinds = {"crops": crops, "complete": self._complete * m.repeats, "drawn": drawn}
+        return [(kind, i) for kind, some in kinds.items() for i in some]
 
     def order(self, epoch: int) -> list[int]:
-        shuffled = super().order(epoch)
-        names = [self.cases[i].protocol.name for i in shuffled]
-        seen: Counter[str] = Counter()
-        keys = []
-        for name in names:
-            keys.append((seen[name] + 0.5) / names.count(name))
-            seen[name] += 1
-        return [shuffled[k] for k in np.argsort(keys, kind="stable")]
+        kinds = self._kinds(epoch)
+        shuffled = [kinds[k] for k in epoch_order(len(kinds), self.settings.seed, epoch)]
+        counts, seen, keys = Counter(kind for kind, _ in kinds), Counter[str](), []
+        for kind, _ in shuffled:
+            keys.append((seen[kind] + 0.5) / counts[kind])
+            seen[kind] += 1
+        return [shuffled[k][1] for k in np.argsort(keys, kind="stable")]
 
 
 def with_beyond(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -147,18 +189,22 @@ def material(data: Path, folds: int = 5, fold: int | None = None, renderings: in
 
 
 def learn(
-    cases: Material, data: Path, settings: TrainingSettings, start: Path, run: RunFolder, repeats: int = 1
+    cases: Material,
+    data: Path,
+    settings: TrainingSettings,
+    start: Path,
+    run: RunFolder,
+    mixture: Mixture | None = None,
 ) -> None:
-    """Train, or go on where a run in the folder broke off; see `trainer.train_3d_unet` for the errors.
-
-    Args:
-        repeats: See `MixedSampler`.
-    """
+    """Train, or go on where a run in the folder broke off; see `trainer.train_3d_unet` for the errors."""
+    mixture = mixture or Mixture()
     contexts = load_contexts(data / UNLABELLED_HEADS)
     torch.manual_seed(settings.seed)
     model = build(replace(settings.network, out_channels=len(OUTLINE_CLASSES)), dropout=settings.dropout)
     try:
         weights = torch.load(start, map_location="cpu", weights_only=True)
+        if len(weights["head.bias"]) == len(OUTLINE_CLASSES):  # no class is new
+            settings = replace(settings, head_rate=1.0)
         model.load_state_dict(with_beyond(weights))
     except Exception as error:  # torch raises many kinds for a file that is not what it should be
         raise TrainingError(
@@ -166,7 +212,7 @@ def learn(
             "Name weights of a network with the same widths and channels.",
         ) from error
     device = torch.device("cpu")
-    sampler = MixedSampler(marked(cases.train, model, settings), settings, contexts, repeats)
+    sampler = MixedSampler(marked(cases.train, model, settings), settings, contexts, mixture)
     evaluator = Evaluator(cases.held, settings.region_shape, settings.preprocessing)
     compute = Compute(device, native_bfloat16(device))
     loop = Loop(model, sampler, evaluator, settings, compute, PartialLabels(STRUCTURES))
@@ -175,7 +221,7 @@ def learn(
         "background_context": [context.name for context in contexts],
         "train_cases": [case.name for case in cases.train],
         "validation_cases": [case.name for case in cases.held],
-        "repeats": repeats,
+        "mixture": asdict(mixture),
         "protocols": {p: sum(c.protocol.name == p for c in cases.train) for p in ("msd", "full")},
         "data_crc32": checksum([*cases.train, *cases.held]),
     }
@@ -205,6 +251,7 @@ def _command(args: argparse.Namespace) -> str:
         "folds",
         "fold",
         "repeats",
+        "turns",
         "label_maps",
     ):
         if getattr(args, name) is not None:
@@ -227,7 +274,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--fold", type=int, help="the fold held out (default: none)")
     parser.add_argument("--repeats", type=int, default=1, help="times that an epoch sees a complete label")
-    parser.add_argument("--label-maps", type=int, default=0, help="images of each label map's hippocampus")
+    parser.add_argument("--turns", type=int, default=1, help="epochs over which MSD's crops take turns")
+    parser.add_argument(
+        "--label-maps", type=int, default=0, help="images of each label map's hippocampus, an epoch sees one"
+    )
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
@@ -241,11 +291,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         validate_every=args.epochs,
         head_rate=_HEAD_RATE,
     )
-    cases = material(args.data, args.folds, args.fold, args.label_maps)
+    mixture = Mixture(args.repeats, args.turns, args.label_maps)
+    cases = material(args.data, args.folds, args.fold, mixture.renderings)
     run = RunFolder(args.run)
     run.write_command(_command(args))
     print(f"{len(cases.train)} cases to train on, {len(cases.held)} held out", flush=True)
-    learn(cases, args.data, settings, args.init_from, run, args.repeats)
+    learn(cases, args.data, settings, args.init_from, run, mixture)
     export_run(*read_run(args.run), args.output, command=_command(args))
     return 0
 

@@ -1,6 +1,7 @@
 """A network that knows two protocols: how it starts, what it learns, what its command writes."""
 
 import math
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -102,13 +103,30 @@ def test_batches_of_both_protocols_are_alike():
     for order in orders:
         for first in range(0, 16, 4):
             assert sum(cases[i].protocol is FULL for i in order[first : first + 4]) == 1
-    thrice = outline.MixedSampler(cases, SMALL, repeats=3)
+    thrice = outline.MixedSampler(cases, SMALL, mixture=outline.Mixture(repeats=3))
     for first in range(0, 24, 4):
         batch = [thrice.cases[i].protocol for i in thrice.order(0)[first : first + 4]]
         assert batch.count(FULL) == 2 and len(thrice) == 24
     inputs, target = sampler(0, 0)
     assert inputs.shape == (1, *SHAPE) and target.dtype == np.int64
     assert set(np.unique(target)) <= ({9, 2, 4} if cases[orders[0][0]].protocol is MSD else {1, 14})
+
+
+def test_crops_and_drawn_images_take_turns():
+    cases = [case(f"{k}", MSD) for k in range(7)] + [case(f"f{k}", FULL) for k in range(2)]
+    cases += [case(f"labelmap_01_{side}_{k}", FULL) for side in ("left", "right") for k in range(3)]
+    sampler = outline.MixedSampler(cases, SMALL, mixture=outline.Mixture(repeats=2, turns=3, renderings=3))
+    orders = [sampler.order(epoch) for epoch in range(6)]
+    assert {len(order) for order in orders} == {len(sampler)} == {3 + 2 * 2 + 2}
+    seen = [Counter(i for order in orders[k : k + 3] for i in order) for k in (0, 3)]
+    for three in seen:  # nothing is left out, and nothing but the crops that fill the last turn comes twice
+        assert {three[i] for i in (7, 8)} == {6} and {three[i] for i in range(9, 15)} == {1}
+        assert sorted(three[i] for i in range(7)) == [1, 1, 1, 1, 1, 2, 2]
+    for order in orders:
+        assert len({cases[i].name[-1] for i in order if i >= 9}) == 1
+    assert orders[0][:3] != orders[3][:3] or orders[1] != orders[4]
+    with pytest.raises(TrainingError, match="turns must be 1"):
+        outline.Mixture(turns=0)
 
 
 def case(name: str, protocol) -> Case:
