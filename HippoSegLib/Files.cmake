@@ -3,21 +3,31 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/__init__.py
   HippoSegLib/__main__.py
   HippoSegLib/batch/__init__.py
+  HippoSegLib/batch/cohort.py
   HippoSegLib/batch/columns.py
   HippoSegLib/batch/commit.py
   HippoSegLib/batch/common_root.py
   HippoSegLib/batch/failure.py
   HippoSegLib/batch/files.py
+  HippoSegLib/batch/finding.py
+  HippoSegLib/batch/finding_bids.py
+  HippoSegLib/batch/finding_dicom.py
+  HippoSegLib/batch/finding_tables.py
+  HippoSegLib/batch/finding_tree.py
   HippoSegLib/batch/folder.py
+  HippoSegLib/batch/found.py
   HippoSegLib/batch/index.py
   HippoSegLib/batch/layout.py
   HippoSegLib/batch/naming.py
   HippoSegLib/batch/objects.py
   HippoSegLib/batch/outcome.py
+  HippoSegLib/batch/progress.py
   HippoSegLib/batch/record.py
   HippoSegLib/batch/request.py
+  HippoSegLib/batch/resume.py
   HippoSegLib/batch/run.py
   HippoSegLib/batch/runner.py
+  HippoSegLib/batch/sharing.py
   HippoSegLib/batch/source.py
   HippoSegLib/batch/table.py
   HippoSegLib/batch/tablefile.py
@@ -25,6 +35,9 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/cli.py
   HippoSegLib/commands/__init__.py
   HippoSegLib/commands/arguments.py
+  HippoSegLib/commands/batch.py
+  HippoSegLib/commands/batch_options.py
+  HippoSegLib/commands/batch_output.py
   HippoSegLib/commands/evaluate.py
   HippoSegLib/commands/finetune.py
   HippoSegLib/commands/info.py
@@ -90,6 +103,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/io/__init__.py
   HippoSegLib/io/atomic.py
   HippoSegLib/io/background.py
+  HippoSegLib/io/childprocess.py
   HippoSegLib/io/dicom.py
   HippoSegLib/io/dicom_compressed.py
   HippoSegLib/io/dicom_content.py
@@ -102,6 +116,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/io/dicom_series.py
   HippoSegLib/io/dicom_slice.py
   HippoSegLib/io/dicom_stack.py
+  HippoSegLib/io/ending.py
   HippoSegLib/io/files.py
   HippoSegLib/io/folder_lock.py
   HippoSegLib/io/freesurfer.py
@@ -240,7 +255,6 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/training/training_data.py
   HippoSegLib/worker/__init__.py
   HippoSegLib/worker/__main__.py
-  HippoSegLib/worker/ending.py
   HippoSegLib/worker/exchange.py
   HippoSegLib/worker/finetunetask.py
   HippoSegLib/worker/process.py

@@ -17,6 +17,7 @@ from .errors import Cancelled, HippoSegError
 #: Command -> module with `add_arguments(parser)` and `run(args) -> exit code`, and a line of help.
 COMMANDS = {
     "segment": ("HippoSegLib.commands.segment", "find and measure both hippocampi"),
+    "batch": ("HippoSegLib.commands.batch", "segment many scans: a folder, a list, a BIDS data set"),
     "info": ("HippoSegLib.commands.info", "print versions, devices and models"),
     "preprocess": ("HippoSegLib.commands.preprocess", "write what the network would see"),
     "report": ("HippoSegLib.commands.report", "write a page about each scan, to read and to print"),

@@ -23,11 +23,12 @@ from typing import Any
 import numpy as np
 
 from HippoSegLib.errors import HippoSegError, OutputError
+from HippoSegLib.io.childprocess import to_text
 from HippoSegLib.io.owned_folders import remove
 from HippoSegLib.io.owner import process
 from HippoSegLib.io.staging import make_temporary, sweep
 from HippoSegLib.worker.exchange import write_array
-from HippoSegLib.worker.supervisor import FOLDER_KIND, to_text
+from HippoSegLib.worker.supervisor import FOLDER_KIND
 
 from .workerend import loss
 from .workermessages import readEvents, readLog

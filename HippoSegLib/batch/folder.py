@@ -93,6 +93,10 @@ class OutputFolder:
             return "own" if _is_same(record, source) else "other"
         return "free" if there == name else "other"
 
+    def is_of(self, record: ScanRecord, source: Source) -> bool:
+        """Whether a record is of a source, wherever the drive is mounted now."""
+        return _is_same(record, source)
+
     def look(self, name: str) -> Existing:
         """What stands under a name now."""
         has_labels = self._path(name, self.layout.labels_name(name)).exists()

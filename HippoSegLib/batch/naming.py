@@ -56,9 +56,22 @@ def assign_names(sources: Sequence[Source], holder: HolderOf) -> list[str]:
     if len({source.id for source in sources}) < len(sources):
         raise InputError("A scan was given twice.", "Name each scan once.")
     choices = [_Choice(source, holder) for source in sources]
+    own = {choice.own for choice in choices if choice.own is not None}
+    names = _distinct([choice.reset(own) for choice in choices])
+    # What a scan of this call has is its own, whatever the others are called.
+    kept = {name_key(choice.own) for choice in choices if choice.own is not None}
+    if any(
+        choice.own is None and name_key(name) in kept for choice, name in zip(choices, names, strict=True)
+    ):
+        names = _distinct([choice.reset(set()) for choice in choices])
+    return [choice.own or name for choice, name in zip(choices, names, strict=True)]
+
+
+def _distinct(choices: Sequence[_Choice]) -> list[str]:
+    """The names when those who want the same have gone on to others, each until it is alone."""
     while True:
         times = Counter(name_key(choice.name) for choice in choices)
-        contested = [c for c in choices if times[name_key(c.name)] > 1 and not c.is_settled]
+        contested = [c for c in choices if times[name_key(c.name)] > 1 and not c.is_last]
         if not contested:
             return [choice.name for choice in choices]
         for choice in contested:
@@ -66,23 +79,35 @@ def assign_names(sources: Sequence[Source], holder: HolderOf) -> list[str]:
 
 
 class _Choice:
-    """The candidate that a source has come to."""
+    """The candidate that a source has come to.
+
+    Attributes:
+        own: The name under which the source has a result.
+    """
 
     def __init__(self, source: Source, holder: HolderOf):
         self._names = candidates(source)
-        held = [holder(name, source) for name in self._names]
-        self._usable = [i for i, what in enumerate(held) if what != "other"] or [len(held) - 1]
-        self._has_result = "own" in held
-        self._at = held.index("own") if self._has_result else self._usable[0]
+        self._held = [holder(name, source) for name in self._names]
+        self.own = next((n for n, what in zip(self._names, self._held, strict=True) if what == "own"), None)
+        self.reset(set())
+
+    def reset(self, of_this_call: set[str]) -> _Choice:
+        """Begin again. Names under which scans of this call have results count as free: who gets which is
+        then the same before, during and after the call."""
+        pairs = enumerate(zip(self._names, self._held, strict=True))
+        usable = [at for at, (name, what) in pairs if what != "other" or name in of_this_call]
+        self._usable = usable or [len(self._names) - 1]
+        self._at = self._usable[0]
+        return self
 
     @property
     def name(self) -> str:
         return self._names[self._at]
 
     @property
-    def is_settled(self) -> bool:
-        """Whether it keeps its name whatever the others are called."""
-        return self._has_result or self._at == self._usable[-1]
+    def is_last(self) -> bool:
+        """Whether there is no other candidate."""
+        return self._at == self._usable[-1]
 
     def go_on(self) -> None:
         """Take the next candidate."""
@@ -93,7 +118,7 @@ def candidates(source: Source) -> tuple[str, ...]:
     """Names for a scan, the shortest first; they depend on its own path and series alone, and the last one
     on all of it."""
     full = Path(os.path.abspath(source.path))
-    names = [image_stem(full)]
+    names = [source.stem or image_stem(full)]
     if source.series is not None:
         names.append(f"{names[0]}_series_{source.series}")
     base, parents = names[-1], [part for part in full.parts[:-1] if part != full.anchor]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import InputError
 from ..options import SegmentOptions
 from .layout import FLAT, Layout
 
@@ -26,6 +27,11 @@ class BatchOptions:
         layout: Where the files of a scan lie in the output folder.
         dicom_seg: Also write a DICOM segmentation; the scans must be DICOM series.
         dicom_sr: Also write a DICOM report of the volumes, and the segmentation, to which it refers.
+        retry_failed: Try again what failed before. Off, a scan that failed with these settings is skipped.
+        workers: Processes that segment side by side. 1: this one; None: as many as the machine can take.
+        shard: (k, n): only the k-th of n parts of the scans, 1 <= k <= n. Which part a scan belongs to
+            depends on its path as it was given alone.
+        timeout: Seconds after which a worker process that is at one scan is ended.
     """
 
     picture: bool = True
@@ -34,6 +40,18 @@ class BatchOptions:
     layout: Layout = FLAT
     dicom_seg: bool = False
     dicom_sr: bool = False
+    retry_failed: bool = True
+    workers: int | None = 1
+    shard: tuple[int, int] | None = None
+    timeout: float = 3600.0
+
+    def __post_init__(self):
+        if self.workers is not None and self.workers < 1:
+            raise InputError("The number of workers is below 1.", "Give 1 or more.", "workers")
+        if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
+            raise InputError(
+                "There is no such part of the scans.", "Give k/n with k from 1 to n, as 1/8.", "shard"
+            )
 
 
 def split_changes(

@@ -6,7 +6,7 @@ everything in order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,12 +19,14 @@ from ..options import SegmentOptions
 from .folder import OutputFolder
 from .naming import assign_names, candidates
 from .outcome import Outcome
+from .progress import Listener
 from .request import BatchOptions, split_changes
 from .runner import Progress, Runner
+from .sharing import in_shard
 from .source import Source
 from .tablefile import TABLE
 
-__all__ = ["TABLE", "BatchOptions", "Outcome", "segment_files"]
+__all__ = ["TABLE", "BatchOptions", "Outcome", "segment_files", "segment_sources"]
 
 #: A run that is cancelled waits no longer for other processes than this to bring the table up to date.
 _SECONDS_AT_AN_END = 10.0
@@ -39,17 +41,18 @@ def segment_files(
     cancel: Callable[[], bool] | None = None,
     **changes,
 ) -> Iterator[Outcome]:
-    """Segment scans one after the other; yields an `Outcome` per scan as it is done.
+    """Segment scans; yields an `Outcome` per scan as it is done, first those of which nothing is to be done.
 
     A scan's files appear all together or not at all, and with them its record, from which the table
-    `hippocampus.csv` is built now and then, and at the end. Nothing is written beside the inputs.
+    `hippocampus.csv` is built now and then, and at the end. Nothing is written beside the inputs. What was
+    done before with the same content, model and settings is skipped.
 
     Args:
         paths: Files, or folders with a DICOM series; or sources, which say more of them.
         output: Folder for the results; made if it is missing.
         options: What is to be done; maps that are asked for are written as
             `<scan>_left_probability.nii.gz`, `<scan>_left_uncertainty.nii.gz` and `…_right_…`.
-        batch: Figure, overwriting, series.
+        batch: Figure, overwriting, series, workers and so on.
         progress: Called with the scan's name, the stage in words and the fraction done.
         cancel: Polled between stages; True ends the run.
         changes: Fields of `SegmentOptions` and `BatchOptions` in place of those of `options` and `batch`.
@@ -62,30 +65,64 @@ def segment_files(
     options, batch = split_changes(options, batch, changes)
     series = None if batch.series is None else str(batch.series)
     sources = [path if isinstance(path, Source) else Source(Path(path), series) for path in paths]
+    return segment_sources(sources, output, options, batch, Listener(progress=progress, cancel=cancel))
+
+
+def segment_sources(
+    sources: Sequence[Source],
+    output: str | Path,
+    options: SegmentOptions,
+    batch: BatchOptions,
+    listener: Listener,
+) -> Iterator[Outcome]:
+    """As `segment_files`, of inputs that were found by `finding.find_scans`."""
     folder = OutputFolder(output, batch.layout)
+    runner = Runner(folder, options, batch, listener.cancel)
     if len(sources) == 1 and not sources[0].path.exists():
         # No scan, most likely a slip of the pen: nothing is made for it.
         try:
             read_scan(sources[0].path)
         except HippoSegError as error:
-            runner = Runner(folder, options, batch, cancel)
             yield runner.refused(sources[0], candidates(sources[0])[0], error)
             return
     # What is wrong with the call as a whole is said before anything is made.
     assign_names(sources, lambda name, source: "free")
     for source in sources:
         _refuse_output_within(source, folder.path.resolve())
-    options = _on_gpu_if_worth_it(options, len(sources))
     folder.open()
-    runner = Runner(folder, options, batch, cancel)
+    named = zip(sources, assign_names(sources, folder.holder), strict=True)
+    tasks = [task for task in named if batch.shard is None or in_shard(task[0], *batch.shard)]
+    listener.begin(len(tasks))
     try:
-        for source, name in zip(sources, assign_names(sources, folder.holder), strict=True):
-            yield runner.run(source, name, progress)
+        waiting = []
+        for source, name in tasks:
+            settled = runner.settled(source, name)
+            if settled is None:
+                waiting.append((source, name))
+            else:
+                yield settled
+        yield from _segmented(waiting, folder, options, batch, listener)
     except BaseException:
         with suppress(OutputError):
             folder.update_table(timeout=_SECONDS_AT_AN_END)
         raise
     folder.update_table()
+
+
+def _segmented(
+    tasks: Sequence[tuple[Source, str]],
+    folder: OutputFolder,
+    options: SegmentOptions,
+    batch: BatchOptions,
+    listener: Listener,
+) -> Iterator[Outcome]:
+    """Segment in this process, or in several."""
+    if not tasks:
+        return
+    options = _on_gpu_if_worth_it(options, len(tasks))
+    runner = Runner(folder, options, batch, listener.cancel)
+    for source, name in tasks:
+        yield runner.run(source, name, listener.progress)
 
 
 def _refuse_output_within(source: Source, output: Path) -> None:

@@ -31,16 +31,14 @@ from .files import is_result
 from .folder import NameTaken, OutputFolder
 from .naming import assign_names
 from .objects import dicom_source, write_dicom_objects
-from .outcome import Outcome
+from .outcome import REFUSALS, Outcome
 from .record import Failure, RecordedSource, ScanRecord
-from .request import BatchOptions, request_of
+from .request import BatchOptions
+from .resume import Wanted
 from .source import Source
 
 #: Called with the scan's name, the stage in words and the fraction done.
 Progress = Callable[[str, str, float], None]
-
-#: What stands under the scan's name is not to be replaced, not even by a record of the refusal.
-_REFUSALS = ("exists", "not_ours", "edited", "later")
 
 
 class Runner:
@@ -55,7 +53,8 @@ class Runner:
     ):
         self._folder, self._options, self._batch, self._cancel = folder, options, batch, cancel
         self._layout = folder.layout
-        self._request = request_of(options, batch)
+        self._wanted = Wanted(options, batch)
+        self._request = self._wanted.request
         #: Whether a scan was segmented, and whether the one at hand is read.
         self._any_done = self._is_read = False
 
@@ -66,11 +65,9 @@ class Runner:
             Cancelled, KeyboardInterrupt. ModelError, DependencyError, DeviceError: Where no scan was
             segmented before, none will be. OutputError: The folder is locked for good.
         """
-        try:
-            _refuse_result(source.path)
-            found = self._folder.refuse_existing(name, self._batch.overwrite)
-        except HippoSegError as error:
-            return self.refused(source, name, error)
+        settled = self.settled(source, name)
+        if settled is not None:
+            return settled
         start = time.monotonic()
         self._is_read = False
         try:
@@ -87,9 +84,33 @@ class Runner:
                 one.__traceback__ = one.__context__ = one.__cause__ = None
         if self._concerns_all(failure):
             raise failure
-        if found.has_labels or failure.code in _REFUSALS:
-            return self.refused(source, name, failure, found.has_labels)
-        return self._failed(source, name, failure, details, time.monotonic() - start)
+        if failure.code == "exists":  # another process was faster
+            return self.settled(source, name) or self.refused(source, name, failure)
+        return self.failed(source, name, failure, details, time.monotonic() - start)
+
+    def settled(self, source: Source, name: str) -> Outcome | None:
+        """The outcome of a scan of which nothing is to be done: it is done, or is refused; else None.
+
+        Raises:
+            ModelError: There is no such model.
+        """
+        try:
+            _refuse_result(source.path)
+            found = self._folder.look(name)
+            record = found.record
+            if not self._batch.overwrite and record is not None and self._folder.is_of(record, source):
+                if record.status == "failed":
+                    if not self._batch.retry_failed and self._wanted.is_asked_for(record, source):
+                        return Outcome(record, skipped=True)
+                elif found.has_labels:
+                    self._wanted.refuse_another(record, source)
+                    return Outcome(record, skipped=True)
+            self._folder.refuse_existing(name, self._batch.overwrite)
+        except ModelError:
+            raise
+        except HippoSegError as error:
+            return self.refused(source, name, error)
+        return None
 
     def _concerns_all(self, error: HippoSegError) -> bool:
         """Whether no other scan can do better: the model or the device cannot be used, or the folder."""
@@ -102,7 +123,7 @@ class Runner:
     def _segmented(self, source: Source, name: str, progress: Progress | None) -> Outcome:
         start = time.monotonic()
         tell = None if progress is None else (lambda words, fraction: progress(name, words, fraction))
-        scan = read_scan(source.path, self._options.region, self._batch.series)
+        scan = read_scan(source.path, self._options.region, source.series)
         self._is_read = True
         series = dicom_source(scan, self._batch)
         facts = _recorded(source, source.sha256(scan.image))
@@ -133,10 +154,14 @@ class Runner:
                     (name,) = assign_names([source], self._folder.holder)
             self._folder.refuse_existing(name, self._batch.overwrite)
 
-    def _failed(
+    def failed(
         self, source: Source, name: str, error: HippoSegError, details: str | None, seconds: float
     ) -> Outcome:
-        """Write the record of a failure; where that is not possible, it is only told."""
+        """Write the record of a failure; where that is not possible, or a result exists, it is only told."""
+        found = self._folder.look(name)
+        has_result = found.has_labels and (found.record is None or self._folder.is_of(found.record, source))
+        if has_result or error.code in REFUSALS:
+            return self.refused(source, name, error, has_result)
         facts = _recorded(source, source.sha256())
         while True:
             record = self._record_of(facts, name, error, seconds)
@@ -158,7 +183,7 @@ class Runner:
         self, source: Source, name: str, error: HippoSegError, earlier_stays: bool = False
     ) -> Outcome:
         """The outcome of a scan of which nothing is written."""
-        stays = earlier_stays or error.code in ("exists", "edited", "later")
+        stays = earlier_stays or (error.code in REFUSALS and error.code not in ("not_ours", "is_result"))
         return Outcome(self._record_of(_recorded(source, None), name, error, 0.0), None, error, (), stays)
 
     def _record_of(

@@ -13,7 +13,8 @@ from typing import Literal
 
 import SimpleITK as sitk
 
-from ..io.images import geometry_dict
+from ..errors import HippoSegError
+from ..io.images import geometry_dict, read_scan
 from ..io.plain_text import plain_text
 
 #: A scan that could not be read is hashed up to this size; a folder is stamped up to so many files.
@@ -32,6 +33,7 @@ class Source:
         subject: Whose scan it is, as the data set's tables call them (BIDS: `sub-01`), where that is known.
         session: Of which visit, likewise (BIDS: `ses-a`).
         known_as: What records name it, in place of the path, where that says more than one machine's path.
+        stem: What it is called rather than as its file, where files of one name lie in many folders.
     """
 
     path: Path
@@ -39,6 +41,7 @@ class Source:
     subject: str | None = None
     session: str | None = None
     known_as: str | None = None
+    stem: str | None = None
 
     @property
     def given(self) -> str:
@@ -95,6 +98,20 @@ class Source:
         except OSError:
             return None
         return None if image is None else image_sha256(image)
+
+    def content_sha256(self, region: bool = False) -> str | None:
+        """As `sha256`, of a folder or a header too, which is read for it; None where it cannot be read.
+
+        Args:
+            region: As in `io.images.read_scan`.
+        """
+        found = self.sha256()
+        if found is not None or not self.path.exists():
+            return found
+        try:
+            return self.sha256(read_scan(self.path, region, self.series).image)
+        except HippoSegError:
+            return None
 
 
 def _listing(folder: Path) -> Iterator[bytes]:

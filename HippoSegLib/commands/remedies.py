@@ -13,6 +13,7 @@ _POINTS = (
     "viewers show them)."
 )
 _CROP = "Give a whole head; for the crop of one hippocampus add --region and --side left or --side right."
+_OVERWRITE = "Add --overwrite to replace it, or choose another folder."
 _PATTERNS = "Say which by the patterns --scans and --labels (quoted)."
 
 #: Code of an error -> the remedy on the command line.
@@ -21,7 +22,10 @@ REMEDIES = {
     "no_hippocampus": _POINTS,
     "crop": _CROP,
     "crops_only": "Give crops with --region and --side, or choose a model for whole heads with --model.",
-    "exists": "Add --overwrite to replace it, or choose another folder.",
+    "exists": _OVERWRITE,
+    "other_input": _OVERWRITE,
+    "other_model": _OVERWRITE,
+    "other_settings": _OVERWRITE,
     "out_of_memory": "Close other programs, or add --device cpu.",
     "second_reader": 'Install them (pip install "hipposeg[method]"), or add --single-reader: it needs none.',
     "several_series": "Choose one by its number with --series, or give a folder that holds one series.",

@@ -64,6 +64,25 @@ def look_into(folder: str, deep: bool = False) -> Contents:
     return _sort_out(tuple(entries), names, True)
 
 
+def look_at(folder: str) -> Contents:
+    """Read the headers of a folder's own files; its subfolders are named, not looked into.
+
+    Raises:
+        InputError: It holds very many files. OSError: The folder cannot be read.
+    """
+    listing = _list(folder)
+    return _sort_out(listing.entries, tuple(os.path.basename(path) for path in listing.folders), False)
+
+
+def is_dicom(path: str) -> bool:
+    """Whether a file is a DICOM file or may be one, by its first bytes; False where it cannot be opened."""
+    try:
+        regular, size = os.path.isfile(path), os.path.getsize(path)
+        return _looks_like_dicom(Entry(path, os.path.dirname(path), 1, size, regular))[1]
+    except OSError:
+        return False
+
+
 def too_many() -> InputError:
     return InputError(
         f"The folder holds more than {MAX_FILES} files, those in subfolders included.",

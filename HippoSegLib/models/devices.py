@@ -138,11 +138,21 @@ def default_threads() -> int:
 
     With more, the work waits for the thread whose CPU is busy with something else.
     """
+    return max(1, min(usable_cpus() - _busy(), 8))
+
+
+def usable_cpus() -> int:
+    """CPUs that this process may use, idle or not: a cluster's scheduler and `taskset` give it fewer."""
     try:
         usable = len(os.sched_getaffinity(0))
     except AttributeError:  # Windows, macOS
         usable = os.cpu_count() or 1
-    return max(1, min(usable - _busy(), 8))
+    try:
+        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:  # a container's share
+            quota, period = file.read().split()
+        return max(1, min(usable, round(int(quota) / int(period))))
+    except (OSError, ValueError, ZeroDivisionError):
+        return usable
 
 
 def _busy() -> int:

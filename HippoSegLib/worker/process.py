@@ -32,10 +32,11 @@ from collections.abc import Callable, Mapping
 from typing import BinaryIO
 
 from ..errors import Cancelled, DeviceError, HippoSegError
+from ..io.childprocess import end_with, from_text, private_streams, to_text
 from ..io.owned_folders import remove
 from ..io.owner import Owner, process
 from .requests import Id, Requests
-from .supervisor import FOLDER_KIND, GRACE_SECONDS, end_with, from_text, supervise, to_text
+from .supervisor import FOLDER_KIND, GRACE_SECONDS, supervise
 
 #: A task: (request, folder, progress, cancel) -> result, all of plain JSON values.
 Task = Callable[[dict, str, Callable[[str, float], None], Callable[[], bool]], dict]
@@ -178,23 +179,6 @@ def _traceback(error: BaseException) -> str:
         return type(error).__name__
 
 
-def private_streams() -> tuple[BinaryIO, BinaryIO]:
-    """Take standard input and output for the protocol alone.
-
-    Libraries that print write to standard error instead, and those that look at standard input find
-    an empty one (on Windows a library may otherwise hang at load while the pipe is being read).
-    """
-    requests = os.fdopen(os.dup(0), "rb")
-    replies = os.fdopen(os.dup(1), "wb")
-    empty = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(empty, 0)
-    os.close(empty)
-    os.dup2(2, 1)
-    sys.stdout = sys.stderr
-    logging.basicConfig(format="HippoSeg worker: %(message)s")
-    return requests, replies
-
-
 def lower_priority(parent: Owner) -> None:
     """Let the rest of the computer go first; for tasks of minutes beside which people work.
 
@@ -228,6 +212,7 @@ def main(arguments: list[str] | None = None, tasks: Mapping[str, Task] | None = 
         os._exit(supervise(command, options.folder, parent))
     faulthandler.enable()  # a crash in native code says on standard error where it was
     requests, replies = private_streams()
+    logging.basicConfig(format="HippoSeg worker: %(message)s")
     if tasks is None:
         from .tasks import TASKS
 

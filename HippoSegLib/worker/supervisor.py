@@ -13,31 +13,22 @@ input may stay open in another process. At the end it removes the exchange folde
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import signal
 import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable
 
+from ..io.childprocess import WATCH_SECONDS
+from ..io.ending import Ending, ending, kills_for_memory
 from ..io.owned_folders import remove
-from ..io.owner import Owner, process
-from .ending import Ending, ending, kills_for_memory
+from ..io.owner import Owner
 
 #: Kind of the exchange folder, see `owned_folders`.
 FOLDER_KIND = "worker"
 
-#: How often it is looked whether the panel's process lives, seconds.
-_WATCH_SECONDS = 0.5
-
 #: Seconds that a worker gets to leave by itself when the panel's process is gone.
 GRACE_SECONDS = 2.0
-
-#: Linux: the signal that a process gets when its parent ends (`prctl`).
-_PR_SET_PDEATHSIG = 1
 
 
 def supervise(command: list[str], folder: str, parent: Owner) -> int:
@@ -63,7 +54,7 @@ def supervise(command: list[str], folder: str, parent: Owner) -> int:
     ended = threading.Event()
     threading.Thread(target=_wait, args=(worker, ended), daemon=True).start()
     orphaned, kills = False, (kills_for_memory(),) * 2
-    while not ended.wait(_WATCH_SECONDS):
+    while not ended.wait(WATCH_SECONDS):
         kills = (kills[1], kills_for_memory())
         if not parent.is_alive:
             orphaned = True
@@ -114,33 +105,3 @@ def _has_own_group(parent: Owner) -> bool:
         return os.getpgrp() != os.getpgid(parent.pid)
     except OSError:
         return False
-
-
-def end_with(supervisor: Owner, leave: Callable[[], None]) -> None:
-    """In the worker: end when the supervisor ends, on Linux also in the middle of native code.
-
-    Args:
-        supervisor: This process's parent.
-        leave: Called, in a thread, when it is gone.
-    """
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-
-    def watch() -> None:
-        while supervisor.is_alive:
-            time.sleep(_WATCH_SECONDS)
-        leave()
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def to_text(owner: Owner) -> str:
-    """A process of this computer as an argument of a command."""
-    return f"{owner.pid}:{owner.start}"
-
-
-def from_text(text: str) -> Owner:
-    """The process that `to_text` named; raises ValueError where it names none."""
-    pid, _, start = text.partition(":")
-    return Owner(process().host, int(pid), start)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 import pytest
-from standin import result_of
+from standin import identity, result_of
 
-from HippoSegLib.batch import runner
+from HippoSegLib.batch import resume, runner
 from HippoSegLib.flags import Flag
 
 
@@ -29,6 +29,7 @@ def pipeline(monkeypatch):
     segment.flags = (Flag("input", "A remark, with a comma.", severity="info"),)
     segment.calls = calls
     monkeypatch.setattr(runner, "segment", segment)
+    monkeypatch.setattr(resume, "model_identity", identity)
     return segment
 
 

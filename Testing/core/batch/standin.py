@@ -16,15 +16,15 @@ ROOT = Path(__file__).resolve().parents[3]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
+from HippoSegLib.batch import resume, runner  # noqa: E402
 from HippoSegLib.batch import run as batch  # noqa: E402
-from HippoSegLib.batch import runner  # noqa: E402
 from HippoSegLib.flags import Flag  # noqa: E402
 from HippoSegLib.io import staging  # noqa: E402
 from HippoSegLib.io.images import Scan  # noqa: E402
 from HippoSegLib.pipeline import SegmentationResult  # noqa: E402
 from HippoSegLib.results.volumes import measure  # noqa: E402
 
-EDGE = 20
+EDGE, SHA256 = 20, "0" * 64
 
 
 def small_image(seed: int) -> sitk.Image:
@@ -45,7 +45,7 @@ def result_of(image: sitk.Image, options, flags=()) -> SegmentationResult:
     out.CopyInformation(image)
     maps = {s: sitk.Cast(out == v, sitk.sitkFloat32) for s, v in (("left", 17), ("right", 53))}
     provenance = {
-        "model": {"name": "stand-in", "sha256": "0" * 64},
+        "model": {"name": "stand-in", "sha256": SHA256},
         "versions": {},
         "settings": {},
         "seconds": {},
@@ -55,6 +55,11 @@ def result_of(image: sitk.Image, options, flags=()) -> SegmentationResult:
     return SegmentationResult(
         out, maps if options.probabilities else None, measure(out), tuple(flags), provenance
     )
+
+
+def identity(options) -> tuple[str, None]:
+    """The stand-in's model, whatever is asked for; in place of `resume.model_identity`."""
+    return SHA256, None
 
 
 def read(path, region=False, series=None) -> Scan:
@@ -118,7 +123,7 @@ class BatchProcess:
             try:
                 as_another_program()
                 os.chdir(out.parent)
-                runner.segment, runner.read_scan = segment, read
+                runner.segment, runner.read_scan, resume.model_identity = segment, read, identity
                 paths = [Path("scans") / f"scan-{n:04d}.nii.gz" for n in range(first, first + count)]
                 for _ in batch.segment_files(paths, out, **{"picture": False, **options}):
                     pass

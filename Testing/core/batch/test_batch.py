@@ -130,9 +130,9 @@ def test_an_existing_result_stays_unless_overwriting(tmp_path, pipeline):
     scan, out = write_scan(tmp_path / "a.nii.gz"), tmp_path / "out"
     list(batch.segment_files([scan], out, picture=False))
     stamp = (out / "a_hippocampus.nii.gz").stat().st_mtime_ns
-    (outcome,) = batch.segment_files([scan], out, picture=False)
+    (outcome,) = batch.segment_files([scan], out, picture=False, parts=True)
     assert isinstance(outcome.error, OutputError) and "allow overwriting" in str(outcome.error)
-    assert outcome.error.code == "exists" and outcome.earlier_stays and len(pipeline.calls) == 1
+    assert outcome.error.code == "other_settings" and outcome.earlier_stays and len(pipeline.calls) == 1
     assert (out / "a_hippocampus.nii.gz").stat().st_mtime_ns == stamp
     assert table(out)[0]["status"] == "ok"
     (outcome,) = batch.segment_files([scan], out, picture=False, overwrite=True)

@@ -139,7 +139,7 @@ def test_an_output_that_lacks_letters_gets_others(tmp_path, encoding):
     done = run_program(tmp_path, SEGMENT, *words, env=environment)
     out, err = done.stdout.decode(encoding), done.stderr.decode(encoding)
     assert done.returncode == 10 and "Traceback" not in out + err
-    assert "review: left " in out and ("mm³" in out or "mm3" in out) and "WARNING: Unusually" in out
+    assert "review: left " in out and ("mm³" in out or "mm3" in out) and "[volume" in out
     assert len(table(tmp_path / "out")) == 2
 
 

@@ -9,10 +9,10 @@ import sys
 
 import pytest
 
+from HippoSegLib.io import ending as module
 from HippoSegLib.io import owner
-from HippoSegLib.worker import ending as module
-from HippoSegLib.worker.ending import CRASHED, EXITED, KILLED, NO_MEMORY, Ending, ending, kills_for_memory
-from HippoSegLib.worker.supervisor import from_text, to_text
+from HippoSegLib.io.childprocess import from_text, to_text
+from HippoSegLib.io.ending import CRASHED, EXITED, KILLED, NO_MEMORY, Ending, ending, kills_for_memory
 
 posix = pytest.mark.skipif(os.name == "nt", reason="signals")
 
