@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import InputError
 from ..io.names import shown
+from ..io.spreadsheet import csv_lines
 from .finding_bids import entities
 from .source import Source
 
@@ -37,13 +37,10 @@ def read_list(path: Path) -> list[Source]:
         InputError: It is no such file (code "no_table"), or names no scan. OSError: It cannot be read.
     """
     try:
-        text = _text(path.read_bytes() if path.stat().st_size <= _LARGEST else b"\0")
+        data = path.read_bytes() if path.stat().st_size <= _LARGEST else b"\0"
         if path.name.lower().endswith(".txt"):
-            return _of_list(path, text.splitlines())
-        first = text.split("\n", 1)[0]
-        separator = max(",;\t", key=first.count)
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-        lines = [line for line in rows if any(line)]
+            return _of_list(path, _text(data).splitlines())
+        lines = csv_lines(data)
     except (UnicodeDecodeError, csv.Error):
         raise _none(path, "is no text") from None
     places = _columns(lines[0]) if lines else {}
