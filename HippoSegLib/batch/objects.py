@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..dicom_objects.source import SourceSeries, source_series
 from ..dicom_objects.writing import write_objects
@@ -26,13 +27,26 @@ def dicom_source(scan: Scan, batch: BatchOptions) -> SourceSeries | None:
 
 
 def write_dicom_objects(
-    folder: Path, scan: str, result: SegmentationResult, series: SourceSeries, batch: BatchOptions
+    folder: Path,
+    scan: str,
+    result: SegmentationResult,
+    provenance: Mapping[str, Any],
+    series: SourceSeries,
+    batch: BatchOptions,
 ) -> None:
     """Write the segmentation of a result, and the report of its volumes where it is asked for.
+
+    Args:
+        folder: The folder of the new files.
+        scan: The scan's name.
+        result: Of the pipeline.
+        provenance: As the record is to hold it: with the comparison with a reference, where there was one.
+        series: Of :func:`dicom_source`.
+        batch: What is asked for.
 
     Raises:
         OutputError: One cannot be written.
     """
     names = ("dicom_seg", "dicom_sr") if batch.dicom_sr else ("dicom_seg",)
     paths = [folder / f"{scan}{batch.layout.endings[name]}" for name in names]
-    write_objects(result.labels, result.measurements.as_row(), result.provenance, series, paths)
+    write_objects(result.labels, result.measurements.as_row(), provenance, series, paths)

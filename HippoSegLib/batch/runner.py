@@ -135,7 +135,7 @@ class Runner:
             with staging_folder(self._folder.path) as staging:
                 self._layout.write(staging, name, scan.image, result, facts, self._batch.picture)
                 if series is not None:
-                    write_dicom_objects(staging, name, result, series, self._batch)
+                    write_dicom_objects(staging, name, result, provenance, series, self._batch)
                 record = ScanRecord(
                     scan=name,
                     status=result.status,

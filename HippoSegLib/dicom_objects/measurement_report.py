@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
+from ..labels import SIDES
+from ..reference.values import Judged, judgement_of
 from .segmentation import MAKER, REPORT_SERIES, equipment, series_number
 from .source import SourceSeries
 from .structures import CATEGORY, HIPPOCAMPUS, WHOLES, Structure, concept
@@ -45,7 +47,22 @@ class Rank:
 
 def ranks_of(provenance: Mapping[str, Any]) -> dict[str, Rank]:
     """side -> its rank, from what a result's provenance says of its comparison with a reference."""
-    return {}
+    judgement = judgement_of(provenance.get("reference"))
+    if judgement is None:
+        return {}
+    notes = " ".join(note.sentence for note in judgement.notes)
+    return {
+        side: Rank(one.percentile, one.z, f"{_population(judgement.controls, one)} {notes}".strip())
+        for side, one in judgement.measures.items()
+        if side in SIDES
+    }
+
+
+def _population(controls: int, judged: Judged) -> str:
+    return (
+        f"{controls} controls of the site's own reference, brought to this age, sex and head size; 95 % "
+        f"interval of the percentile: {judged.percentile_low:.1f} to {judged.percentile_high:.1f}."
+    )
 
 
 def measurement_report(

@@ -13,11 +13,12 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
-from heads import FRAME, KINDS, SERIES, STUDY, plain, result_of
+from dicomresults import FRAME, KINDS, SERIES, STUDY, plain, result_of
 
 from HippoSegLib.errors import DependencyError, InputError
 from HippoSegLib.io.images import check_scan, read_scan
 from HippoSegLib.labels import COLORS, PART, WHOLE
+from HippoSegLib.reference.values import Judged, Judgement, Person, Remark
 from HippoSegLib.results.volumes import voxel_volume
 
 highdicom = pytest.importorskip("highdicom", reason="highdicom writes the objects")
@@ -127,6 +128,38 @@ def test_dcmqi_reads_the_same_volumes(made, tmp_path):
         assert item["units"]["CodeValue"] == "mm3" and item["quantity"]["CodeValue"] == "118565006"
         assert group["Laterality"]["CodeMeaning"] == side.capitalize()
         assert group["Finding"]["CodeValue"] == "5366008" and group["ReferencedSegment"] == number
+
+
+@pytest.mark.parametrize("parts", [False, True], ids=["whole", "parts"])
+def test_percentile_and_z_stand_beside_the_volume_of_a_side(parts, tmp_path):
+    """As a record holds a comparison; dcmqi and pydicom read the report."""
+    left, right = (Judged(1.0, p, p / 2, p * 1.5, z, 1.0, 1.0, 1.0) for p, z in ((4.25, -1.7312), (60, 0.25)))
+    note = Remark("scanner", "The controls were scanned elsewhere.")
+    judgement = Judgement(
+        64, Person(70, "female"), {"left": left, "right": right, "total": left}, notes=(note,)
+    )
+    compared = {"reference": json.loads(json.dumps(judgement.to_dict()))}
+    *_, report = written(plain(tmp_path / "s"), tmp_path / "out", parts, compared)
+    found = {}
+    for group in groups_of(report):
+        (tracked,) = (
+            item.TextValue for item in group if item.ConceptNameCodeSequence[0].CodeValue == "112039"
+        )
+        (volume,) = (item for item in group if item.ValueType == "NUM")
+        content = {item.ConceptNameCodeSequence[0].CodeValue: item for item in volume.ContentSequence}
+        if "121415" in content:
+            values = [
+                float(content[code].MeasuredValueSequence[0].NumericValue) for code in ("121415", "121416")
+            ]
+            found[tracked] = (*values, content["121405"].TextValue)
+    assert {side: values[:2] for side, values in found.items()} == {
+        "Left hippocampus": (4.25, -1.731),
+        "Right hippocampus": (60.0, 0.25),
+    }
+    said = found["Left hippocampus"][2]
+    assert "64 controls" in said and "2.1 to 6.4" in said and note.sentence in said
+    done = subprocess.run([program("dciodvfy"), "-new", tmp_path / "out" / "sr.dcm"], capture_output=True)
+    assert b"Error" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("kind", ["plain", "oblique", "multi_frame"])
