@@ -174,7 +174,7 @@ def _scan(card: Card, columns: Sequence[str]) -> dict[str, Any]:
 
 def _rounded(value: float | None) -> float | None:
     """Enough digits for sorting and drawing."""
-    return None if value is None else round(value, 4)
+    return None if value is None else float(f"{value:.7g}")
 
 
 def html(data: Mapping[str, Any]) -> str:

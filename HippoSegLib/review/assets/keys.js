@@ -22,23 +22,26 @@ const KEYS = [
 ];
 const KEY_NAMES = { ArrowRight: "→", ArrowLeft: "←", ArrowDown: "↓", ArrowUp: "↑" };
 
-/** Keys that a button, a list of choices or a chart's point answers itself. */
-const OWN_KEYS = ["Enter", " ", "ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "Home", "End"];
-
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || event.repeat && "pf".includes(event.key)) return;
   const target = event.target;
-  if (target.matches("input, textarea")) {
-    if (event.key === "Escape") target.blur();
+  if (target.matches("input, textarea, select")) {
+    if (event.key === "Escape" || (event.key === "Enter" && target.matches("input"))) leaveField(target);
     return;
   }
-  if (target.matches("select") || byId("help").open) return;
-  if (target.matches("button, [role=button], summary") && OWN_KEYS.includes(event.key)) return;
+  if (byId("help").open) return;
+  if (target.matches("a, button, [role=button]") && ["Enter", " "].includes(event.key)) return; // they are pressed
   const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const entry = KEYS.find(({ keys }) => keys.includes(name));
   if (entry === undefined || (view === "charts" && !byId("viewer").open && /^(Arrow|Home|End)/.test(name))) return;
   event.preventDefault();
   entry.run();
+}
+
+/** From a field of the filters back to the scans. */
+function leaveField(field) {
+  field.blur();
+  focusSelected();
 }
 
 function toggleViewer() {

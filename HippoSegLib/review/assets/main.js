@@ -55,7 +55,14 @@ function showView(name) {
   lists[name]?.reveal(shown.indexOf(selectedScan));
 }
 
-/** Filters or order were changed. */
+/** Change filters or order, and show the scans from the first one. */
+function choose(change) {
+  Object.assign(filters, change);
+  for (const list of Object.values(lists)) list.scroller.scrollTop = 0;
+  apply();
+}
+
+/** Show the scans that the filters leave. */
 function apply() {
   shown = shownScans();
   if (!shown.includes(selectedScan) && !byId("viewer").open) selectedScan = shown[0] ?? selectedScan;
@@ -106,28 +113,29 @@ function showChoices() {
 }
 
 function startFilters() {
-  for (const name of ["status", "flag", "verdict", "sort"]) {
-    byId(name).addEventListener("change", () => {
-      filters[name] = byId(name).value;
-      apply();
+  let byPointer = false;
+  for (const name of ["status", "flag", "verdict", "sort", "size"]) {
+    const list = byId(name);
+    list.addEventListener("pointerdown", () => (byPointer = true));
+    list.addEventListener("keydown", () => (byPointer = false));
+    list.addEventListener("change", () => {
+      if (name === "size") lists.gallery.draw();
+      else choose({ [name]: list.value });
+      if (byPointer) leaveField(list); // so that the keys judge again; a keyboard's user leaves it with Escape
     });
   }
   byId("search").addEventListener("input", () => {
-    filters.text = byId("search").value;
-    apply();
+    choose({ text: byId("search").value });
   });
   byId("descending").addEventListener("click", () => {
-    filters.descending = !filters.descending;
-    apply();
+    choose({ descending: !filters.descending });
   });
   byId("clear").addEventListener("click", () => {
-    Object.assign(filters, { text: "", status: "", flag: "", verdict: "" });
     for (const name of ["search", "status", "flag", "verdict"]) byId(name).value = "";
-    apply();
+    choose({ text: "", status: "", flag: "", verdict: "" });
   });
   const columns = tableColumns().map(({ name, title, unit }) => make("option", { value: name }, unit ? `${title} (${unit})` : title));
   byId("sort").append(make("option", { value: "worst" }, "Worst first"), ...columns);
-  byId("size").addEventListener("change", () => lists.gallery.draw());
 }
 
 function startFile() {

@@ -89,7 +89,5 @@ function makeRow(scan, columns, style) {
 
 /** Sort by a column; the same one again turns the order round. */
 function sortBy(name) {
-  filters.descending = filters.sort === name && !filters.descending;
-  filters.sort = name;
-  apply();
+  choose({ descending: filters.sort === name && !filters.descending, sort: name });
 }

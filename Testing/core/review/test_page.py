@@ -67,7 +67,7 @@ def test_the_data_equal_the_records(tmp_path):
             expected["asymmetry_percent"] = 100 * expected.pop("asymmetry_index")
             expected["intracranial_ml"] = expected.pop("intracranial_mm3") / 1000
             expected |= {f"{side}_agreement": value for side, value in entry["agreement"].items()}
-        assert values == pytest.approx(expected, abs=1e-4)
+        assert values == pytest.approx(expected, rel=1e-6)
         assert scan["status"] == entry["status"] and scan["flags"] == entry["flag_details"]
         assert scan["failure"] == (entry["error"] and [entry["error"]["code"], entry["error"]["message"]])
         picture = entry["files"].get("picture", {}).get("name")
