@@ -38,6 +38,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/commands/batch.py
   HippoSegLib/commands/batch_options.py
   HippoSegLib/commands/batch_output.py
+  HippoSegLib/commands/comparison.py
   HippoSegLib/commands/evaluate.py
   HippoSegLib/commands/finetune.py
   HippoSegLib/commands/info.py

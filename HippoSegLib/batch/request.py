@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..options import SegmentOptions
+from ..reference.comparison import Comparison
 from .layout import FLAT, Layout
 
 #: Options that say where to work, not what to make.
@@ -32,6 +33,7 @@ class BatchOptions:
         shard: (k, n): only the k-th of n parts of the scans, 1 <= k <= n. Which part a scan belongs to
             depends on its path as it was given alone.
         timeout: Seconds after which a worker process that is at one scan is ended.
+        comparison: Compare each result with a reference; the judgement stands in the record.
     """
 
     picture: bool = True
@@ -44,6 +46,7 @@ class BatchOptions:
     workers: int | None = 1
     shard: tuple[int, int] | None = None
     timeout: float = 3600.0
+    comparison: Comparison | None = None
 
     def __post_init__(self):
         if self.workers is not None and self.workers < 1:

@@ -6,6 +6,7 @@ import datetime
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from ..io.names import shown
 from ..io.plain_text import plain_text
 from ..io.staging import staging_folder
 from ..options import SegmentOptions
-from ..pipeline import segment
+from ..pipeline import SegmentationResult, segment
 from ..results.provenance import versions
 from ..results.volumes import COLUMNS
 from .failure import as_error, report
@@ -127,7 +128,7 @@ class Runner:
         self._is_read = True
         series = dicom_source(scan, self._batch)
         facts = _recorded(source, source.sha256(scan.image))
-        result = segment(scan, self._options, tell, self._cancel)
+        result = self._compared(segment(scan, self._options, tell, self._cancel), facts, name)
         measured = result.measurements.as_row()
         # The record has the flags with codes, and writes their sentences too.
         provenance = {key: value for key, value in result.provenance.items() if key != "flags"}
@@ -153,6 +154,16 @@ class Runner:
                 except NameTaken:
                     (name,) = assign_names([source], self._folder.holder)
             self._folder.refuse_existing(name, self._batch.overwrite)
+
+    def _compared(self, result: SegmentationResult, facts: RecordedSource, name: str) -> SegmentationResult:
+        """The result with its comparison with a reference in the provenance, where there is one."""
+        comparison = self._batch.comparison
+        if comparison is None:
+            return result
+        names = facts.subject or "", facts.session or "", name
+        flags = tuple(flag.name for flag in result.flags)
+        judgement = comparison.of_result(names, result.measurements.as_row(), result.provenance, flags)
+        return replace(result, provenance={**result.provenance, "reference": judgement.to_dict()})
 
     def failed(
         self, source: Source, name: str, error: HippoSegError, details: str | None, seconds: float

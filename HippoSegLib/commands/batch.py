@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .batch_options import add_batch_options, add_result_options, batch_options
 from .batch_output import print_found, run_batch
+from .comparison import add_reference_options
 from .options import add_model_options, segment_options
 
 
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", action="store_true", help="say what would be segmented, and no more")
     add_result_options(parser)
     add_batch_options(parser, "auto")
+    add_reference_options(parser)
     add_model_options(parser)
     parser.set_defaults(region=False, side=None, left_point=None, right_point=None)
     parser.set_defaults(left_box=None, right_box=None)
@@ -35,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Find the scans and segment them."""
-    options = segment_options(args)
+    options, batch = segment_options(args), batch_options(args)
     from ..batch.finding import find_scans
 
     found = find_scans(args.inputs, args.output, args.match)
@@ -44,4 +46,4 @@ def run(args: argparse.Namespace) -> int:
             print(f"{source.given}{f', series {source.series}' if source.series else ''}")
     if args.list or not args.quiet:
         print_found(found, with_paths=args.list)
-    return 0 if args.list else run_batch(found, args.output, options, batch_options(args), args.quiet)
+    return 0 if args.list else run_batch(found, args.output, options, batch, args.quiet)

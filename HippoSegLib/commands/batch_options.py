@@ -6,6 +6,7 @@ import argparse
 import re
 from typing import TYPE_CHECKING
 
+from .comparison import comparison_of
 from .options import add_dicom_options
 
 if TYPE_CHECKING:
@@ -58,8 +59,16 @@ def add_batch_options(parser: argparse.ArgumentParser, workers: str = "1") -> No
     group.add_argument("-q", "--quiet", action="store_true", help="no progress on the terminal")
 
 
-def batch_options(args: argparse.Namespace) -> BatchOptions:
-    """The options of a batch, from parsed ones."""
+def batch_options(args: argparse.Namespace, scans: int = 2) -> BatchOptions:
+    """The options of a batch, from parsed ones.
+
+    Args:
+        args: Parsed options.
+        scans: How many scans are given.
+
+    Raises:
+        InputError: Those of a comparison do not fit together, or its files cannot be used.
+    """
     from ..batch.request import BatchOptions
 
     return BatchOptions(
@@ -71,6 +80,7 @@ def batch_options(args: argparse.Namespace) -> BatchOptions:
         series=getattr(args, "series", None),
         dicom_seg=args.dicom_seg,
         dicom_sr=args.dicom_sr,
+        comparison=comparison_of(args, scans),
     )
 
 

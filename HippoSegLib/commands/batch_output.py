@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import SOME_FAILED
 from ..labels import SIDES
-from ..results.wording import asymmetry_words, volume_words
+from ..reference.values import judgement_of
+from ..reference.words import judgement_lines
+from ..results.asymmetry import asymmetry_sentence
+from ..results.wording import volume_words
 from .remedies import in_words
 
 if TYPE_CHECKING:
@@ -90,6 +93,9 @@ def _print_result(outcome: Outcome) -> None:
     print(_in_one_line(outcome, with_flags=False))
     for flag in outcome.record.flags:
         print(f"  {'note' if flag.severity == 'info' else 'WARNING'}: {flag.message}")
+    judgement = judgement_of(outcome.record.provenance.get("reference"))
+    for line in [] if judgement is None else judgement_lines(judgement):
+        print(f"  reference: {line}")
     for path in outcome.files:
         if path.suffix == ".png":
             print(f"  picture: {path}")
@@ -110,7 +116,7 @@ def _in_one_line(outcome: Outcome, with_flags: bool = True) -> str:
         for side, volume in volumes
     ]
     asymmetry = record.measurements.get("asymmetry_index")
-    words += [] if asymmetry is None else [asymmetry_words(asymmetry)]
+    words += [] if asymmetry is None else [asymmetry_sentence(asymmetry)]
     codes = " ".join(flag.name for flag in record.flags) if with_flags else ""
     return f"{text}: {', '.join(words)}{f' [{codes}]' if codes else ''}"
 

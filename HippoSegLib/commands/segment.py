@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .batch_options import add_batch_options, add_result_options, batch_options
 from .batch_output import run_batch
+from .comparison import add_reference_options
 from .options import add_input_options, add_model_options, segment_options
 
 
@@ -24,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_result_options(parser)
     add_batch_options(parser)
     add_input_options(parser)
+    add_reference_options(parser, one_scan=True)
     add_model_options(parser)
 
 
@@ -33,4 +35,5 @@ def run(args: argparse.Namespace) -> int:
     from ..batch.source import Source
 
     sources = tuple(Source(path, args.series) for path in args.scans)
-    return run_batch(Found(sources), args.output, options, batch_options(args), args.quiet)
+    batch = batch_options(args, len(sources))
+    return run_batch(Found(sources), args.output, options, batch, args.quiet)

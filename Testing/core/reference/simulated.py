@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import ndtr
 
 from HippoSegLib.batch.columns import FIELDS, row_of
 from HippoSegLib.batch.record import RecordedSource, ScanRecord
@@ -31,7 +32,13 @@ def measurements(left: float, right: float, intracranial: float) -> dict[str, fl
     }
 
 
-def people(count: int, seed: int = 0) -> list[Control]:
+def true_percentile(control: Control, column: str = "left_mm3") -> float:
+    """Percentile, 0..100, of a side among all people like this one."""
+    male, icv = control.person.sex == "male", control.measurements["intracranial_mm3"]
+    return float(100 * ndtr((control.measurements[column] - expected(control.person.age, male, icv)) / SD))
+
+
+def people(count: int, seed=0) -> list[Control]:
     """Normal participants, 20 to 80 years old."""
     rng = np.random.default_rng(seed)
     found = []
