@@ -2,6 +2,8 @@
 set(HIPPOSEG_MODULE_SCRIPTS
   HippoSeg.py
   HippoSegSlicer/__init__.py
+  HippoSegSlicer/comparepanel.py
+  HippoSegSlicer/comparison.py
   HippoSegSlicer/console.py
   HippoSegSlicer/dependencies.py
   HippoSegSlicer/finetunecurves.py
@@ -14,6 +16,7 @@ set(HIPPOSEG_MODULE_SCRIPTS
   HippoSegSlicer/models.py
   HippoSegSlicer/panel.py
   HippoSegSlicer/parameters.py
+  HippoSegSlicer/person.py
   HippoSegSlicer/placepanel.py
   HippoSegSlicer/preprocessingpanel.py
   HippoSegSlicer/preprocessingsettings.py

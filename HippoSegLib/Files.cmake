@@ -259,6 +259,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/worker/exchange.py
   HippoSegLib/worker/finetunetask.py
   HippoSegLib/worker/process.py
+  HippoSegLib/worker/reporttask.py
   HippoSegLib/worker/requests.py
   HippoSegLib/worker/supervisor.py
   HippoSegLib/worker/tasks.py

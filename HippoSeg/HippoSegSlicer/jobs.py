@@ -21,6 +21,7 @@ from HippoSegLib.errors import HippoSegError, NotFoundError
 from HippoSegLib.worker.exchange import exchange_path
 
 from . import scene
+from .comparison import JUDGEMENT
 from .inputvolume import checkVolume, geometry, voxels
 from .summary import readersWords
 from .volumestable import placeTable
@@ -204,6 +205,7 @@ class PictureJob(Job):
     def request(self) -> dict:
         image = self._image()
         return {
+            "run": "picture",
             "image": image,
             "labels": {**image, "array": "labels.npy"},
             "title": self.volumeNode.GetName(),
@@ -219,4 +221,42 @@ class PictureJob(Job):
     def accept(self, result: Mapping, folder: str) -> None:
         self.value = os.path.join(slicer.app.temporaryPath, "HippoSeg-picture.png")
         shutil.move(exchange_path(folder, result["picture"]), self.value)
+        os.remove(exchange_path(folder, "labels.npy"))
+
+
+class ReportJob(PictureJob):
+    """Write the page about a result: `value` is the path of an HTML file.
+
+    Args:
+        segmentationNode, volumeNode, region: As of :class:`PictureJob`.
+        row: Measurements.
+        flags: Remarks with `code`, `message`, `side` and `severity`.
+        reference: File of the reference that the result is compared with; "" for none.
+
+    Raises:
+        InputError: The volume cannot be used.
+    """
+
+    task = "report"
+
+    def __init__(
+        self, segmentationNode, volumeNode, row: Mapping, flags: list[dict], region: str = "", reference=""
+    ):
+        super().__init__(segmentationNode, volumeNode, row, [flag["message"] for flag in flags], region)
+        self._details, self._reference = flags, reference
+
+    def request(self) -> dict:
+        judgement = self._segmentationNode.GetAttribute(JUDGEMENT)
+        return {
+            **super().request(),
+            "row": dict(self._row),
+            "details": self._details,
+            "provenance": self._provenance,
+            "judgement": json.loads(judgement) if judgement else None,
+            "reference": self._reference,
+        }
+
+    def accept(self, result: Mapping, folder: str) -> None:
+        self.value = os.path.join(slicer.app.temporaryPath, "HippoSeg-report.html")
+        shutil.move(exchange_path(folder, result["page"]), self.value)
         os.remove(exchange_path(folder, "labels.npy"))

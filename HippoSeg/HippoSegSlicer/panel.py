@@ -14,7 +14,7 @@ from . import models, scene
 from .finetunepanel import FineTunePanel
 from .inputspanel import InputsPanel
 from .inputvolume import checkVolume, placeOptions
-from .jobs import DevicesJob, Job, PictureJob, PreviewJob, SegmentJob
+from .jobs import DevicesJob, Job, PictureJob, PreviewJob, ReportJob, SegmentJob
 from .logic import Logic
 from .parameters import Parameters
 from .placepanel import PlacePanel
@@ -67,7 +67,7 @@ class Panel(slicer.util.VTKObservationMixin):
         self.run.reportClicked.connect(self._copyReport)
         self.place.placed.connect(self._onPlaced)
         self.results.failed.connect(self._showError)
-        self.results.pictureAsked.connect(self._start)
+        self.results.pictureAsked.connect(self._draw)
         self.preprocessing.previewClicked.connect(self._preview)
         self.setup.installed.connect(self.enter)
         self.fineTuning.changed.connect(self._onModelsChanged)
@@ -119,6 +119,7 @@ class Panel(slicer.util.VTKObservationMixin):
         self.place.release()
         self.inputs.release()
         self.results.closePicture()
+        self.results.comparison.release()
         self.run.stop()
         self.fineTuning.cleanup()
         self._logic.progress.disconnect(self._onProgress)
@@ -246,6 +247,15 @@ class Panel(slicer.util.VTKObservationMixin):
             return
         self._start(job)
 
+    def _draw(self, job: Job) -> None:
+        """Draw the picture, or write the report, for which a small package may be missing."""
+        pages = frozenset({"jinja2"})
+        if isinstance(job, ReportJob) and self.setup.missing(pages):
+            self.setup.install(pages)
+            self.refresh()
+        else:
+            self._start(job)
+
     def _preview(self) -> None:
         try:
             self._start(PreviewJob(self.parameters().inputVolume, self.options()))
@@ -291,6 +301,9 @@ class Panel(slicer.util.VTKObservationMixin):
         elif isinstance(job, PreviewJob):
             names = ", ".join(node.GetName() for node in job.value)
             self.run.setMessage(_("What the network sees is in the scene: {names}.").format(names=names))
+        elif isinstance(job, ReportJob):
+            self._questions.openPage(job.value)
+            self.run.setMessage(_("The report is open in the browser: print or save it from there."))
         elif isinstance(job, PictureJob):
             self.results.showPicture(job.value)
 

@@ -94,6 +94,7 @@ class Parameters:
         parts: Anterior and posterior segments.
         labelMap: Also make a label map volume.
         preprocessing: What differs from the model's card: {step: False or {parameter: value}}.
+        reference: File of the site's reference; "" for none.
         placeLeft, placeRight: Where the hippocampi are: point lists or regions of interest.
     """
 
@@ -106,6 +107,7 @@ class Parameters:
     parts = _Flag()
     labelMap = _Flag()
     preprocessing = _Json()
+    reference = _Text()
     placeLeft = _Reference()
     placeRight = _Reference()
 
@@ -135,6 +137,7 @@ class Parameters:
                 "parts": self.parts,
                 "labelMap": self.labelMap,
                 "preprocessing": self.preprocessing,
+                "reference": bool(self.reference),
                 "places": [side for side in SIDES if self.place(side) is not None],
             }
         )

@@ -53,6 +53,12 @@ class Questions(Protocol):
     def pictureFile(self, suggestion: str) -> str:
         """Where to write the picture, "" for nowhere."""
 
+    def referenceFile(self) -> str:
+        """A reference's file, "" for none."""
+
+    def openPage(self, path: str) -> None:
+        """Show a page in the browser."""
+
     def install(self, text: str) -> bool:
         """Whether the user consents to an installation."""
 

@@ -41,6 +41,17 @@ class Dialogs:
         """Name of the PNG file to write."""
         return _saveFile(_("Save picture"), suggestion, "PNG (*.png)")
 
+    def referenceFile(self) -> str:
+        """The file that `hipposeg reference build` wrote."""
+        title, kind = _("Reference of your own controls"), _("Reference (*.json)")
+        result = qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), title, "", kind)
+        return (result[0] if isinstance(result, tuple) else result) or ""
+
+    def openPage(self, path: str) -> None:
+        """Show a page in the user's browser; not in testing mode."""
+        if not slicer.app.testingEnabled():
+            qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(path))
+
     def install(self, text: str) -> bool:
         """Consent to an installation; never given in testing mode."""
         if slicer.app.testingEnabled():

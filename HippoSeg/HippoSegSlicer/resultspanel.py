@@ -15,7 +15,9 @@ from HippoSegLib.errors import HippoSegError
 from HippoSegLib.io.atomic import replacing
 
 from . import scene
-from .jobs import PictureJob
+from .comparepanel import ComparePanel
+from .comparison import judgementOf
+from .jobs import PictureJob, ReportJob
 from .protocols import Questions
 from .sentences import translated
 from .signal import Signal
@@ -33,12 +35,13 @@ class ResultsPanel:
 
     Signals:
         failed(error): Something the user should read.
-        pictureAsked(job): The quality-control picture is to be drawn.
+        pictureAsked(job): The quality-control picture, or the report, is to be made.
     """
 
     def __init__(self, ui, parameters, questions: Questions):
         self._ui, self._parameters, self._questions = ui, parameters, questions
         self.failed, self.pictureAsked = Signal(), Signal()
+        self.comparison = ComparePanel(ui, parameters, questions)
         self._dialog = None
         for button, slot in (
             (ui.measureButton, self._onMeasure),
@@ -46,6 +49,7 @@ class ResultsPanel:
             (ui.copyButton, self._onCopy),
             (ui.exportButton, self._onExport),
             (ui.pictureButton, self._onPicture),
+            (ui.pageButton, self._onPage),
         ):
             button.connect("clicked(bool)", lambda _checked=False, slot=slot: self._guarded(slot))
 
@@ -62,6 +66,7 @@ class ResultsPanel:
 
     def refresh(self, isBusy: bool) -> None:
         """Show the result of the chosen volume."""
+        self.comparison.refresh()
         node, table = self.segmentationNode, self._tableNode
         self._ui.volumesTable.setMRMLTableNode(table)
         if table is not None:
@@ -73,7 +78,7 @@ class ResultsPanel:
             self._ui.volumesTable.setMinimumHeight(height)
         flags = json.loads(node.GetAttribute(scene.FLAGS) or "[]") if node is not None else []
         row = json.loads(node.GetAttribute(scene.ROW) or "{}") if node is not None else {}
-        self._ui.summaryLabel.text = summaryHtml(row, flags)
+        self._ui.summaryLabel.text = summaryHtml(row, flags, judgementOf(node) if node is not None else None)
         self._ui.summaryLabel.visible = bool(self._ui.summaryLabel.text)
         self._ui.flagsLabel.text = "\n".join("⚠ " + translated(flag["message"]) for flag in flags)
         self._ui.flagsLabel.visible = bool(flags)
@@ -82,7 +87,8 @@ class ResultsPanel:
             button.enabled = node is not None
         for button in (self._ui.copyButton, self._ui.exportButton):
             button.enabled = table is not None
-        self._ui.pictureButton.enabled = node is not None and not isBusy
+        for button in (self._ui.pictureButton, self._ui.pageButton):
+            button.enabled = node is not None and not isBusy
 
     def showPicture(self, path: str) -> None:
         """Show the quality-control picture in a window of its own, with a button to save it."""
@@ -149,10 +155,20 @@ class ResultsPanel:
             writeCsv(self._tableNode, path if os.path.splitext(path)[1] else path + ".csv")
 
     def _onPicture(self) -> None:
-        node, parameters = self.segmentationNode, self._parameters()
-        measureAgain(node)  # the picture names the volumes of the segments as they are
-        row, flags = json.loads(node.GetAttribute(scene.ROW)), json.loads(node.GetAttribute(scene.FLAGS))
-        job = PictureJob(
-            node, parameters.inputVolume, row, [flag["message"] for flag in flags], parameters.region
-        )
+        node, row, flags = self._measured()
+        parameters = self._parameters()
+        words = [flag["message"] for flag in flags]
+        self.pictureAsked.emit(PictureJob(node, parameters.inputVolume, row, words, parameters.region))
+
+    def _onPage(self) -> None:
+        node, row, flags = self._measured()
+        self.refresh(False)  # the comparison is of the segments as they are, too
+        parameters = self._parameters()
+        job = ReportJob(node, parameters.inputVolume, row, flags, parameters.region, parameters.reference)
         self.pictureAsked.emit(job)
+
+    def _measured(self):
+        """The result, its measurements and flags, for the segments as they are."""
+        node = self.segmentationNode
+        measureAgain(node)
+        return node, json.loads(node.GetAttribute(scene.ROW)), json.loads(node.GetAttribute(scene.FLAGS))

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
+from typing import TYPE_CHECKING
 
 from slicer.i18n import tr as _
 
 from HippoSegLib.labels import SIDES
 
+if TYPE_CHECKING:
+    from HippoSegLib.reference import Judgement
+
 #: Dark enough on a light panel, light enough on a dark one.
 _GOOD, _DOUBTFUL = "#2e8b57", "#d2691e"
 
 
-def summaryHtml(row: dict, flags: list[dict]) -> str:
+def summaryHtml(row: dict, flags: list[dict], judgement: Judgement | None = None) -> str:
     """Rich text of a result; "" where nothing was measured.
 
     Args:
         row: Columns of `HippoSegLib.results.volumes.COLUMNS`.
         flags: `code`, `side` and more of each.
+        judgement: How it compares with a reference, where there is one.
     """
+    from HippoSegLib.report.comparison import percentile_words
     from HippoSegLib.results.wording import millilitres, quality_words, volume_words
 
     names = {"left": _("Left"), "right": _("Right")}
@@ -35,6 +41,10 @@ def summaryHtml(row: dict, flags: list[dict]) -> str:
             words = _("confidence {value}").format(value=quality_words(quality))
             cells.append(f'<span style="color:{color}">\u25cf {escape(words)}</span>')
         cells.append(escape(volume_words(row[f"{side}_mm3"])))
+        judged = None if judgement is None else judgement.measures.get(side)
+        if judged is not None:
+            words = _("percentile {value}").format(value=percentile_words(judged))
+            cells.append(escape(words))
         lines.append(
             "<tr>" + "".join(f'<td style="padding-right:14px">{cell}</td>' for cell in cells) + "</tr>"
         )

@@ -13,7 +13,9 @@ from slicer.i18n import tr as _
 
 from HippoSegLib.errors import InputError
 from HippoSegLib.labels import PART, PARTS, SIDES, WHOLE
+from HippoSegLib.reference import Judgement
 
+from .comparison import judgementOf
 from .inputvolume import checkVolume, voxelVolume
 from .scene import FLAGS, INPUT, PROVENANCE, ROW, isEdited, placeBeside
 from .sentences import translated
@@ -24,13 +26,39 @@ from .summary import readers
 TABLE = "HippoSeg.Table"
 
 
-def tableRows(row: dict, flags: list[dict], provenance: Mapping) -> list[tuple[str, str, str]]:
+def comparisonRows(judgement: Judgement | None) -> list[tuple[str, str, str]]:
+    """The rows of a comparison with a reference; empty where nothing is compared."""
+    if judgement is None or not judgement.measures:
+        return []
+    from HippoSegLib.report.comparison import percentile_words
+
+    names = {
+        "left": _("Left, percentile"),
+        "right": _("Right, percentile"),
+        "total": _("Both, percentile"),
+        "asymmetry": _("Right minus left, percentile"),
+    }
+    rows = [
+        (name, percentile_words(judgement.measures[measure]), "")
+        for measure, name in names.items()
+        if measure in judgement.measures
+    ]
+    if judgement.less_asymmetric_controls is not None:
+        words = _("{count} of {all}").format(count=judgement.less_asymmetric_controls, all=judgement.controls)
+        rows.append((_("Controls with a smaller asymmetry"), words, ""))
+    return rows
+
+
+def tableRows(
+    row: dict, flags: list[dict], provenance: Mapping, judgement: Judgement | None = None
+) -> list[tuple[str, str, str]]:
     """The rows of the table: measure, value, unit; what is unknown is left out.
 
     Args:
         row: Columns of `HippoSegLib.results.volumes.COLUMNS`.
         flags: Remarks, shown as rows of their own.
         provenance: What read the scan, and how.
+        judgement: How the result compares with a reference, where there is one.
     """
     from HippoSegLib.results.wording import number, unit_of
 
@@ -55,6 +83,7 @@ def tableRows(row: dict, flags: list[dict], provenance: Mapping) -> list[tuple[s
         if row.get(key) is not None:
             unit = unit_of(key)
             rows.append((name, number(row[key], unit), unit.symbol))
+    rows += comparisonRows(judgement)
     # A row for each: two names would not fit.
     rows += [(_("Read by"), name, "") for name in readers(provenance)]
     if (provenance.get("settings") or {}).get("protocol") == "msd":
@@ -74,7 +103,7 @@ def placeTable(segmentationNode, volumeNode):
     wasModifying = node.StartModify()
     node.RemoveAllColumns()
     provenance = json.loads(segmentationNode.GetAttribute(PROVENANCE) or "{}")
-    rows = tableRows(row, flags, provenance)
+    rows = tableRows(row, flags, provenance, judgementOf(segmentationNode))
     for column, title in enumerate((_("Measure"), _("Value"), _("Unit"))):
         array = vtk.vtkStringArray()
         array.SetName(title)

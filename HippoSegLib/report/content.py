@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from ..batch.record import ScanRecord
 from ..batch.verdicts import Verdict
+from ..flags import doubted_sides
 from ..models.card import ModelCard
 from ..reference import Judgement, Reference
 from ..results.wording import millilitres
@@ -194,10 +195,17 @@ def _shown(record: ScanRecord) -> list[str]:
 def _findings(record: ScanRecord, beside: Beside) -> list[str]:
     intracranial = record.measurements.get("intracranial_mm3")
     found = [] if intracranial is None else [f"Intracranial volume {millilitres(intracranial)}."]
-    found += asymmetry_sentences(record, asymmetry_rank(beside.judgement))
+    found += asymmetry_sentences(record, asymmetry_rank(beside.judgement), doubted(record, beside.verdict))
     if beside.change:
         found.append(beside.change)
     return [*found, *comparison_sentences(beside.judgement)]
+
+
+def doubted(record: ScanRecord, verdict: Verdict | None) -> frozenset[str]:
+    """Sides whose outline may be wrong, as the flags say; none where a person has passed it."""
+    if verdict is not None and verdict.verdict == "pass":
+        return frozenset()
+    return doubted_sides(flag.name for flag in record.flags)
 
 
 def _threshold(card: ModelCard | None) -> float | None:

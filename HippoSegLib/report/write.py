@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..io.atomic import replacing
 from ..io.names import shown
 from ..reference import Judgement, Person, Reference, identity_of, judge, judgement_of
-from .content import Beside, Page, Picture, page_of
+from .content import Beside, Page, Picture, doubted, page_of
 from .model_words import card_of
 from .page import Paper, html
 from .pdf import print_pdf, require_browser
@@ -102,21 +102,22 @@ def page_from(record: ScanRecord, folder: Path, options: ReportOptions) -> Page:
     """
     model = record.provenance.get("model")
     sha256 = str(model.get("sha256", "")) if isinstance(model, dict) else ""
+    verdict = _verdict(record, folder)
     return page_of(
         record,
         Beside(
             picture=_picture(record, folder),
             card=card_of(record.model, sha256, options.model) if record.model else None,
             name=options.name,
-            judgement=_judgement(record, options),
+            judgement=_judgement(record, options, verdict),
             reference=options.reference,
-            verdict=_verdict(record, folder),
+            verdict=verdict,
             warnings=_label_warnings(record, folder),
         ),
     )
 
 
-def _judgement(record: ScanRecord, options: ReportOptions) -> Judgement | None:
+def _judgement(record: ScanRecord, options: ReportOptions, verdict: Verdict | None) -> Judgement | None:
     """The comparison with the reference that is given, or else the one that the record holds."""
     stored = judgement_of(record.provenance.get("reference"))
     if options.reference is None or record.failure is not None:
@@ -126,7 +127,13 @@ def _judgement(record: ScanRecord, options: ReportOptions) -> Judgement | None:
         known.age if options.person.age is None else options.person.age,
         known.sex if options.person.sex is None else options.person.sex,
     )
-    return judge(options.reference, record.measurements, person, identity_of(record.provenance))
+    return judge(
+        options.reference,
+        record.measurements,
+        person,
+        identity_of(record.provenance),
+        doubted=doubted(record, verdict),
+    )
 
 
 def _verdict(record: ScanRecord, folder: Path) -> Verdict | None:

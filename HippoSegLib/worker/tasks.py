@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import DependencyError, HippoSegError
 from .exchange import exchange_path, from_image, to_image, write_array
 from .finetunetask import finetune_task
+from .reporttask import report_task
 
 
 def crop_labels(labels: np.ndarray) -> tuple[np.ndarray, list[int]]:
@@ -177,6 +178,11 @@ def picture_task(request: dict, folder: str, progress, cancel) -> dict:
     return {"picture": name}
 
 
+def page_task(request: dict, folder: str, progress, cancel) -> dict:
+    """Write the page about a result: see :func:`.reporttask.report_task`."""
+    return report_task(request, folder, progress, cancel, picture_task)
+
+
 def files_task(request: dict, folder: str, progress, cancel) -> dict:
     """Segment files on the disk: ``rows`` of the table of :func:`HippoSegLib.batch.run.segment_files`.
 
@@ -210,6 +216,7 @@ TASKS: dict[str, Callable[..., dict]] = {
     "preview": preview_task,
     "devices": devices_task,
     "picture": picture_task,
+    "report": page_task,
     "files": files_task,
     "finetune": finetune_task,
 }

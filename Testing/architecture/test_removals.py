@@ -46,6 +46,7 @@ ALLOWED = {
     "HippoSegLib/evaluation/output.py": ({"replace", "unlink"}, "beside a record that is an evaluation's"),
     "HippoSegLib/training/export.py": ({"replace", "unlink"}, "beside a card that is a model's"),
     "HippoSegLib/worker/exchange.py": ({"remove"}, "a plain name in the exchange folder"),
+    "HippoSegLib/worker/reporttask.py": ({"remove"}, "a plain name in the exchange folder"),
     "HippoSegLib/worker/finetunetask.py": ({"remove"}, "a plain name in the exchange folder"),
     "HippoSeg/HippoSegSlicer/jobs.py": ({"move", "remove"}, "plain names in the exchange folder"),
     "HippoSeg/HippoSegSlicer/finetunejobs.py": ({"move"}, "plain names in the exchange folder"),

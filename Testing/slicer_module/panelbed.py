@@ -69,7 +69,8 @@ class Answers:
     """Stands in for the dialogs: answers from attributes, and remembers what was asked."""
 
     def __init__(self):
-        self.asked = []
+        self.asked: list[str] = []
+        self.reference, self.pages = "", list[str]()
         self.edited, self.folder, self.wheels, self.csv, self.picture, self.consent = (
             None,
             "",
@@ -94,6 +95,12 @@ class Answers:
 
     def pictureFile(self, suggestion):
         return self.picture
+
+    def referenceFile(self):
+        return self.reference
+
+    def openPage(self, path):
+        self.pages.append(path)
 
     def install(self, text):
         self.asked.append(text)

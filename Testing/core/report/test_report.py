@@ -36,7 +36,7 @@ def test_the_page_says_what_was_measured(finished, read):
         "Agreement of the readers0.960.97",
     ]
     words = " ".join(page.all("p", "finding"))
-    assert "left 12.5 % smaller than right (+12.5 % of the mean of both)" in words
+    assert "left 12.5 % smaller than right ((right - left) / mean of both: +12.5 %)" in words
     assert "Intracranial volume 1600 mL" in words
     assert "No reference was used" in words
     assert page.all("b")[0] == "No warnings." and not page.all("li")
@@ -89,7 +89,7 @@ def test_a_large_difference_with_failed_outlines_is_told_from_a_finding(finished
     bad = (Flag("disagreement", "The two readers outline the left hippocampus differently.", "left"),)
     doubted = page_of(read, finished("a", status="review", flags=bad))
     clear = page_of(read, finished("b"))
-    words = "may come from a failed outline"
+    words = "the left outline may be wrong: the difference may come from that"
     assert words in doubted.text and words not in clear.text
 
 
