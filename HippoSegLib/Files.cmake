@@ -32,13 +32,27 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/batch/table.py
   HippoSegLib/batch/tablefile.py
   HippoSegLib/batch/verdicts.py
+  HippoSegLib/bids/__init__.py
+  HippoSegLib/bids/dataset.py
+  HippoSegLib/bids/description.py
+  HippoSegLib/bids/errors.py
+  HippoSegLib/bids/filters.py
+  HippoSegLib/bids/group.py
+  HippoSegLib/bids/layout.py
+  HippoSegLib/bids/names.py
+  HippoSegLib/bids/sidecars.py
   HippoSegLib/cli.py
   HippoSegLib/commands/__init__.py
   HippoSegLib/commands/arguments.py
   HippoSegLib/commands/batch.py
   HippoSegLib/commands/batch_options.py
   HippoSegLib/commands/batch_output.py
+<<<<<<< HEAD
   HippoSegLib/commands/comparison.py
+=======
+  HippoSegLib/commands/bids.py
+  HippoSegLib/commands/bids_options.py
+>>>>>>> 67f82c5 (ENH: hipposeg-bids, a BIDS App: a derivative that the validator accepts, and the group's table of it)
   HippoSegLib/commands/evaluate.py
   HippoSegLib/commands/finetune.py
   HippoSegLib/commands/info.py
@@ -50,6 +64,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/commands/review.py
   HippoSegLib/commands/segment.py
   HippoSegLib/commands/streams.py
+  HippoSegLib/commands/termination.py
   HippoSegLib/commands/tune.py
   HippoSegLib/dependencies.py
   HippoSegLib/dicom_objects/__init__.py

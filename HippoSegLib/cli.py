@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib
-import signal
 import sys
 
 from . import __version__
 from .commands.arguments import joined
 from .commands.remedies import in_words
 from .commands.streams import steady_output
+from .commands.termination import stop_on_termination
 from .errors import Cancelled, HippoSegError
 
 #: Command -> module with `add_arguments(parser)` and `run(args) -> exit code`, and a line of help.
@@ -54,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    _stop_on_termination()
+    stop_on_termination()
     try:
         return importlib.import_module(COMMANDS[args.command][0]).run(args)
     except HippoSegError as error:
@@ -63,16 +62,6 @@ def _run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("\nhipposeg: Cancelled.", file=sys.stderr)
         return Cancelled.exit_code
-
-
-def _stop_on_termination() -> None:
-    """Let a termination request unwind like Ctrl-C, so that no half file stays behind."""
-
-    def stop(_number, _frame):
-        raise KeyboardInterrupt
-
-    with contextlib.suppress(ValueError):  # not in the main thread
-        signal.signal(signal.SIGTERM, stop)
 
 
 if __name__ == "__main__":

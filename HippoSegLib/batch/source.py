@@ -32,16 +32,16 @@ class Source:
         series: Which series, where it was said.
         subject: Whose scan it is, as the data set's tables call them (BIDS: `sub-01`), where that is known.
         session: Of which visit, likewise (BIDS: `ses-a`).
-        known_as: What records name it, in place of the path, where that says more than one machine's path.
         stem: What it is called rather than as its file, where files of one name lie in many folders.
+        known_as: What it is known as wherever the data lie, in place of the path (BIDS: its URI).
     """
 
     path: Path
     series: str | None = None
     subject: str | None = None
     session: str | None = None
-    known_as: str | None = None
     stem: str | None = None
+    known_as: str | None = None
 
     @property
     def given(self) -> str:
@@ -50,8 +50,8 @@ class Source:
 
     @property
     def id(self) -> str:
-        """A short hash of the absolute path and the series: two inputs never have the same."""
-        place = os.fsencode(os.path.abspath(self.path))
+        """A short hash of the absolute path, or of what it is known as, and the series: unique to it."""
+        place = os.fsencode(self.known_as or os.path.abspath(self.path))
         return hashlib.sha256(place + b"\0" + (self.series or "").encode("utf-8", "replace")).hexdigest()[:32]
 
     @property

@@ -30,6 +30,7 @@ LAYERS = (
     ("evaluation",),
     ("report",),
     ("review",),
+    ("bids",),
     ("training",),
     ("finetuning",),
     ("worker",),
