@@ -47,12 +47,9 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/commands/batch.py
   HippoSegLib/commands/batch_options.py
   HippoSegLib/commands/batch_output.py
-<<<<<<< HEAD
-  HippoSegLib/commands/comparison.py
-=======
   HippoSegLib/commands/bids.py
   HippoSegLib/commands/bids_options.py
->>>>>>> 67f82c5 (ENH: hipposeg-bids, a BIDS App: a derivative that the validator accepts, and the group's table of it)
+  HippoSegLib/commands/comparison.py
   HippoSegLib/commands/evaluate.py
   HippoSegLib/commands/finetune.py
   HippoSegLib/commands/info.py
