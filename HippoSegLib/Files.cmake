@@ -231,7 +231,6 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/review/__init__.py
   HippoSegLib/review/cards.py
   HippoSegLib/review/page.py
-  HippoSegLib/review/verdicts.py
   HippoSegLib/training/__init__.py
   HippoSegLib/training/assemble.py
   HippoSegLib/training/augmentation.py

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..batch.common_root import relative_to_common_root
-from ..batch.record import ENDING, RecordError, ScanRecord, read_record
+from ..batch.layout import FLAT, Layout
+from ..batch.record import RecordError, ScanRecord, read_record
 from ..batch.table import UNREADABLE
 from ..batch.verdicts import result_id
+from ..bids.layout import BIDS
 from ..errors import OutputError
 from ..flags import Flag
 from ..labels import SIDES
@@ -33,8 +34,8 @@ class Card:
         flags: Remarks.
         failure: (code, sentence) where there is no result.
         result: See `batch.verdicts.result_id`.
-        report: Name of its report (`hipposeg report`) beside the page, None where there is none.
-        picture: Name of the quality-control picture beside the page, None where there is none.
+        report: Its report (`hipposeg report`), relative to the page; None where there is none.
+        picture: The quality-control picture, relative to the page with ``/``; None where there is none.
         values: Measured column -> value in the column's unit, unrounded; no entry where it is unknown.
         facts: Subject, session, path, model, version, where they are known.
         seconds: That the scan took, where known.
@@ -49,7 +50,7 @@ class Card:
     picture: str | None = None
     report: str | None = None
     values: Mapping[str, float] = field(default_factory=dict)
-    facts: Mapping[str, str] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
     seconds: float | None = None
 
     @property
@@ -61,38 +62,51 @@ class Card:
         return _RANK[self.severity], lowest, -warnings, self.scan
 
 
-def cards_of(folder: Path) -> list[Card]:
+def cards_of(folder: Path, layout: Layout | None = None) -> list[Card]:
     """The scans of an output folder, worst first.
+
+    Args:
+        folder: The folder.
+        layout: Where its files lie; found out where it is not given.
 
     Raises:
         OutputError: The folder cannot be read.
     """
     try:
-        names = sorted(name for name in os.listdir(folder) if name.endswith(ENDING) and name[0] != ".")
+        read = [_read(folder, path, scan, one) for one, scan, path in _records(folder, layout)]
     except OSError as error:
         raise OutputError(
             f"The folder '{folder.name}' cannot be read ({error.strerror or type(error).__name__}).",
             "Give a folder with results of HippoSeg.",
         ) from error
-    read = (_read(folder / name) for name in names)
     cards = [card for card in read if card is not None]
     paths = relative_to_common_root({card.scan: card.facts["path"] for card in cards if "path" in card.facts})
-    cards = [_with_facts(card, folder, paths.get(card.scan)) for card in cards]
+    cards = [
+        replace(card, facts=card.facts | {"path": paths[card.scan]}) if card.scan in paths else card
+        for card in cards
+    ]
     return sorted(cards, key=lambda card: card.worst)
 
 
-def _with_facts(card: Card, folder: Path, path: str | None) -> Card:
-    """The card with what only the folder tells: the scan's path relative to that of all, and its report."""
-    facts = dict(card.facts) | ({} if path is None else {"path": path})
-    report = f"{card.scan}{REPORT}"
-    return replace(card, facts=facts, report=report if (folder / report).is_file() else None)
+def _records(folder: Path, layout: Layout | None) -> list[tuple[Layout, str, Path]]:
+    """The records with the layout, by which the scans' names are theirs."""
+    for one in (FLAT, BIDS) if layout is None else (layout,):
+        found = [(one, scan, path) for scan, path in one.records(folder)]
+        if found:
+            return found
+    return []
 
 
-def _read(path: Path) -> Card | None:
+def _read(folder: Path, path: Path, scan: str, layout: Layout) -> Card | None:
     """The card of a record; one that cannot be read has a card that says so."""
-    scan = path.name[: -len(ENDING)]
     try:
-        return card_of(read_record(path), scan)
+        card = card_of(read_record(path), scan)
+        report = _place(layout, scan, f"{scan}{REPORT}")
+        return replace(
+            card,
+            picture=None if card.picture is None else _place(layout, scan, card.picture),
+            report=report if (folder / report).is_file() else None,
+        )
     except RecordError as error:
         kind = error.kind
     except OSError:
@@ -103,6 +117,12 @@ def _read(path: Path) -> Card | None:
     if status == "failed":
         return Card(scan, status, "error", failure=(code, sentence))
     return Card(scan, status, "warning", (Flag(f"record_{kind}", sentence),))
+
+
+def _place(layout: Layout, scan: str, name: str) -> str:
+    """Where a scan's file lies, relative to the page, with ``/``."""
+    folder = layout.folder(scan, name)
+    return f"{folder}/{name}" if folder else name
 
 
 def card_of(record: ScanRecord, scan: str | None = None) -> Card:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..batch.columns import dictionary
+from ..batch.layout import Layout
 from ..batch.verdicts import Verdict, read_verdicts
 from ..dependencies import require
 from ..errors import InputError, OutputError
@@ -45,13 +46,14 @@ _MARK = re.compile(rb'<meta name="hipposeg-review" content="([0-9a-f]{16})">')
 _HEAD = 1000
 
 
-def write_page(folder: str | Path) -> Path:
+def write_page(folder: str | Path, layout: Layout | None = None) -> Path:
     """Write `index.html` into an output folder, in place of an earlier one.
 
     Verdicts of the folder's `review.csv` are in the page; where that file is damaged, the page says so.
 
     Args:
         folder: An output folder with records.
+        layout: Where its files lie; found out where it is not given.
 
     Returns:
         The page.
@@ -63,7 +65,7 @@ def write_page(folder: str | Path) -> Path:
     folder = Path(folder)
     page = folder / PAGE
     earlier = _earlier_id(page)
-    cards = cards_of(folder)
+    cards = cards_of(folder, layout)
     if not cards:
         raise InputError(
             f"There are no results of HippoSeg in '{folder.name}'.",

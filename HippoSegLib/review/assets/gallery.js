@@ -13,35 +13,49 @@ function cardLayout(width) {
   return { columns, width: card, height: Math.round((card - GAP) * PICTURE_RATIO) + CARD_TEXT + GAP, top: GAP };
 }
 
-function makeCard(scan) {
-  const picture = make("div", { class: scan.failure ? "picture none" : "picture" }, scan.failure ? reason(scan) : null);
-  const buttons = verdictButtons(scan);
+/** A card, to be filled with one scan after the other. */
+function makeCard() {
+  let scan = null;
+  const picture = make("div");
+  const buttons = verdictButtons(() => scan);
+  const [name, status] = [make("h2"), make("span")];
+  const measured = make("div", { class: "line measured" });
+  const flags = make("span", { class: "flags" });
   const note = make("span", { class: "note", dir: "auto" });
-  const name = make("h2", {}, bdi(scan.scan));
-  const inner = make(
-    "div",
-    { class: "card" },
-    picture,
-    make("div", { class: "line" }, name, statusBadge(scan), buttons),
-    make("div", { class: "line measured" }, scan.failure ? `Reason: ${scan.failure[0]}` : summary(scan)),
-    make("div", { class: "line" }, make("span", { class: "flags" }, ...flagChips(scan)), note),
-  );
-  const article = make("article", { class: "cell", tabindex: "-1", "aria-label": scan.scan }, inner);
+  const lines = [make("div", { class: "line" }, name, status, buttons), measured, make("div", { class: "line" }, flags, note)];
+  const card = make("div", { class: "card" }, picture, ...lines);
+  const article = make("article", { class: "cell", tabindex: "-1" }, card);
   article.addEventListener("click", () => select(scan));
   article.addEventListener("dblclick", () => openViewer(scan));
   picture.addEventListener("click", () => openViewer(scan));
+  article.fill = (other) => {
+    scan = other;
+    article.setAttribute("aria-label", scan.scan);
+    picture.className = scan.failure ? "picture none" : "picture";
+    picture.replaceChildren(...(scan.failure ? [reason(scan)] : []));
+    name.replaceChildren(bdi(scan.scan));
+    status.replaceChildren(statusBadge(scan));
+    measured.textContent = scan.failure ? `Reason: ${scan.failure[0]}` : summary(scan);
+    flags.replaceChildren(...flagChips(scan));
+    article.update();
+  };
   article.update = () => {
     const { verdict, comment } = verdicts.of(scan);
-    inner.dataset.verdict = verdict;
+    card.dataset.verdict = verdict;
     note.textContent = comment || (verdicts.earlier(scan) ? "judged before: another result" : "");
     note.title = note.textContent;
-    article.tabIndex = scan === selected() ? 0 : -1;
-    article.toggleAttribute("data-selected", scan === selected());
-    article.setAttribute("aria-current", scan === selected());
+    markSelected(article, scan, "aria-current");
     buttons.update();
   };
-  article.update();
   return article;
+}
+
+/** Show whether an element's scan is the selected one; the Tab key reaches only that. */
+function markSelected(element, scan, attribute) {
+  const isSelected = scan === selected();
+  element.tabIndex = isSelected ? 0 : -1;
+  element.toggleAttribute("data-selected", isSelected);
+  element.setAttribute(attribute, isSelected);
 }
 
 function reason(scan) {
@@ -78,6 +92,9 @@ function makeGallery() {
       const image = pictureOf(scan);
       if (image) article.querySelector(".picture").append(image);
     },
-    removed: (article) => article.querySelector("img")?.removeAttribute("src"), // stops the loading
+    removed: (article) => {
+      article.querySelector("img")?.removeAttribute("src"); // stops the loading
+      article.querySelector(".picture").replaceChildren();
+    },
   });
 }

@@ -1,7 +1,7 @@
 // Saying pass or fail, wherever a scan is shown.
 
-/** Two buttons that show and change the verdict on a scan; call `update` after a change. */
-function verdictButtons(scan) {
+/** Two buttons that show and change the verdict on the scan of `scanOf()`; call `update` after a change. */
+function verdictButtons(scanOf) {
   const button = (verdict, key) =>
     make(
       "button",
@@ -12,6 +12,7 @@ function verdictButtons(scan) {
         title: `${VERDICT_WORDS[verdict]} (key ${key})`,
         onclick: (event) => {
           event.stopPropagation();
+          const scan = scanOf();
           select(scan);
           judge(scan, verdicts.of(scan).verdict === verdict ? "" : verdict);
         },
@@ -22,10 +23,9 @@ function verdictButtons(scan) {
   const box = make("span", { class: "verdicts", role: "group", "aria-label": "Verdict" });
   box.append(button("pass", "P"), button("fail", "F"));
   box.update = () => {
-    const { verdict } = verdicts.of(scan);
+    const { verdict } = verdicts.of(scanOf());
     [...box.children].forEach((child, i) => child.setAttribute("aria-pressed", verdict === ["pass", "fail"][i]));
   };
-  box.update();
   return box;
 }
 

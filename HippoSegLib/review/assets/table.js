@@ -33,10 +33,10 @@ function cellContent(scan, column) {
     const { verdict } = verdicts.of(scan);
     return verdict && make("span", { class: `said ${verdict}` }, `${VERDICT_SIGNS[verdict]} ${VERDICT_WORDS[verdict]}`);
   }
-  if (name === "comment") return bdi(verdicts.of(scan).comment);
+  if (name === "comment") return verdicts.of(scan).comment && bdi(verdicts.of(scan).comment);
   if (name === "flags") return scan.failure ? scan.failure[0] : scan.flags.map(flagName).join(" ");
   if (name === "seconds") return scan.seconds === null ? "" : scan.seconds.toFixed(1);
-  return COLUMN_INDEX.has(name) ? shownValue(scan, name) : bdi(scan.facts[name] ?? "");
+  return COLUMN_INDEX.has(name) ? shownValue(scan, name) : (scan.facts[name] ?? "");
 }
 
 function makeTable() {
@@ -56,7 +56,7 @@ function makeTable() {
   const list = new VirtualList({
     scroller: byId("table"),
     layout: () => ({ columns: 1, width, height: ROW_HEIGHT, top: 0 }),
-    create: (scan) => makeRow(scan, columns, style),
+    create: () => makeRow(columns, style),
   });
   list.space.style.width = `${width}px`;
   list.updateHeader = () => {
@@ -68,22 +68,29 @@ function makeTable() {
   return list;
 }
 
-function makeRow(scan, columns, style) {
+/** A row, to be filled with one scan after the other. */
+function makeRow(columns, style) {
+  let scan = null;
   const row = make("div", { class: "row", role: "row", tabindex: "-1" });
   row.style.gridTemplateColumns = style;
   const cells = columns.map((column) => make("div", { role: "cell", class: column.number ? "number" : null }));
+  const show = (column, index) => {
+    const content = cellContent(scan, column);
+    if (typeof content === "string") cells[index].textContent = content;
+    else cells[index].replaceChildren(content);
+  };
   row.append(...cells);
   row.addEventListener("click", () => select(scan));
   row.addEventListener("dblclick", () => openViewer(scan));
-  row.update = () => {
-    columns.forEach((column, i) => {
-      if (!cells[i].hasChildNodes() || ["verdict", "comment"].includes(column.name)) cells[i].replaceChildren(cellContent(scan, column));
-    });
-    row.tabIndex = scan === selected() ? 0 : -1;
-    row.toggleAttribute("data-selected", scan === selected());
-    row.setAttribute("aria-selected", scan === selected());
+  row.fill = (other) => {
+    scan = other;
+    columns.forEach(show);
+    markSelected(row, scan, "aria-selected");
   };
-  row.update();
+  row.update = () => {
+    columns.forEach((column, index) => ["verdict", "comment"].includes(column.name) && show(column, index));
+    markSelected(row, scan, "aria-selected");
+  };
   return row;
 }
 

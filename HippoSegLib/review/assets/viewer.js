@@ -19,7 +19,7 @@ function showInViewer(scan) {
   byId("viewer-picture").replaceChildren(...[scan.failure ? reason(scan) : null, pictureOf(scan)].filter(Boolean));
   byId("viewer-remarks").replaceChildren(...scan.flags.map(remark));
   byId("viewer-no-remarks").hidden = scan.flags.length > 0 || scan.failure !== null;
-  byId("viewer-verdict").replaceChildren(verdictButtons(scan));
+  byId("viewer-verdict").replaceChildren(verdictButtons(() => scan));
   byId("viewer-values").replaceChildren(...measures(scan));
   byId("viewer-report").hidden = scan.report === null;
   if (scan.report !== null) byId("viewer-report").href = addressOf(scan.report);

@@ -3,15 +3,18 @@
 /**
  * Items of one height, in rows of one or more columns, in a box that scrolls.
  *
- * options: scroller (the box), layout(width) -> { columns, width, height, top } in pixels, create(scan) -> element,
- * settled(element, scan) called once the element stays in view (for its picture), removed(element).
+ * options: scroller (the box), layout(width) -> { columns, width, height, top } in pixels, create() -> element with
+ * the methods `fill(scan)` and `update()`, settled(element, scan) called once the element stays in view (for its
+ * picture), removed(element). Elements that went out of view are used again.
  */
 class VirtualList {
   constructor(options) {
     Object.assign(this, options);
     this.items = [];
     this.elements = new Map(); // scan -> element
+    this.spare = [];
     this.waiting = new Set();
+    this.at = { place: 0, time: 0 };
     this.space = make("div", { class: "space" });
     this.scroller.append(this.space);
     this.scroller.addEventListener("scroll", () => this.later(), { passive: true });
@@ -57,27 +60,43 @@ class VirtualList {
       element.setAttribute("aria-posinset", index + 1);
       element.setAttribute("aria-setsize", this.items.length);
     }
+    for (const element of this.spare) element.hidden = true;
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.settle(), 60);
+    if (this.isSlow(scrollTop, clientHeight)) this.settle();
+    else this.timer = setTimeout(() => this.settle(), 60);
+  }
+
+  /** Whether less than two windows' heights a second are scrolled. */
+  isSlow(place, height) {
+    const time = performance.now();
+    const way = Math.abs(place - this.at.place);
+    const isSlow = way < 2 * height * Math.min(0.1, (time - this.at.time) / 1000);
+    this.at = { place, time };
+    return isSlow;
   }
 
   add(scan) {
-    const element = this.create(scan);
+    let element = this.spare.pop();
+    if (element === undefined) {
+      element = this.create();
+      this.space.append(element);
+    }
+    element.hidden = false;
+    element.fill(scan);
     this.elements.set(scan, element);
     this.waiting.add(scan);
-    this.space.append(element);
     return element;
   }
 
   drop(scan) {
     const element = this.elements.get(scan);
     this.removed?.(element);
-    element.remove();
+    this.spare.push(element);
     this.elements.delete(scan);
     this.waiting.delete(scan);
   }
 
-  /** What has stayed in view gets its picture: none is loaded for what only flies by. */
+  /** What stays in view gets its picture: none is loaded for what only flies by. */
   settle() {
     for (const scan of this.waiting) this.settled?.(this.elements.get(scan), scan);
     this.waiting.clear();

@@ -66,7 +66,7 @@ def names(page: Page) -> list[str]:
     page.run("document.querySelector('#table').scrollTop = 0")
     page.frames()
     return page.run(
-        "return [...document.querySelectorAll('#table .row:not(.header)')]"
+        "return [...document.querySelectorAll('#table .row:not(.header, [hidden])')]"
         ".sort((a, b) => a.getAttribute('aria-posinset') - b.getAttribute('aria-posinset'))"
         ".map(row => row.firstChild.textContent)"
     )

@@ -239,3 +239,22 @@ def test_the_command_writes_it_and_links_reports(tmp_path, capsys):
     reports = {scan["scan"]: scan["report"] for scan in Parsed(page).data["scans"]}
     assert reports == {"sub-00000_T1w": None, "sub-00001_T1w": "sub-00001_T1w_report.html"}
     assert main(["review", str(tmp_path / "nowhere")]) == 6
+
+
+def test_a_bids_derivative_has_its_pictures_in_their_folders(tmp_path):
+    from HippoSegLib.bids.layout import BIDS
+
+    scans = ["sub-01_ses-a_T1w", "sub-02_T1w"]
+    for scan, record in make_folder(tmp_path / "flat", scans).items():
+        name = f"{scan}{BIDS.endings['picture']}"
+        files = record.files | {"picture": replace(record.files["picture"], name=name)}
+        path = BIDS.record_path(tmp_path / "out", scan)
+        path.parent.mkdir(parents=True)
+        path.write_text(replace(record, files=files).to_json(), encoding="utf-8")
+        path.with_name(f"{scan}_report.html").touch()
+    cards = {scan["scan"]: scan for scan in Parsed(write_page(tmp_path / "out")).data["scans"]}
+    assert {scan: card["picture"] for scan, card in cards.items()} == {
+        "sub-01_ses-a_T1w": "sub-01/figures/sub-01_ses-a_T1w_seg-hipposeg_dseg.png",
+        "sub-02_T1w": "sub-02/figures/sub-02_T1w_seg-hipposeg_dseg.png",
+    }
+    assert cards["sub-01_ses-a_T1w"]["report"] == "sub-01/ses-a/anat/sub-01_ses-a_T1w_report.html"
