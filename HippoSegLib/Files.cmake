@@ -27,11 +27,14 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/batch/resume.py
   HippoSegLib/batch/run.py
   HippoSegLib/batch/runner.py
+  HippoSegLib/batch/scan_process.py
   HippoSegLib/batch/sharing.py
   HippoSegLib/batch/source.py
   HippoSegLib/batch/table.py
   HippoSegLib/batch/tablefile.py
   HippoSegLib/batch/verdicts.py
+  HippoSegLib/batch/worker_handle.py
+  HippoSegLib/batch/workers.py
   HippoSegLib/bids/__init__.py
   HippoSegLib/bids/dataset.py
   HippoSegLib/bids/description.py

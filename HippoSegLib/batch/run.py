@@ -22,7 +22,7 @@ from .outcome import Outcome
 from .progress import Listener
 from .request import BatchOptions, split_changes
 from .runner import Progress, Runner
-from .sharing import in_shard
+from .sharing import in_shard, worker_count
 from .source import Source
 from .tablefile import TABLE
 
@@ -121,6 +121,15 @@ def _segmented(
         return
     options = _on_gpu_if_worth_it(options, len(tasks))
     runner = Runner(folder, options, batch, listener.cancel)
+    on_cpu = not isinstance(options.engine, Engine) or options.engine.device == "cpu"
+    count = min(batch.workers or worker_count(len(tasks), on_cpu), len(tasks))
+    if count > 1:
+        from .scan_process import Setup
+        from .workers import segment_in_workers
+
+        setup = Setup(folder.path, options, batch)
+        yield from segment_in_workers(tasks, count, setup, runner, listener)
+        return
     for source, name in tasks:
         yield runner.run(source, name, listener.progress)
 

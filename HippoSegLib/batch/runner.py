@@ -51,13 +51,14 @@ class Runner:
         options: SegmentOptions,
         batch: BatchOptions,
         cancel: Callable[[], bool] | None,
+        any_done: bool = False,
     ):
         self._folder, self._options, self._batch, self._cancel = folder, options, batch, cancel
         self._layout = folder.layout
         self._wanted = Wanted(options, batch)
         self._request = self._wanted.request
         #: Whether a scan was segmented, and whether the one at hand is read.
-        self._any_done = self._is_read = False
+        self._any_done, self._is_read = any_done, False
 
     def run(self, source: Source, name: str, progress: Progress | None) -> Outcome:
         """Segment a scan and write its files, or the record of its failure.
