@@ -163,6 +163,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/localization/normalisation.py
   HippoSegLib/localization/placement.py
   HippoSegLib/localization/refinement.py
+  HippoSegLib/localization/upright.py
   HippoSegLib/models/__init__.py
   HippoSegLib/models/blas.py
   HippoSegLib/models/card.py
@@ -221,6 +222,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/results/__init__.py
   HippoSegLib/results/assessment.py
   HippoSegLib/results/asymmetry.py
+  HippoSegLib/results/contrast.py
   HippoSegLib/results/plausibility.py
   HippoSegLib/results/provenance.py
   HippoSegLib/results/qc_figure.py
@@ -266,6 +268,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/training/stepwise.py
   HippoSegLib/training/synthesis.py
   HippoSegLib/training/teachers.py
+  HippoSegLib/training/tissue_map.py
   HippoSegLib/training/trainer.py
   HippoSegLib/training/training_data.py
   HippoSegLib/worker/__init__.py

@@ -1,4 +1,4 @@
-# The models, the sample scan and the library's pages, relative to the top of the sources. Written by Testing/slicer_module/cmake_lists.py.
+# Models, tissue map, sample scan and the library's pages, relative to the top of the sources. Written by Testing/slicer_module/cmake_lists.py.
 set(HIPPOSEG_RESOURCES
   HippoSegLib/report/page.html
   HippoSegLib/review/assets/charts.js
@@ -29,4 +29,6 @@ set(HIPPOSEG_RESOURCES
   Resources/SampleData/LICENSE.txt
   Resources/SampleData/README.md
   Resources/SampleData/hipposeg_sample_T1.nii.gz
+  Resources/TissueMap/README.md
+  Resources/TissueMap/tissue_map.npz
   )

@@ -16,11 +16,9 @@ import SimpleITK as sitk
 from ..errors import NotFoundError
 from ..geometry.pose import WORLD_RAS, Affine, stretch
 from ..models.engines import Network
-from .coarse import CoarseGrid, Localization, interpret, shrink
-from .normalisation import normalise
+from .coarse import CoarseGrid, Localization, interpret
+from .upright import about_middle, upright
 
-#: Middle of the mean head in the hippocampal frame, mm.
-_MIDDLE = np.array([0.0, 5.0, 20.0])
 #: Intracranial volumes, mm³, and deviations per axis that need no second look.
 USUAL_MM3, USUAL_AXIS = (1.25e6, 1.60e6), 1.0
 #: Where the field of view cuts more of the intracranial space, or leaves out more of where the mean brain
@@ -101,15 +99,14 @@ def head_size(head: sitk.Image, found: Localization, network: Network, grid: Coa
     deviations = first.axis_deviations(np.reshape(head.GetDirection(), (3, 3)))
     if USUAL_MM3[0] <= first.intracranial_mm3 <= USUAL_MM3[1] and np.abs(deviations).max() <= USUAL_AXIS:
         return first
-    to_middle = first.head_to_world.after(Affine(np.eye(3), _MIDDLE))
+    to_middle = about_middle(first.head_to_world)
     try:
-        again = interpret(network(_seen_upright(head, to_middle, grid)[None]), np.zeros(3), grid)
+        again = interpret(network(upright(head, to_middle, grid)[None]), np.zeros(3), grid)
     except NotFoundError:
         return first
     assert again.head_to_world is not None
     # `again` lies in the LPS mm of the upright grid.
-    upright = Affine(WORLD_RAS, np.zeros(3))
-    whole = to_middle.after(upright).after(again.head_to_world)
+    whole = to_middle.after(Affine(WORLD_RAS, np.zeros(3))).after(again.head_to_world)
     return HeadSize(again.intracranial_mm3 * first.head_to_world.volume, whole)
 
 
@@ -122,22 +119,3 @@ def share_out_of_view(head: sitk.Image, to_world: Affine) -> float:
     index = np.linalg.solve(matrix, (points - np.array(head.GetOrigin())).T).T
     inside = (index >= -0.5) & (index <= np.array(head.GetSize()) - 0.5)
     return float(1 - inside.all(axis=1).mean())
-
-
-def _seen_upright(head: sitk.Image, to_world: Affine, grid: CoarseGrid) -> np.ndarray:
-    """The coarse image (n, n, n) of the head brought to the mean size: `to_world` maps its mm to LPS."""
-    transform = sitk.AffineTransform(3)
-    transform.SetMatrix((to_world.matrix @ WORLD_RAS.T).ravel().tolist())
-    transform.SetTranslation(to_world.offset.tolist())
-    seen = sitk.Resample(
-        shrink(head, grid),
-        [grid.size] * 3,
-        transform,
-        sitk.sitkLinear,
-        (WORLD_RAS @ np.full(3, grid.axis()[0])).tolist(),
-        [grid.spacing] * 3,
-        WORLD_RAS.ravel().tolist(),
-        0.0,
-        sitk.sitkFloat32,
-    )
-    return normalise(sitk.GetArrayFromImage(seen))

@@ -14,6 +14,7 @@ from ..flags import Flag
 from ..geometry.roi import Roi, coverage, crop
 from ..localization.placement import Placement
 from ..models.prediction import Prediction
+from .contrast import contrast_flags, no_t1, tissue_contrast
 from .quality import QualityModel
 from .quality_features import (
     MIN_VOXELS,
@@ -96,8 +97,9 @@ def assess(
     known = {side: score for side, score in scores.items() if not math.isnan(score)}
     agreement = {side: round(value, 3) for side, value in prediction.agreement.items()}
     flags += _disagreement_flags(agreement)
+    flags += _contrast_flags(head, placement, likenesses, quality)
     if quality is not None:
-        flags += _score_flags(scores, quality) + _contrast_flags(likenesses, quality)
+        flags += _score_flags(scores, quality)
         if placement is not None:
             flags += _place_flags(placement, distances, quality)
     return Assessment(known, agreement, distances, lengths, tuple(flags))
@@ -136,11 +138,20 @@ def _disagreement_flags(agreement: Mapping[str, float]) -> list[Flag]:
     ]
 
 
-def _contrast_flags(likenesses: Mapping[str, float], quality: QualityModel) -> list[Flag]:
-    if not likenesses or np.mean(list(likenesses.values())) >= quality.least_likeness:
+def _contrast_flags(
+    head: sitk.Image,
+    placement: Placement | None,
+    likenesses: Mapping[str, float],
+    quality: QualityModel | None,
+) -> list[Flag]:
+    """By the tissues of the head, where the localiser understood it, and by the outlines' surroundings."""
+    if placement is not None and placement.localization.head_to_world is not None:
+        found = contrast_flags(tissue_contrast(head, placement.localization.head_to_world))
+        if found:
+            return found
+    if quality is None or not likenesses or np.mean(list(likenesses.values())) >= quality.least_likeness:
         return []
-    text = "The image does not look like a T1 (another contrast, or strong shading): check the outlines."
-    return [Flag("contrast", text)]
+    return [no_t1()]
 
 
 def _place_flags(placement: Placement, distances: Mapping[str, float], quality: QualityModel) -> list[Flag]:

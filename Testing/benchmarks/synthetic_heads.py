@@ -271,13 +271,22 @@ def brightness(contrast: str, rng: np.random.Generator) -> dict[str, float]:
     return values
 
 
-def draw(source: LabelMap, plan: Plan, rng: np.random.Generator) -> Head:
-    """Take the image that the plan describes."""
+def draw(
+    source: LabelMap,
+    plan: Plan,
+    rng: np.random.Generator,
+    table: dict[str, float] | None = None,
+    gain: float | None = None,
+) -> Head:
+    """Take the image that the plan describes.
+
+    `table`: tissue -> brightness, else that of its contrast; `gain`: of the scanner, else by chance.
+    """
     size = _size(plan)
     # Slices are averages of sub-slices of at most 0.8 mm.
     repeat = np.ones(3, int)
     repeat[plan.slice_axis] = int(np.ceil(plan.spacing[plan.slice_axis] / 0.8))
-    table = brightness(plan.contrast, rng)
+    table = brightness(plan.contrast, rng) if table is None else table
     lookup = np.array([table[_IDS[label]] for label in source.labels], np.float32)
     image = lookup[_sample(source, plan, size * repeat)]
     axis = 2 - plan.slice_axis
@@ -291,7 +300,7 @@ def draw(source: LabelMap, plan: Plan, rng: np.random.Generator) -> Head:
             image = ndimage.gaussian_filter1d(image, 0.45 / plan.spacing[2 - a], axis=a, truncate=3.0)
     image *= shading(image.shape, plan.bias, rng)
     image = rician(image, plan.noise * table["white matter"], rng)
-    image *= rng.uniform(1.0, 15.0)
+    image *= rng.uniform(1.0, 15.0) if gain is None else gain
     on_grid = _georeferenced(np.rint(image).astype(np.int16), plan)
     return Head(
         source.name,

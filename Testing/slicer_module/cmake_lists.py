@@ -18,11 +18,11 @@ LISTS = {
         ["HippoSegLib/**/*.py"],
     ),
     "Resources/Files.cmake": (
-        "The models, the sample scan and the library's pages, relative to the top of the sources.",
+        "Models, tissue map, sample scan and the library's pages, relative to the top of the sources.",
         "HIPPOSEG_RESOURCES",
         ".",
         [
-            "Resources/Models/**/* Resources/SampleData/**/* "
+            "Resources/Models/**/* Resources/SampleData/**/* Resources/TissueMap/**/* "
             "HippoSegLib/**/*.html HippoSegLib/**/*.css HippoSegLib/**/*.js"
         ],
     ),
