@@ -30,6 +30,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/batch/scan_process.py
   HippoSegLib/batch/sharing.py
   HippoSegLib/batch/source.py
+  HippoSegLib/batch/summary.py
   HippoSegLib/batch/table.py
   HippoSegLib/batch/tablefile.py
   HippoSegLib/batch/verdicts.py
@@ -273,6 +274,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/training/training_data.py
   HippoSegLib/worker/__init__.py
   HippoSegLib/worker/__main__.py
+  HippoSegLib/worker/cohorttask.py
   HippoSegLib/worker/exchange.py
   HippoSegLib/worker/finetunetask.py
   HippoSegLib/worker/process.py

@@ -336,6 +336,7 @@ def sentences(_: Callable[[str], str]) -> tuple[str, ...]:
         _("Loading libraries"),
         _("Loading the model"),
         _("Look at the scan; if it is sound, send it to the developers."),
+        _("Looking for scans"),
         _("Memory ran out (device: {0})."),
         _("Memory ran out."),
         _("Mend or rename it, and save the verdicts from the review page again."),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..errors import Cancelled
 from .outcome import Outcome
 
 #: What a scan can end as in a call, see `Outcome.what`.
@@ -108,6 +109,15 @@ class Listener:
     def progress(self) -> Callable[[str, str, float], None] | None:
         """To be called with a scan's name, stage and fraction; None where nobody listens."""
         return None if self._progress is None and self._on_progress is None else self._tell
+
+    def check(self) -> None:
+        """Go on only if nobody wants the run to end.
+
+        Raises:
+            Cancelled.
+        """
+        if self.cancel is not None and self.cancel():
+            raise Cancelled()
 
     def begin(self, total: int) -> None:
         """The number of scans is known."""

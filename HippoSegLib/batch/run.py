@@ -96,6 +96,7 @@ def segment_sources(
     try:
         waiting = []
         for source, name in tasks:
+            listener.check()
             settled = runner.settled(source, name)
             if settled is None:
                 waiting.append((source, name))
@@ -131,6 +132,7 @@ def _segmented(
         yield from segment_in_workers(tasks, count, setup, runner, listener)
         return
     for source, name in tasks:
+        listener.check()
         yield runner.run(source, name, listener.progress)
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from .. import __version__
-from ..errors import Cancelled, DeviceError, HippoSegError
+from ..errors import DeviceError, HippoSegError
 from ..io.ending import CRASHED, KILLED, NO_MEMORY, Ending, kills_for_memory
 from ..io.staging import sweep
 from ..models.engines import Engine
@@ -195,8 +195,7 @@ class _Pool:
         Raises:
             Cancelled.
         """
-        if self._listener.cancel is not None and self._listener.cancel():
-            raise Cancelled()
+        self._listener.check()
         for worker in self._workers:
             worker.end_if_late(self._setup.batch.timeout)
         try:

@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--match", metavar="PATTERN", help="of the scans in folders, only those whose name or path fits"
     )
     parser.add_argument("--list", action="store_true", help="say what would be segmented, and no more")
+    parser.add_argument("--no-page", action="store_true", help="write no review page at the end")
     add_result_options(parser)
     add_batch_options(parser, "auto")
     add_reference_options(parser)
@@ -46,4 +47,6 @@ def run(args: argparse.Namespace) -> int:
             print(f"{source.given}{f', series {source.series}' if source.series else ''}")
     if args.list or not args.quiet:
         print_found(found, with_paths=args.list)
-    return 0 if args.list else run_batch(found, args.output, options, batch, args.quiet)
+    if args.list:
+        return 0
+    return run_batch(found, args.output, options, batch, args.quiet, not args.no_page)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import SOME_FAILED
+from ..errors import HippoSegError
 from ..labels import SIDES
 from ..reference.values import judgement_of
 from ..reference.words import judgement_lines
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from ..batch.outcome import Outcome
     from ..batch.progress import BatchProgress
     from ..batch.request import BatchOptions
-    from ..errors import HippoSegError
     from ..options import SegmentOptions
 
 #: The line on a terminal is written so often at most, seconds.
@@ -29,39 +27,39 @@ _PAUSE = 0.1
 _LONGEST_LINE = 100
 #: Errors of one kind are printed up to so many.
 _PRINTED = 20
-#: How a scan ended in a call -> words.
-_ENDS = {
-    "ok": "ok",
-    "review": "to be reviewed",
-    "failed": "failed",
-    "refused": "refused",
-    "skipped": "done before",
-}
 
 
 def run_batch(
-    found: Found, output: Path, options: SegmentOptions, batch: BatchOptions, quiet: bool = False
+    found: Found,
+    output: Path,
+    options: SegmentOptions,
+    batch: BatchOptions,
+    quiet: bool = False,
+    with_page: bool = False,
 ) -> int:
-    """Segment what was found, print what becomes of it, and return the exit code.
+    """Segment what was found, print what becomes of it, and return the exit code, see `Summary.exit_code`.
 
-    It tells whether the folder now holds what was asked for: 0 where every scan has its result, of this call
-    or an earlier one; the error's own code where a single scan has none; `SOME_FAILED` where some of several
-    have none.
+    Args:
+        found: Scans.
+        output: The output folder.
+        options: For each scan.
+        batch: For all.
+        quiet: Print failures, the summary and where the table lies, and no more.
+        with_page: Write the review page at the end.
     """
     from ..batch.cohort import segment_cohort
+    from ..batch.summary import Summary
     from ..batch.tablefile import TABLE
 
-    several, codes = len(found.sources) > 1, list[int]()
+    several = len(found.sources) > 1
     line, summary = BatchLine(sys.stderr, several), Summary()
     try:
         tell = None if quiet else line.show
         for outcome in segment_cohort(found, output, options, batch, tell):
             line.clear()
             summary.add(outcome)
-            if outcome.is_failure:
-                codes.append(SOME_FAILED if outcome.error is None else outcome.error.exit_code)
             if outcome.error is not None:
-                summary.print_failure(outcome, outcome.error)
+                _print_failure(outcome, outcome.error, summary.reasons[outcome.error.code])
             elif not several:
                 _print_result(outcome)
             elif not (outcome.skipped or quiet or sys.stdout.isatty()):
@@ -72,9 +70,19 @@ def run_batch(
         print("\n".join(summary.lines()))
     if (output / TABLE).exists():
         print(f"Table: {output / TABLE}")
-    if not codes:
-        return 0
-    return SOME_FAILED if several else codes[0]
+    if with_page and summary.total:
+        _write_page(output, batch)
+    return summary.exit_code
+
+
+def _write_page(output: Path, batch: BatchOptions) -> None:
+    """Write the review page; a batch does not fail for the want of it."""
+    from ..review.page import write_page
+
+    try:
+        print(f"Review page: {write_page(output, batch.layout)}")
+    except HippoSegError as error:
+        print(f"hipposeg: There is no review page: {in_words(error)}", file=sys.stderr)
 
 
 def print_found(found: Found, with_paths: bool = False) -> None:
@@ -121,13 +129,23 @@ def _in_one_line(outcome: Outcome, with_flags: bool = True) -> str:
     return f"{text}: {', '.join(words)}{f' [{codes}]' if codes else ''}"
 
 
-def _print_failure(outcome: Outcome, error: HippoSegError) -> None:
-    """Why a scan has no result, on standard error."""
+def _print_failure(outcome: Outcome, error: HippoSegError, number: int) -> None:
+    """Why a scan has no result, on standard error; of one kind the first ones only.
+
+    Args:
+        outcome: Of the scan.
+        error: Why.
+        number: Which one of its kind it is.
+    """
+    if number > _PRINTED:
+        return
     print(f"hipposeg: {outcome.scan}: {in_words(error)}", file=sys.stderr)
     if outcome.earlier_stays:
         print("  The earlier result stays as it was.", file=sys.stderr)
     if outcome.details is not None:
         print(f"  Report: {outcome.details}", file=sys.stderr)
+    if number == _PRINTED:
+        print(f"  More of this kind ({error.code}) are only counted.", file=sys.stderr)
 
 
 class BatchLine:
@@ -166,35 +184,3 @@ class BatchLine:
         if self._live and self._last:
             self._stream.write("\r" + " " * len(self._last) + "\r")
             self._last = ""
-
-
-class Summary:
-    """How many scans ended how, and why some have no result."""
-
-    def __init__(self) -> None:
-        self._ends, self._reasons = Counter[str](), Counter[str]()
-
-    def add(self, outcome: Outcome) -> None:
-        """Count a scan."""
-        self._ends[outcome.what] += 1
-        if outcome.is_failure:
-            failure = outcome.record.failure
-            self._reasons[outcome.error.code if outcome.error else failure.code if failure else ""] += 1
-
-    def print_failure(self, outcome: Outcome, error: HippoSegError) -> None:
-        """Print why a scan has no result; of one kind up to so many, for the summary counts them."""
-        times = self._reasons[error.code]
-        if times <= _PRINTED:
-            _print_failure(outcome, error)
-        if times == _PRINTED:
-            print(f"  More of this kind ({error.code}) are counted at the end.", file=sys.stderr)
-
-    def lines(self) -> list[str]:
-        """For instance "500 scans: 460 ok, 30 to be reviewed, 8 failed, 2 done before"."""
-        count = sum(self._ends.values())
-        parts = [f"{self._ends[end]} {words}" for end, words in _ENDS.items() if self._ends[end]]
-        text = [f"{count} scan{'' if count == 1 else 's'}: {', '.join(parts) or 'nothing to do'}."]
-        if self._reasons:
-            reasons = ", ".join(f"{count} x {code}" for code, count in self._reasons.most_common())
-            text.append(f"Without the result that was asked for: {reasons}.")
-        return text

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DependencyError, HippoSegError
+from .cohorttask import cohort_task
 from .exchange import exchange_path, from_image, to_image, write_array
 from .finetunetask import finetune_task
 from .reporttask import report_task
@@ -218,5 +219,6 @@ TASKS: dict[str, Callable[..., dict]] = {
     "picture": picture_task,
     "report": page_task,
     "files": files_task,
+    "cohort": cohort_task,
     "finetune": finetune_task,
 }
