@@ -13,7 +13,7 @@ VENV_OPTIONS := --system-site-packages
 WITHOUT_TORCH := | grep -v '^torch=='
 endif
 
-.PHONY: demo test bench fuzz kills lint clean
+.PHONY: demo test bench fuzz kills image lint clean
 
 demo: $(VENV)/.run
 	$(BIN)/hipposeg segment $(SAMPLE) -o $(DEMO) --overwrite
@@ -36,6 +36,10 @@ bench: $(VENV)/.run
 # 2,000 malformed inputs over all readers and the whole pipeline, each in a watched process.
 fuzz: $(VENV)/.test
 	$(BIN)/python Testing/fuzz/fuzz.py
+
+# What the Dockerfile does, in a folder and without Docker; then the sample is segmented with it.
+image: $(VENV)/.test
+	HIPPOSEG_IMAGE=1 $(BIN)/python -m pytest -q Testing/packaging/test_image.py
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check --fix .

@@ -51,7 +51,7 @@ def add_batch_options(parser: argparse.ArgumentParser, workers: str = "1") -> No
     )
     group.add_argument(
         "--shard",
-        type=_shard,
+        type=shard_of,
         metavar="K/N",
         help="only the K-th of N parts of the scans, for job arrays: each call takes its own, without gap or "
         "overlap",
@@ -92,7 +92,8 @@ def _workers(text: str) -> int | None:
     return int(text)
 
 
-def _shard(text: str) -> tuple[int, int]:
+def shard_of(text: str) -> tuple[int, int]:
+    """The part of the scans that "K/N" names."""
     found = re.fullmatch(r"(\d+)/(\d+)", text)
     if found is None or not 1 <= int(found[1]) <= int(found[2]):
         raise argparse.ArgumentTypeError("must be K/N with K from 1 to N, as 1/8")

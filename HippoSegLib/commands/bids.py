@@ -84,7 +84,7 @@ def _segment(sources: list[Source], args: argparse.Namespace) -> int:
     from ..bids.layout import BIDS
 
     workers, threads = resources(args, os.cpu_count() or 1)
-    batch = BatchOptions(not args.no_picture, args.overwrite, workers=workers, layout=BIDS)
+    batch = BatchOptions(not args.no_picture, args.overwrite, layout=BIDS, workers=workers, shard=args.shard)
     options = replace(segment_options(args), threads=threads)
     code = run_batch(Found(tuple(sources)), args.output_dir, options, batch)
     return _FROM_CODES.get(code, _SOFTWARE)

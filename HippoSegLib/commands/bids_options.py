@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from .. import __version__
+from .batch_options import shard_of
 from .options import add_model_options
 
 #: Level as it may be given -> what is done.
@@ -114,6 +115,12 @@ def _add_resources(parser: argparse.ArgumentParser) -> None:
         "--omp-nthreads", type=_count, metavar="N", help="of these, CPUs for each scan (default: 1)"
     )
     group.add_argument("--mem", "--mem-mb", "--mem_mb", type=_count, metavar="MB", help="memory to use")
+    group.add_argument(
+        "--shard",
+        type=shard_of,
+        metavar="K/N",
+        help="only the K-th of N parts of the scans, for job arrays: each call takes its own, without gap",
+    )
     group.add_argument(
         "-w",
         "--work-dir",
