@@ -15,7 +15,7 @@ import SimpleITK as sitk
 
 from .dependencies import require_packages
 from .errors import Cancelled, DependencyError, DeviceError, InputError
-from .flags import Flag, Status, status_of
+from .flags import Flag, Status, doubted_sides, status_of
 from .geometry.native_grid import native_labels, native_probabilities
 from .geometry.orientation import StoredAxes, canonical_axes
 from .geometry.roi import Roi, crop, roi_about, whole_image_roi
@@ -146,16 +146,19 @@ def segment(
             seen = None if given else located.placement
             assessment = assess(located.head, prediction, machinery.quality, seen)
             measurements = measure(labels, _intracranial(located), assessment.scores)
-    flags = (
+    before = (
         *scan.flags,
         *machinery.flags,
         *(located.placement.flags if located.placement else ()),
-        *volume_flags(measurements),
+    )
+    after = (
         *_not_found_flags(prediction, measurements),
         *assessment.flags,
         *(_intracranial_flags(located) if not given else ()),
         *_voxel_size_flags(located, assessment),
     )
+    doubted = doubted_sides(flag.name for flag in (*before, *after)) if assessment.is_judged else None
+    flags = (*before, *volume_flags(measurements, doubted), *after)
     provenance = _provenance(run, scan, machinery, options, given, located, assessment, flags)
     roi_images = {side: roi.image(prediction.inputs[side][0]) for side, roi in prediction.rois.items()}
     run.done()

@@ -629,7 +629,6 @@ def sentences(_: Callable[[str], str]) -> tuple[str, ...]:
         _("The {0} are missing."),
         _("The {0} are not those its card names (SHA-256): they were altered or damaged."),
         _("The {0} cannot be read."),
-        _("The {0} hippocampus is much larger than the other side: check both outlines."),
         _("The {0} hippocampus is unusually {1} ({2} mm³): check the outline."),
         _("The {0} hippocampus lies outside the field of view."),
         _("The {0} hippocampus reaches the edge of the image: it may be cut."),
@@ -690,4 +689,6 @@ def sentences(_: Callable[[str], str]) -> tuple[str, ...]:
         _("{0} voxels outside the head were not numbers (NaN or infinite): taken as background."),
         _("{0} {1} DICOM series{2}: {3}."),
         _("{0} {1}, but no DICOM image."),
+        _("{0}: an outline has probably failed, check both."),
+        _("{0}: both outlines seem to be sound, so it may be so; look at them before it is used."),
     )

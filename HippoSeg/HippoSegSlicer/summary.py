@@ -84,5 +84,7 @@ def asymmetryWords(asymmetry: float) -> str:
     percent = number(abs(asymmetry), ASYMMETRY)
     if float(percent) == 0:
         return _("both sides equally large")
-    words = _("right {percent} % larger") if asymmetry > 0 else _("left {percent} % larger")
+    words = _("right {percent} % larger, (right − left) / mean of both")
+    if asymmetry < 0:
+        words = _("left {percent} % larger, (right − left) / mean of both")
     return words.format(percent=percent)

@@ -129,7 +129,8 @@ def measureAgain(segmentationNode):
     Raises:
         InputError: The node is no result of HippoSeg, or its volume is gone.
     """
-    from HippoSegLib.results.plausibility import volume_flags
+    from HippoSegLib.flags import doubted_sides
+    from HippoSegLib.results.plausibility import CODES, volume_flags
     from HippoSegLib.results.volumes import Measurements
 
     if segmentationNode is None or not segmentationNode.GetAttribute(ROW):
@@ -156,9 +157,12 @@ def measureAgain(segmentationNode):
     measurements = Measurements(whole, parts, earlier.get("intracranial_mm3"), quality)
     # Remarks on volumes are made anew, the others stand.
     flags = json.loads(segmentationNode.GetAttribute(FLAGS) or "[]")
-    stale = ("volume", "asymmetry", "edited") + (("quality",) if edited else ())
+    stale = (*CODES, "edited") + (("quality", "disagreement") if edited else ())
     flags = [flag for flag in flags if flag["code"] not in stale]
-    flags += [vars(flag) for flag in volume_flags(measurements)]
+    # A person who edits an outline has judged it.
+    names = [f"{flag['code']}:{flag['side']}" if flag["side"] else flag["code"] for flag in flags]
+    doubted = doubted_sides(names) if edited or quality else None
+    flags += [vars(flag) for flag in volume_flags(measurements, doubted)]
     if edited:
         message = _("The segments were edited by hand after the segmentation.")
         flags.append({"code": "edited", "message": message, "side": None, "severity": "info"})

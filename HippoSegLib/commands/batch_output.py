@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import HippoSegError
+from ..flags import doubted_sides
 from ..labels import SIDES
 from ..reference.values import judgement_of
 from ..reference.words import judgement_lines
-from ..results.asymmetry import asymmetry_sentence
+from ..results.asymmetry import asymmetry_sentence, unreferenced_sentence
 from ..results.wording import volume_words
 from .remedies import in_words
 
@@ -101,12 +102,21 @@ def _print_result(outcome: Outcome) -> None:
     print(_in_one_line(outcome, with_flags=False))
     for flag in outcome.record.flags:
         print(f"  {'note' if flag.severity == 'info' else 'WARNING'}: {flag.message}")
-    judgement = judgement_of(outcome.record.provenance.get("reference"))
-    for line in [] if judgement is None else judgement_lines(judgement):
-        print(f"  reference: {line}")
+    for line in _comparison(outcome):
+        print(f"  {line}")
     for path in outcome.files:
         if path.suffix == ".png":
             print(f"  picture: {path}")
+
+
+def _comparison(outcome: Outcome) -> list[str]:
+    """How the volumes compare with a reference; without one, how large the difference of the sides is."""
+    judgement = judgement_of(outcome.record.provenance.get("reference"))
+    if judgement is not None:
+        return [f"reference: {line}" for line in judgement_lines(judgement)]
+    asymmetry = outcome.record.measurements.get("asymmetry_index")
+    doubted = doubted_sides(flag.name for flag in outcome.record.flags)
+    return [] if asymmetry is None else [f"asymmetry: {unreferenced_sentence(asymmetry, doubted)}"]
 
 
 def _in_one_line(outcome: Outcome, with_flags: bool = True) -> str:
@@ -124,7 +134,7 @@ def _in_one_line(outcome: Outcome, with_flags: bool = True) -> str:
         for side, volume in volumes
     ]
     asymmetry = record.measurements.get("asymmetry_index")
-    words += [] if asymmetry is None else [asymmetry_sentence(asymmetry)]
+    words += [] if asymmetry is None or not with_flags else [asymmetry_sentence(asymmetry)]
     codes = " ".join(flag.name for flag in record.flags) if with_flags else ""
     return f"{text}: {', '.join(words)}{f' [{codes}]' if codes else ''}"
 

@@ -52,6 +52,11 @@ class Assessment:
     lengths: Mapping[str, float] = field(default_factory=dict)
     flags: tuple[Flag, ...] = ()
 
+    @property
+    def is_judged(self) -> bool:
+        """Whether quality score or agreement say something of the outlines."""
+        return bool(self.scores or self.agreement)
+
 
 def uncertainty_image(probability: sitk.Image) -> sitk.Image:
     """Entropy per voxel in bits, float32 0..1, on the grid of a probability map of the whole hippocampus."""

@@ -17,6 +17,7 @@ import SimpleITK as sitk
 
 from ..io.atomic import replacing
 from ..labels import COLORS, PART, SIDES
+from .asymmetry import DEFINITION
 from .qc_panels import (
     PANEL,
     PLANES,
@@ -190,7 +191,7 @@ def _draw_header(draw, width: int, facts: FigureFacts) -> None:
     measured = facts.measurements
     words = []
     if measured.asymmetry is not None:
-        words.append(f"Asymmetry: {asymmetry_words(measured.asymmetry)}")
+        words.append(f"Asymmetry {DEFINITION}: {asymmetry_words(measured.asymmetry)}")
     if measured.intracranial is not None:
         words.append(f"intracranial volume {millilitres(measured.intracranial)}")
     x = float(_GAP)

@@ -49,7 +49,7 @@ def test_a_missing_side_is_absent_and_has_no_asymmetry():
 
 @pytest.mark.parametrize(
     ("left", "right", "codes"),
-    [(3000, 3100, []), (900, 3100, ["volume", "asymmetry"]), (3000, 7000, ["volume", "asymmetry"])],
+    [(3000, 3100, []), (900, 3100, ["volume", "implausible"]), (3000, 7000, ["volume", "implausible"])],
 )
 def test_flags_name_the_implausible(left, right, codes):
     flags = volume_flags(Measurements({"left": left, "right": right}))
