@@ -154,8 +154,14 @@ def set_aside(path: Path, what: str) -> Path:
     Raises:
         OSError: It cannot be renamed.
     """
+    target = free_name(path, what)
+    os.rename(path, target)
+    return target
+
+
+def free_name(path: Path, what: str) -> Path:
+    """A name for an earlier state of a file, that no file has: ``hippocampus_<what>-1.csv``."""
     number = 1
     while (target := path.with_name(f"{path.stem}_{what}-{number}{path.suffix}")).exists():
         number += 1
-    os.rename(path, target)
     return target

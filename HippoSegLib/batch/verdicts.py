@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..errors import InputError
+from ..errors import InputError, OutputError
+from ..io.atomic import replacing
 from ..io.spreadsheet import csv_lines, harmless, without_mark
 from .record import ScanRecord
+from .tablefile import free_name
 
 REVIEW = "review.csv"
 #: Columns of the file, in order.
@@ -146,6 +149,46 @@ def verdict_bytes(verdicts: Mapping[str, Verdict]) -> bytes:
     for scan, one in sorted(verdicts.items()):
         writer.writerow([harmless(cell) for cell in (scan, one.verdict, one.comment, one.when, one.result)])
     return b"\xef\xbb\xbf" + text.getvalue().encode("utf-8")
+
+
+def take_over(folder: Path, files: Sequence[Path]) -> int:
+    """Bring verdicts that were saved elsewhere, by one reviewer or several, into the folder's `review.csv`.
+
+    Of several verdicts on a scan the latest counts. A file that is replaced stays as `review_before-1.csv`.
+
+    Args:
+        folder: An output folder.
+        files: As the review page saved them.
+
+    Returns:
+        How many verdicts are new or changed.
+
+    Raises:
+        InputError: A file is missing or damaged; nothing is written then. OutputError: It cannot be written.
+    """
+    old = read_verdicts(folder)
+    merged = dict(old)
+    for path in files:
+        if not path.is_file():
+            raise InputError(f"There is no file '{path.name}'.", "Check its name.", "review_file")
+        for scan, verdict in read_verdict_file(path).items():
+            if scan not in merged or verdict.when >= merged[scan].when:
+                merged[scan] = verdict
+    changes = sum(verdict != old.get(scan) for scan, verdict in merged.items())
+    if changes:
+        target = folder / REVIEW
+        try:
+            if target.exists():
+                shutil.copy2(target, free_name(target, "before"))
+        except OSError as error:
+            raise OutputError(
+                f"'{REVIEW}' cannot be replaced ({error.strerror or type(error).__name__}).",
+                "Close it in other programs.",
+                "in_use",
+            ) from error
+        with replacing(target, overwrite=True) as temporary:
+            temporary.write_bytes(verdict_bytes(merged))
+    return changes
 
 
 def _line(cells: Mapping[str, str], number: int, file: str) -> tuple[str, Verdict]:

@@ -14,6 +14,7 @@ from HippoSegLib.batch.verdicts import (
     assign,
     read_verdicts,
     result_id,
+    take_over,
     verdict_bytes,
 )
 from HippoSegLib.errors import InputError
@@ -124,3 +125,26 @@ def test_names_that_a_spreadsheet_took_for_numbers():
     by_hand = {"12": Verdict("fail")}  # may be either
     assert assign(by_hand, results).unknown == ("12",)
     assert assign(by_hand, {"0012": ""}).counting == {"0012": by_hand["12"]}
+
+
+def test_verdicts_of_several_reviewers_come_together(tmp_path):
+    own = {"a": Verdict("pass", "mine", "2026-11-26T08:00:00Z"), "b": Verdict("fail", "", WHEN)}
+    (tmp_path / REVIEW).write_bytes(before := verdict_bytes(own))
+    first, second = tmp_path / "review (1).csv", tmp_path / "review (2).csv"
+    later, earlier = (
+        Verdict("fail", "no", "2026-11-26T09:00:00Z"),
+        Verdict("fail", "", "2026-11-25T09:00:00Z"),
+    )
+    first.write_bytes(verdict_bytes({"a": later, "c": Verdict("pass", "", WHEN)}))
+    second.write_bytes(verdict_bytes({"a": earlier}))
+    assert take_over(tmp_path, [first, second]) == 2
+    assert read_verdicts(tmp_path) == {"a": later, "b": own["b"], "c": Verdict("pass", "", WHEN)}
+    assert (tmp_path / "review_before-1.csv").read_bytes() == before
+    assert take_over(tmp_path, [first, second]) == 0
+    assert not (tmp_path / "review_before-2.csv").exists()
+    second.write_bytes(b"scan,verdict\na,perhaps\n")
+    now = (tmp_path / REVIEW).read_bytes()
+    for bad in (second, tmp_path / "nowhere.csv"):
+        with pytest.raises(InputError):
+            take_over(tmp_path, [first, bad])
+    assert (tmp_path / REVIEW).read_bytes() == now

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 from synthetic import make_folder
 
+from HippoSegLib.batch.folder import OutputFolder
 from HippoSegLib.batch.record import ScanRecord
 from HippoSegLib.batch.verdicts import Verdict, result_id, verdict_bytes
 from HippoSegLib.cli import main
@@ -239,6 +241,22 @@ def test_the_command_writes_it_and_links_reports(tmp_path, capsys):
     reports = {scan["scan"]: scan["report"] for scan in Parsed(page).data["scans"]}
     assert reports == {"sub-00000_T1w": None, "sub-00001_T1w": "sub-00001_T1w_report.html"}
     assert main(["review", str(tmp_path / "nowhere")]) == 6
+
+
+def test_the_command_takes_verdicts_over_into_the_table(tmp_path, capsys):
+    out, saved = tmp_path / "out", tmp_path / "review (1).csv"
+    scan = "sub-00001_T1w"
+    record = make_folder(out, 3)[scan]
+    OutputFolder(out).update_table()
+    saved.write_bytes(
+        verdict_bytes({scan: Verdict("fail", "cut", "2026-11-26T08:00:00Z", result_id(record))})
+    )
+    assert main(["review", str(out), "--verdicts", str(saved)]) == 0
+    assert capsys.readouterr().out.startswith("1 new or changed verdict in review.csv.")
+    with open(out / "hippocampus.csv", newline="", encoding="utf-8-sig") as file:
+        said = {row["scan"]: row["review"] for row in csv.DictReader(file)}
+    assert said == {"sub-00000_T1w": "", scan: "fail", "sub-00002_T1w": ""}
+    assert Parsed(out / "index.html").data["verdicts"][scan]["comment"] == "cut"
 
 
 def test_a_bids_derivative_has_its_pictures_in_their_folders(tmp_path):
