@@ -13,6 +13,8 @@ set(HIPPOSEG_MODULE_SCRIPTS
   HippoSegSlicer/inputvolume.py
   HippoSegSlicer/jobs.py
   HippoSegSlicer/logic.py
+  HippoSegSlicer/manyjobs.py
+  HippoSegSlicer/manypanel.py
   HippoSegSlicer/models.py
   HippoSegSlicer/panel.py
   HippoSegSlicer/parameters.py

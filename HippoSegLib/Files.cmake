@@ -277,9 +277,12 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/worker/cohorttask.py
   HippoSegLib/worker/exchange.py
   HippoSegLib/worker/finetunetask.py
+  HippoSegLib/worker/loadtask.py
   HippoSegLib/worker/process.py
   HippoSegLib/worker/reporttask.py
   HippoSegLib/worker/requests.py
+  HippoSegLib/worker/reviewtask.py
   HippoSegLib/worker/supervisor.py
   HippoSegLib/worker/tasks.py
+  HippoSegLib/worker/values.py
   )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import slicer
 
@@ -18,26 +17,11 @@ from HippoSegLib.flags import Flag, flag_columns
 from .inputvolume import checkVolume, worldToLocal
 from .jobs import Job, SegmentJob
 from .logic import Logic
+from .manyjobs import ManyJob
 from .scene import placeBeside
 
 #: Columns before the measurements in the rows of the functions for many volumes.
 NAME, STATUS = "scan", "status"
-
-
-class FolderJob(Job):
-    """Segment files on the disk, in the worker, without the scene: `value` holds the table's rows."""
-
-    task = "files"
-
-    def __init__(self, paths: list[str], output: str, options: Mapping):
-        super().__init__()
-        self._request = {"paths": paths, "output": output, "options": dict(options)}
-
-    def request(self) -> dict:
-        return self._request
-
-    def accept(self, result: Mapping, folder: str) -> None:
-        self.value = result["rows"]
 
 
 def segment(  # noqa: PLR0913 - a person types these names in the console
@@ -191,43 +175,27 @@ def segmentSequence(
 def segmentFolder(
     logic: Logic, folder: str, outputFolder: str, *, output: Callable[[str], None] = print, **options
 ) -> list[dict]:
-    """Segment the scans in a folder, as the command line does: files and one table in `outputFolder`.
+    """Segment the scans in a folder, as `hipposeg batch` does: files and one table in `outputFolder`.
+
+    The same call again goes on where an earlier one ended.
 
     Args:
-        folder: NIfTI, NRRD and MetaImage files in it are scans, and so are its subfolders (DICOM series);
-            results of HippoSeg, and the output folder, are not.
-        options: As in :func:`HippoSegLib.batch.run.segment_files`.
+        folder: Of NIfTI, NRRD, MetaImage, FreeSurfer or DICOM files, in it or below, or the root of a BIDS
+            data set; or a list (.txt, .csv, .tsv) of scans. Results of HippoSeg, and the output folder, are
+            not looked at.
+        options: As in :func:`HippoSegLib.batch.cohort.segment_cohort`; ``workers=2`` for two processes.
 
     Returns:
-        The rows of the table, one per scan, in the order of their names; `status` is "ok", "review" or
-        "failed".
+        The rows of the table, one per scan; `status` is "ok", "review" or "failed", and `what` says what this
+        call did: that, or "skipped" or "refused".
 
     Raises:
         InputError: The folder holds no scans. OutputError: The output folder cannot be used.
     """
-    from HippoSegLib.batch.files import is_result
-    from HippoSegLib.io.images import SUFFIXES
-
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        raise InputError(f"The folder cannot be read ({error.strerror}).", "Choose another one.") from error
-    paths = [
-        entry.path
-        for entry in entries
-        if not entry.name.startswith(".")
-        and (_isOther(entry, outputFolder) if entry.is_dir() else entry.name.lower().endswith(SUFFIXES))
-        and not is_result(Path(entry.path))
-    ]
-    if not paths:
-        raise InputError("The folder holds no scans.", "Choose one with NIfTI, NRRD or DICOM files.")
-    return _run(logic, FolderJob(paths, os.path.abspath(outputFolder), options), output, "")
-
-
-def _isOther(folder: os.DirEntry, outputFolder: str) -> bool:
-    """Whether a folder neither is the output folder nor holds it."""
-    output = Path(outputFolder).resolve()
-    return Path(folder.path).resolve() not in (output, *output.parents)
+    if not os.path.exists(folder):
+        raise InputError("There is no such folder.", "Choose another one.")
+    job = ManyJob([os.path.abspath(folder)], os.path.abspath(outputFolder), options, withRows=True)
+    return _run(logic, job, output, "")["rows"]
 
 
 def _localBox(volumeNode, box) -> list[list[float]]:

@@ -18,7 +18,7 @@ from .logic import Logic
 from .progresspanel import ProgressPanel
 from .protocols import Questions
 from .report import copyReport
-from .sentences import errorText
+from .sentences import errorText, translated
 from .signal import Signal
 
 #: In the order of the combo box: (crops?, side).
@@ -94,7 +94,8 @@ class FineTunePanel:
         ui.tuneMissingLabel.text = reason
         ui.tuneMissingFrame.visible = bool(reason)
         if isBusy:
-            reason = _("A fine-tuning is already running. Wait for it to finish, or cancel it.")
+            words = translated(self._training.runningWords)
+            reason = _("{what} Wait for it to finish, or cancel it.").format(what=words)
         elif isFolder and not self._folder:
             reason = reason or _("Choose the folder first.")
         ui.tuneCheckButton.enabled = not reason

@@ -89,7 +89,7 @@ class DevicesJob(Job):
         return {"model": self._model or None}
 
 
-def _given(options: Mapping) -> dict:
+def given(options: Mapping) -> dict:
     """The options that say something: an empty value stands for the default."""
     return {key: value for key, value in options.items() if value not in (None, "", {})}
 
@@ -115,7 +115,7 @@ class SegmentJob(Job):
     ):
         super().__init__(volumeNode)
         self._remarks = checkVolume(volumeNode)
-        self._options = _given(options)
+        self._options = given(options)
         self._segmentationNode, self._replaceEdited, self._labelMap = (
             segmentationNode,
             replaceEdited,
@@ -163,7 +163,7 @@ class PreviewJob(Job):
     def __init__(self, volumeNode, options: Mapping):
         super().__init__(volumeNode)
         checkVolume(volumeNode)
-        self._options = _given(options)
+        self._options = given(options)
 
     def request(self) -> dict:
         return {"image": self._image(), "options": self._options, "run": "preview"}

@@ -62,6 +62,11 @@ class Logic(slicer.util.VTKObservationMixin):
         return self._awaited is not None
 
     @property
+    def runningWords(self) -> str:
+        """What is under way, in words; "" for nothing."""
+        return self._awaited.runningWords if self._awaited is not None else ""
+
+    @property
     def worker(self) -> Worker:
         """The worker; for reports and tests."""
         return self._worker
@@ -238,7 +243,7 @@ class Logic(slicer.util.VTKObservationMixin):
 
 
 def trainingLogic() -> Logic:
-    """A logic for fine-tuning beside the other one, with a worker process that lets the rest go first."""
+    """A logic for what takes long, beside the other one: its worker process lets the rest go first."""
     worker = WorkerProcess(libraryFolder=libraryFolder(), idleSeconds=TRAINING_IDLE_SECONDS, lowPriority=True)
     return Logic(worker)
 

@@ -14,8 +14,10 @@ from . import models, scene
 from .finetunepanel import FineTunePanel
 from .inputspanel import InputsPanel
 from .inputvolume import checkVolume, placeOptions
-from .jobs import DevicesJob, Job, PictureJob, PreviewJob, ReportJob, SegmentJob
+from .jobs import DevicesJob, Job, PictureJob, PreviewJob, ReportJob, SegmentJob, given
 from .logic import Logic
+from .manyjobs import LoadResultJob, ReviewPageJob
+from .manypanel import ManyPanel
 from .parameters import Parameters
 from .placepanel import PlacePanel
 from .preprocessingpanel import PreprocessingPanel
@@ -61,6 +63,7 @@ class Panel(slicer.util.VTKObservationMixin):
         self.preprocessing = PreprocessingPanel(ui, self.parameters)
         self.setup = SetupPanel(ui, installer, questions, self._packages, self._canGoOn)
         self.fineTuning = FineTunePanel(ui, training, self.parameters, questions, self._notReadyToTune)
+        self.many = ManyPanel(ui, training, questions, self._manyOptions, self._notReadyForMany)
 
         self.run.segmentClicked.connect(self.segment)
         self.run.cancelClicked.connect(self._cancel)
@@ -70,6 +73,9 @@ class Panel(slicer.util.VTKObservationMixin):
         self.results.pictureAsked.connect(self._draw)
         self.preprocessing.previewClicked.connect(self._preview)
         self.setup.installed.connect(self.enter)
+        self.many.changed.connect(self.refresh)
+        self.many.jobAsked.connect(self._draw)
+        self.many.reportClicked.connect(lambda message: copyReport(message, self.parameters(), training))
         self.fineTuning.changed.connect(self._onModelsChanged)
         self.fineTuning.pictureAsked.connect(self.results.showPicture)
         self.setup.failed.connect(self._showError)
@@ -122,6 +128,7 @@ class Panel(slicer.util.VTKObservationMixin):
         self.results.comparison.release()
         self.run.stop()
         self.fineTuning.cleanup()
+        self.many.cleanup()
         self._logic.progress.disconnect(self._onProgress)
         self._logic.finished.disconnect(self._onFinished)
         self._logic.error.disconnect(self._onError)
@@ -140,6 +147,7 @@ class Panel(slicer.util.VTKObservationMixin):
             self.results.refresh(isBusy)
             self.preprocessing.refresh(not missing and not isBusy)
             self.fineTuning.refresh()
+            self.many.refresh()
         finally:
             self._isRefreshing = False
 
@@ -184,6 +192,15 @@ class Panel(slicer.util.VTKObservationMixin):
             return _("Fine-tuning needs packages that are missing: {names}.").format(names=names)
         return ""
 
+    def _notReadyForMany(self) -> str:
+        return self._notReady() or self.inputs.problem()
+
+    def _manyOptions(self) -> dict:
+        """The options for scans on the disk: those of a whole head, without places."""
+        options = given({**self.options(withPlaces=False), "parts": self.parameters().parts})
+        options.pop("region_side", None)
+        return options
+
     def _installForTuning(self) -> None:
         self.setup.install(self._tuningPackages())
 
@@ -209,7 +226,7 @@ class Panel(slicer.util.VTKObservationMixin):
         parameters.node.EndModify(wasModifying)
         self.lookAgain()
 
-    def options(self) -> dict:
+    def options(self, withPlaces: bool = True) -> dict:
         """The keyword arguments of the segmentation that follow from the panel."""
         parameters = self.parameters()
         options = {
@@ -222,7 +239,7 @@ class Panel(slicer.util.VTKObservationMixin):
             options["protocol"] = parameters.protocol
         if parameters.singleReader:
             options["second_reader"] = False
-        if not parameters.region:
+        if withPlaces and not parameters.region:
             options |= placeOptions(self.place.places, parameters.inputVolume)
         return options
 
@@ -248,9 +265,9 @@ class Panel(slicer.util.VTKObservationMixin):
         self._start(job)
 
     def _draw(self, job: Job) -> None:
-        """Draw the picture, or write the report, for which a small package may be missing."""
+        """Start a job; a small package that pages need may be missing."""
         pages = frozenset({"jinja2"})
-        if isinstance(job, ReportJob) and self.setup.missing(pages):
+        if isinstance(job, ReportJob | ReviewPageJob) and self.setup.missing(pages):
             self.setup.install(pages)
             self.refresh()
         else:
@@ -304,6 +321,13 @@ class Panel(slicer.util.VTKObservationMixin):
         elif isinstance(job, ReportJob):
             self._questions.openPage(job.value)
             self.run.setMessage(_("The report is open in the browser: print or save it from there."))
+        elif isinstance(job, ReviewPageJob):
+            self._questions.openPage(job.value)
+            self.run.setMessage(_("The review page is open in the browser."))
+        elif isinstance(job, LoadResultJob):
+            self.parameters().inputVolume = job.placedVolume
+            self._ui.resultsButton.collapsed = False
+            self.run.setMessage(_("Loaded: {name}.").format(name=job.placedVolume.GetName()))
         elif isinstance(job, PictureJob):
             self.results.showPicture(job.value)
 

@@ -56,6 +56,12 @@ class Questions(Protocol):
     def referenceFile(self) -> str:
         """A reference's file, "" for none."""
 
+    def scansFolder(self) -> str:
+        """A folder of scans, "" for none."""
+
+    def outputFolder(self) -> str:
+        """A folder for results, "" for none."""
+
     def openPage(self, path: str) -> None:
         """Show a page in the browser."""
 

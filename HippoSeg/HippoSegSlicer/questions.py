@@ -47,6 +47,16 @@ class Dialogs:
         result = qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), title, "", kind)
         return (result[0] if isinstance(result, tuple) else result) or ""
 
+    def scansFolder(self) -> str:
+        """A folder that holds scans."""
+        return qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Folder of scans")) or ""
+
+    def outputFolder(self) -> str:
+        """A folder for results."""
+        return (
+            qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Folder for the results")) or ""
+        )
+
     def openPage(self, path: str) -> None:
         """Show a page in the user's browser; not in testing mode."""
         if not slicer.app.testingEnabled():

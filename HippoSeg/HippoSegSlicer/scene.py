@@ -226,8 +226,15 @@ def _colorTable():
     return table
 
 
-def placeImage(image: Image, name: str, volumeNode, previous=None):
-    """Put an image of the worker into the scene as a scalar volume under the volume's transform."""
+def placeImage(image: Image, name: str, volumeNode=None, previous=None):
+    """Put an image of the worker into the scene as a scalar volume.
+
+    Args:
+        image: The image.
+        name: Of the node.
+        volumeNode: The volume under whose transform and beside which it is put, where there is one.
+        previous: The node to update; None makes a new one.
+    """
     node = previous or slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
     matrix = np.eye(4)
     toRas = np.diag([-1.0, -1.0, 1.0])
@@ -235,8 +242,9 @@ def placeImage(image: Image, name: str, volumeNode, previous=None):
     matrix[:3, 3] = toRas @ np.array(image.origin)
     node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(matrix))
     slicer.util.updateVolumeFromArray(node, image.array)
-    node.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
     if node.GetDisplayNode() is None:
         node.CreateDefaultDisplayNodes()
-    placeBeside(node, volumeNode)
+    if volumeNode is not None:
+        node.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
+        placeBeside(node, volumeNode)
     return node

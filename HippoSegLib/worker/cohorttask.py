@@ -22,13 +22,14 @@ def cohort_task(
 
     Args:
         request: ``inputs`` (paths), ``output`` (a folder), ``options`` (fields of `SegmentOptions` and
-            `BatchOptions`: ``workers`` and so on) and ``match``, a pattern.
+            `BatchOptions`: ``workers`` and so on), ``match``, a pattern, and ``rows``, whether the answer is
+            to hold all rows of the table.
         progress: Told the words of `BatchProgress` ("17 of 500, 12 per minute, …") and the part done.
 
     Returns:
         ``total``, ``ends`` and ``reasons`` (counts, see `batch.summary.Summary`), ``words`` (lines for
         people), ``failures`` (``scan``, ``code`` and ``message`` of the first ones), ``left_out`` (reason ->
-        count), ``table``.
+        count), ``table`` and, where that is asked for, ``rows`` with ``what`` each scan ended as.
 
     Raises:
         See :func:`HippoSegLib.batch.cohort.segment_cohort`.
@@ -42,6 +43,7 @@ def cohort_task(
     output = Path(request["output"])
     found = find_scans(request["inputs"], output, request.get("match"))
     summary, failures, told = Summary(), list[dict[str, str]](), [0.0]
+    rows: list[dict[str, str]] = []
 
     def tell(now: BatchProgress) -> None:
         if time.monotonic() - told[0] > _PAUSE or now.done == now.total:
@@ -50,6 +52,8 @@ def cohort_task(
 
     for outcome in segment_cohort(found, output, progress=tell, cancel=cancel, **request.get("options", {})):
         summary.add(outcome)
+        if request.get("rows"):
+            rows.append({**outcome.as_row(), "what": outcome.what})
         if outcome.is_failure and len(failures) < _TOLD:
             error = outcome.error or outcome.record.failure
             code = "" if error is None else error.code
@@ -61,4 +65,5 @@ def cohort_task(
         "failures": failures,
         "left_out": found.reasons,
         "table": str(output / TABLE),
+        "rows": rows,
     }

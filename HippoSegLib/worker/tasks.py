@@ -1,4 +1,4 @@
-"""What the panel's worker can do: segment, list devices, draw the quality-control picture.
+"""What the panel's worker can do: segment one scan or many, list devices, draw picture and report.
 
 How images travel says :mod:`.exchange`. A request's ``run`` is how the names of the files that are
 written begin.
@@ -7,50 +7,16 @@ written begin.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any
-
-import numpy as np
+from collections.abc import Callable
 
 from ..errors import DependencyError, HippoSegError
 from .cohorttask import cohort_task
 from .exchange import exchange_path, from_image, to_image, write_array
 from .finetunetask import finetune_task
+from .loadtask import load_task
 from .reporttask import report_task
-
-
-def crop_labels(labels: np.ndarray) -> tuple[np.ndarray, list[int]]:
-    """Cut labels (z, y, x) to the box around what is not 0.
-
-    Returns:
-        The box's content and the (x, y, z) index of its first voxel; an empty (0, 0, 0) array and
-        zeros where nothing is labelled.
-    """
-    if not labels.any():
-        return np.zeros((0, 0, 0), labels.dtype), [0, 0, 0]
-    box = []
-    for axis in range(3):
-        filled = np.flatnonzero(labels.any(axis=tuple(a for a in range(3) if a != axis)))
-        box.append(slice(int(filled[0]), int(filled[-1]) + 1))
-    return np.ascontiguousarray(labels[tuple(box)]), [box[2].start, box[1].start, box[0].start]
-
-
-def plain(value: Any) -> Any:
-    """Return ``value`` with only the types JSON has; NaN and infinity become None."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return plain(dataclasses.asdict(value))
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | np.ndarray):
-        return [plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    return str(value)
+from .reviewtask import review_task
+from .values import crop_labels, plain
 
 
 def segment_task(
@@ -184,28 +150,6 @@ def page_task(request: dict, folder: str, progress, cancel) -> dict:
     return report_task(request, folder, progress, cancel, picture_task)
 
 
-def files_task(request: dict, folder: str, progress, cancel) -> dict:
-    """Segment files on the disk: ``rows`` of the table of :func:`HippoSegLib.batch.run.segment_files`.
-
-    The request holds ``paths``, ``output`` and ``options``.
-    """
-    _load_libraries(progress)
-    from ..batch.run import segment_files
-
-    paths, rows = request["paths"], list[dict]()
-
-    def tell(name: str, words: str, fraction: float) -> None:
-        progress(f"{name}: {words}", (len(rows) + fraction) / len(paths))
-
-    for outcome in segment_files(
-        paths, request["output"], progress=tell, cancel=cancel, **request.get("options", {})
-    ):
-        row = outcome.as_row()
-        rows.append(row)
-        progress(f"{row['scan']}: {row['status']}", len(rows) / len(paths))
-    return {"rows": rows}
-
-
 def _load_libraries(progress: Callable[[str, float], None]) -> None:
     # What a model needs beyond the core's packages is loaded, or named, once the model is known.
     progress("Loading libraries", 0.0)
@@ -218,7 +162,8 @@ TASKS: dict[str, Callable[..., dict]] = {
     "devices": devices_task,
     "picture": picture_task,
     "report": page_task,
-    "files": files_task,
     "cohort": cohort_task,
+    "review": review_task,
+    "load": load_task,
     "finetune": finetune_task,
 }

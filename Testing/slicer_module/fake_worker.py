@@ -176,6 +176,26 @@ def fake_preview(request, folder, progress, cancel):
     }
 
 
+def fake_batch(request, folder, progress, cancel):
+    """The real task on a pipeline that takes a millisecond; steered as `fake_segment` is."""
+    from HippoSegLib.batch import runner
+    from HippoSegLib.models.card import read_card
+    from HippoSegLib.models.store import bundled_folder
+    from HippoSegLib.pipeline import SegmentationResult
+    from HippoSegLib.worker.tasks import TASKS
+
+    def segment(scan, options, tell=None, cancel=None):
+        stop = cancel or (lambda: False)
+        found = fake_segment(scan.image, None, "cpu", tell or (lambda *_: None), stop, parts=options.parts)
+        # Named as the bundled model's, so that it is not done again.
+        model = {"name": "hipposeg", "sha256": read_card(bundled_folder() / "hipposeg").weights_sha256}
+        provenance = {**found.provenance, "model": model}
+        return SegmentationResult(found.labels, None, found.measurements, (), provenance)
+
+    runner.segment = segment
+    return TASKS["cohort"](request, folder, progress, cancel)
+
+
 def held_finetune(request, folder, progress, cancel):
     """The real task, after what is steered."""
     from HippoSegLib.worker.tasks import finetune_task
@@ -200,5 +220,6 @@ if __name__ == "__main__":
         "devices": fake_devices,
         "preview": fake_preview,
         "finetune": held_finetune,
+        "cohort": fake_batch,
     }
     main(tasks={**TASKS, **doubles})

@@ -70,6 +70,7 @@ class Answers:
 
     def __init__(self):
         self.asked: list[str] = []
+        self.scans = self.results = ""
         self.reference, self.pages = "", list[str]()
         self.edited, self.folder, self.wheels, self.csv, self.picture, self.consent = (
             None,
@@ -98,6 +99,12 @@ class Answers:
 
     def referenceFile(self):
         return self.reference
+
+    def scansFolder(self):
+        return self.scans
+
+    def outputFolder(self):
+        return self.results
 
     def openPage(self, path):
         self.pages.append(path)

@@ -194,4 +194,5 @@ def test_its_own_folder_goes_and_nothing_that_links_lead_to(tmp_path):
 
 def test_every_task_is_tried_here():
     """A new task must be added to the tests above, if it reads or writes exchanged files."""
-    assert set(TASKS) == {"segment", "preview", "devices", "picture", "files", "finetune"}
+    tasks = {"segment", "preview", "devices", "picture", "report", "finetune"}
+    assert set(TASKS) == tasks | {"cohort", "review", "load"}
