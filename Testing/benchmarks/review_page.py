@@ -31,12 +31,18 @@ const [selector, share, jump, count, done] = arguments;
 const box = document.querySelector(selector);
 box.scrollTop = 0;
 const times = [];
+let pictures = 0;
+const countOne = () => (pictures += 1);
+document.addEventListener("load", countOne, true);
 let most = 0, last = null;
 function frame(now) {
   if (last !== null) times.push(now - last);
   last = now;
   most = Math.max(most, box.querySelectorAll("article, .row").length);
-  if (times.length >= count) return done({ times, most });
+  if (times.length >= count) {
+    document.removeEventListener("load", countOne, true);
+    return done({ times, most, pictures });
+  }
   box.scrollTop += jump ? box.scrollHeight * share : box.clientHeight * share;
   requestAnimationFrame(frame);
 }
@@ -71,7 +77,8 @@ def line(name: str, found: dict) -> str:
     slow = int((times > 34).sum())
     return (
         f"{name:34} median {np.median(times):5.1f} ms, 95 % {np.percentile(times, 95):5.1f} ms, "
-        f"worst {times.max():6.1f} ms, over 34 ms: {slow} of {len(times)}, elements at most {found['most']}"
+        f"worst {times.max():6.1f} ms, over 34 ms: {slow} of {len(times)}, "
+        f"elements at most {found['most']}, pictures loaded {found['pictures']}"
     )
 
 
@@ -93,6 +100,7 @@ def main(scans: int) -> None:
             page.frames()
             print(f"opening it: {time.monotonic() - start:.1f} s")
             page.driver.set_script_timeout(120)
+            page.choose("status", "ok")  # those without a result come first and have no picture
             for view, key in (("gallery", "1"), ("table", "2")):
                 page.press(key)
                 for words, jump, share in (

@@ -44,18 +44,18 @@ function makeCard() {
     card.dataset.verdict = verdict;
     note.textContent = comment || (verdicts.earlier(scan) ? "judged before: another result" : "");
     note.title = note.textContent;
-    markSelected(article, scan, "aria-current");
+    markSelected(article, scan);
     buttons.update();
   };
   return article;
 }
 
 /** Show whether an element's scan is the selected one; the Tab key reaches only that. */
-function markSelected(element, scan, attribute) {
+function markSelected(element, scan) {
   const isSelected = scan === selected();
   element.tabIndex = isSelected ? 0 : -1;
   element.toggleAttribute("data-selected", isSelected);
-  element.setAttribute(attribute, isSelected);
+  element.setAttribute("aria-current", isSelected);
 }
 
 function reason(scan) {
@@ -88,6 +88,10 @@ function makeGallery() {
     scroller: byId("gallery"),
     layout: cardLayout,
     create: makeCard,
+    count: (article, place, number) => {
+      article.setAttribute("aria-posinset", place);
+      article.setAttribute("aria-setsize", number);
+    },
     settled: (article, scan) => {
       const image = pictureOf(scan);
       if (image) article.querySelector(".picture").append(image);

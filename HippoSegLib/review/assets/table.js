@@ -57,7 +57,12 @@ function makeTable() {
     scroller: byId("table"),
     layout: () => ({ columns: 1, width, height: ROW_HEIGHT, top: 0 }),
     create: () => makeRow(columns, style),
+    count: (row, place, number) => {
+      row.setAttribute("aria-rowindex", place + 1); // after the header
+      byId("table").setAttribute("aria-rowcount", number + 1);
+    },
   });
+  list.space.setAttribute("role", "rowgroup");
   list.space.style.width = `${width}px`;
   list.updateHeader = () => {
     for (const cell of header.children) {
@@ -85,11 +90,11 @@ function makeRow(columns, style) {
   row.fill = (other) => {
     scan = other;
     columns.forEach(show);
-    markSelected(row, scan, "aria-selected");
+    markSelected(row, scan);
   };
   row.update = () => {
     columns.forEach((column, index) => ["verdict", "comment"].includes(column.name) && show(column, index));
-    markSelected(row, scan, "aria-selected");
+    markSelected(row, scan);
   };
   return row;
 }

@@ -21,7 +21,7 @@ class Verdicts {
     this.unsaved = new Set();
     let kept = null;
     try {
-      kept = JSON.parse(localStorage.getItem(this.key));
+      kept = JSON.parse(localStorage.getItem(this.key)) ?? this.keptElsewhere();
     } catch {
       this.canKeep = false;
     }
@@ -32,9 +32,23 @@ class Verdicts {
     }
   }
 
+  /** Verdicts on the very same results that were kept for another page, as for one of this folder before. */
+  keptElsewhere() {
+    const found = {};
+    for (const key of Object.keys(localStorage).filter((name) => name.startsWith("hipposeg-review:"))) {
+      for (const [name, entry] of Object.entries(JSON.parse(localStorage.getItem(key)).entries)) {
+        const isSame = entry.result && BY_NAME.get(name)?.result === entry.result;
+        if (isSame && (found[name]?.when ?? "") <= entry.when) found[name] = entry;
+      }
+    }
+    return { entries: found, unsaved: Object.keys(found) };
+  }
+
+  /** Keep what the page does not know by itself. */
   keep() {
     try {
-      const values = { entries: Object.fromEntries(this.entries), unsaved: [...this.unsaved] };
+      const isOther = ([scan, entry]) => JSON.stringify(entry) !== JSON.stringify(DATA.verdicts[scan]);
+      const values = { entries: Object.fromEntries([...this.entries].filter(isOther)), unsaved: [...this.unsaved] };
       localStorage.setItem(this.key, JSON.stringify(values));
     } catch {
       this.canKeep = false;

@@ -5,7 +5,7 @@
  *
  * options: scroller (the box), layout(width) -> { columns, width, height, top } in pixels, create() -> element with
  * the methods `fill(scan)` and `update()`, settled(element, scan) called once the element stays in view (for its
- * picture), removed(element). Elements that went out of view are used again.
+ * picture), removed(element), count(element, place, number) for those who hear the page. Elements that went out of view are used again.
  */
 class VirtualList {
   constructor(options) {
@@ -57,8 +57,7 @@ class VirtualList {
       if (element.style.transform !== place) element.style.transform = place;
       element.style.width = `${width}px`;
       element.style.height = `${height}px`;
-      element.setAttribute("aria-posinset", index + 1);
-      element.setAttribute("aria-setsize", this.items.length);
+      this.count(element, index + 1, this.items.length);
     }
     for (const element of this.spare) element.hidden = true;
     clearTimeout(this.timer);
