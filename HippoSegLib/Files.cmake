@@ -3,10 +3,12 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/__init__.py
   HippoSegLib/__main__.py
   HippoSegLib/batch/__init__.py
+  HippoSegLib/batch/cluster_chunk.py
   HippoSegLib/batch/cohort.py
   HippoSegLib/batch/columns.py
   HippoSegLib/batch/commit.py
   HippoSegLib/batch/common_root.py
+  HippoSegLib/batch/dask_engine.py
   HippoSegLib/batch/failure.py
   HippoSegLib/batch/files.py
   HippoSegLib/batch/finding.py

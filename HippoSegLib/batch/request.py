@@ -33,6 +33,7 @@ class BatchOptions:
         shard: (k, n): only the k-th of n parts of the scans, 1 <= k <= n. Which part a scan belongs to
             depends on its path as it was given alone.
         timeout: Seconds after which a worker process that is at one scan is ended.
+        dask: Address of the scheduler of a cluster, in place of workers on this machine.
         comparison: Compare each result with a reference; the judgement stands in the record.
     """
 
@@ -46,6 +47,7 @@ class BatchOptions:
     workers: int | None = 1
     shard: tuple[int, int] | None = None
     timeout: float = 3600.0
+    dask: str | None = None
     comparison: Comparison | None = None
 
     def __post_init__(self):

@@ -120,6 +120,12 @@ def _segmented(
     """Segment in this process, or in several."""
     if not tasks:
         return
+    if batch.dask is not None:
+        from .dask_engine import segment_on_dask
+        from .scan_process import Setup
+
+        yield from segment_on_dask(tasks, batch.dask, Setup(folder.path, options, batch), listener)
+        return
     options = _on_gpu_if_worth_it(options, len(tasks))
     runner = Runner(folder, options, batch, listener.cancel)
     on_cpu = not isinstance(options.engine, Engine) or options.engine.device == "cpu"

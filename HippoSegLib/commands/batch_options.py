@@ -56,6 +56,11 @@ def add_batch_options(parser: argparse.ArgumentParser, workers: str = "1") -> No
         help="only the K-th of N parts of the scans, for job arrays: each call takes its own, without gap or "
         "overlap",
     )
+    group.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="work on a cluster: address of its Dask scheduler (tcp://host:8786), or its file",
+    )
     group.add_argument("-q", "--quiet", action="store_true", help="no progress on the terminal")
 
 
@@ -77,6 +82,7 @@ def batch_options(args: argparse.Namespace, scans: int = 2) -> BatchOptions:
         retry_failed=args.retry_failed,
         workers=args.workers,
         shard=args.shard,
+        dask=args.dask,
         series=getattr(args, "series", None),
         dicom_seg=args.dicom_seg,
         dicom_sr=args.dicom_sr,

@@ -122,6 +122,11 @@ def _add_resources(parser: argparse.ArgumentParser) -> None:
         help="only the K-th of N parts of the scans, for job arrays: each call takes its own, without gap",
     )
     group.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="work on a cluster: address of its Dask scheduler (tcp://host:8786), or its file",
+    )
+    group.add_argument(
         "-w",
         "--work-dir",
         type=Path,

@@ -37,6 +37,7 @@ ALLOWED = {
     "HippoSegLib/io/staging.py": ({"mkdtemp", "unlink", "rmdir"}, "makes the marker; removes empty folders"),
     "HippoSegLib/io/atomic.py": ({"replace"}, "the one file that was asked for, after asking whether it may"),
     "HippoSegLib/io/folder_lock.py": ({"rename", "unlink"}, "a lock that this or a dead process made"),
+    "HippoSegLib/batch/cluster_chunk.py": ({"unlink"}, "a note of its own in the run's folder"),
     "HippoSegLib/models/saving.py": ({"replace"}, "a folder that is not there gets its name"),
     "HippoSegLib/finetuning/result.py": ({"replace"}, "a folder that is not there gets its name"),
     "HippoSegLib/finetuning/runfolder.py": (
