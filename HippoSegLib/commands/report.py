@@ -70,10 +70,10 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("Name, age and sex are of one scan.", "Give one record, or leave them out.")
     folder = _folder(args.output, len(records))
     errors = []
-    for path in records:
+    for place in records:
         try:
-            target = args.output if folder is None else folder / f"{load(path).scan}{SUFFIX}"
-            for written in write_report(path, target, options):
+            target = args.output if folder is None else folder / f"{load(place.record).scan}{SUFFIX}"
+            for written in write_report(place, target, options):
                 print(written)
         except HippoSegError as error:
             if len(records) == 1 or error.kind == "dependency":

@@ -6,8 +6,10 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..batch.record import ENDING, RecordError, ScanRecord, read_record
+from ..batch.layout import FLAT, Layout
+from ..batch.record import RecordError, ScanRecord, read_record
 from ..batch.verdicts import Verdict, assign, read_verdicts, result_id
+from ..bids.layout import BIDS
 from ..errors import InputError
 from ..io.atomic import replacing
 from ..io.names import shown
@@ -55,22 +57,53 @@ class ReportOptions:
     person: Person = Person()
 
 
-def find_records(path: Path) -> list[Path]:
-    """The records that a path means: itself, or all in a folder, by name.
+@dataclass(frozen=True)
+class Place:
+    """Where a scan's record and its other files lie.
+
+    Attributes:
+        record: The record.
+        root: The output folder.
+        layout: Where in it the files of a scan are.
+    """
+
+    record: Path
+    root: Path
+    layout: Layout = FLAT
+
+    def file(self, scan: str, name: str) -> Path:
+        """One of the scan's files."""
+        return self.layout.path(self.root, scan, name)
+
+
+def find_records(path: Path) -> list[Place]:
+    """The records that a path means: itself, or all in an output folder.
 
     Raises:
         InputError: There is none.
     """
-    if path.is_dir():
-        found = sorted(one for one in path.glob(f"*{ENDING}") if one.name != ENDING)
-        if not found:
-            raise InputError(
-                f"There is no record in the folder '{shown(path)}'.",
-                "Give a folder that 'hipposeg segment' wrote to, or a file '<scan>_hippocampus.json'.",
-                "no_record",
-            )
-        return found
-    return [path]
+    if not path.is_dir():
+        return [_place_of(path)]
+    for layout in (FLAT, BIDS):
+        found = [Place(record, path, layout) for _scan, record in layout.records(path)]
+        if found:
+            return found
+    raise InputError(
+        f"There is no record in the folder '{shown(path)}'.",
+        "Give a folder that 'hipposeg segment' wrote to, or a file '<scan>_hippocampus.json'.",
+        "no_record",
+    )
+
+
+def _place_of(record: Path) -> Place:
+    """The output folder that a record belongs to: its own, or in a BIDS data set some levels up."""
+    if record.name.endswith(BIDS.record_ending):
+        below = BIDS.folder(record.name[: -len(BIDS.record_ending)], record.name)
+        parents = record.resolve().parents
+        levels = len(below.split("/")) if below else 0
+        if below and len(parents) > levels and parents[levels] / below == parents[0]:
+            return Place(record, parents[levels], BIDS)
+    return Place(record, record.parent)
 
 
 def load(path: Path) -> ScanRecord:
@@ -92,27 +125,27 @@ def load(path: Path) -> ScanRecord:
         ) from None
 
 
-def page_from(record: ScanRecord, folder: Path, options: ReportOptions) -> Page:
+def page_from(record: ScanRecord, place: Place, options: ReportOptions) -> Page:
     """The page of a record.
 
     Args:
         record: Of the scan.
-        folder: Where its files lie.
+        place: Where its files lie.
         options: What is asked for.
     """
     model = record.provenance.get("model")
     sha256 = str(model.get("sha256", "")) if isinstance(model, dict) else ""
-    verdict = _verdict(record, folder)
+    verdict = _verdict(record, place)
     return page_of(
         record,
         Beside(
-            picture=_picture(record, folder),
+            picture=_picture(record, place),
             card=card_of(record.model, sha256, options.model) if record.model else None,
             name=options.name,
             judgement=_judgement(record, options, verdict),
             reference=options.reference,
             verdict=verdict,
-            warnings=_label_warnings(record, folder),
+            warnings=_label_warnings(record, place),
         ),
     )
 
@@ -136,16 +169,16 @@ def _judgement(record: ScanRecord, options: ReportOptions, verdict: Verdict | No
     )
 
 
-def _verdict(record: ScanRecord, folder: Path) -> Verdict | None:
-    verdicts = {scan: one for scan, one in read_verdicts(folder).items() if scan == record.scan}
+def _verdict(record: ScanRecord, place: Place) -> Verdict | None:
+    verdicts = {scan: one for scan, one in read_verdicts(place.root).items() if scan == record.scan}
     return assign(verdicts, {record.scan: result_id(record)}).counting.get(record.scan)
 
 
-def write_report(path: Path, output: Path | None, options: ReportOptions) -> tuple[Path, ...]:
+def write_report(place: Place, output: Path | None, options: ReportOptions) -> tuple[Path, ...]:
     """Write the page of a record, and its PDF where asked for.
 
     Args:
-        path: The record.
+        place: Where the record lies.
         output: The page's file; None for one beside the record.
         options: What is asked for.
 
@@ -156,10 +189,10 @@ def write_report(path: Path, output: Path | None, options: ReportOptions) -> tup
         InputError: The record cannot be read. OutputError: A file exists, or cannot be written.
         DependencyError: Jinja2 is missing, or for a PDF a browser.
     """
-    record = load(path)
+    record = load(place.record)
     browser = require_browser() if options.pdf else ""
-    page = page_from(record, path.parent, options)
-    target = output or path.parent / f"{record.scan}{SUFFIX}"
+    page = page_from(record, place, options)
+    target = output or place.record.parent / f"{record.scan}{SUFFIX}"
     text = html(page)
     with replacing(target, options.overwrite) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
@@ -171,10 +204,10 @@ def write_report(path: Path, output: Path | None, options: ReportOptions) -> tup
     return target, printed
 
 
-def _picture(record: ScanRecord, folder: Path) -> Picture:
+def _picture(record: ScanRecord, place: Place) -> Picture:
     if record.failure is not None:
         return Picture()
-    data = _bytes_of(record, folder, "picture")
+    data = _bytes_of(record, place, "picture")
     if data is None:
         return Picture(note=_NO_PICTURE)
     if hashlib.sha256(data).hexdigest() != record.files["picture"].sha256:
@@ -182,20 +215,20 @@ def _picture(record: ScanRecord, folder: Path) -> Picture:
     return Picture(data)
 
 
-def _label_warnings(record: ScanRecord, folder: Path) -> tuple[str, ...]:
+def _label_warnings(record: ScanRecord, place: Place) -> tuple[str, ...]:
     if "labels" not in record.files:
         return ()
-    data = _bytes_of(record, folder, "labels")
+    data = _bytes_of(record, place, "labels")
     if data is None:
         return (_NO_LABELS,)
     same = hashlib.sha256(data).hexdigest() == record.files["labels"].sha256
     return () if same else (_EDITED,)
 
 
-def _bytes_of(record: ScanRecord, folder: Path, what: str) -> bytes | None:
+def _bytes_of(record: ScanRecord, place: Place, what: str) -> bytes | None:
     """Bytes of one of a record's files; None where it is not there."""
     file = record.files.get(what)
     try:
-        return None if file is None else (folder / file.name).read_bytes()
+        return None if file is None else place.file(record.scan, file.name).read_bytes()
     except OSError:
         return None

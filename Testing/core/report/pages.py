@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from html.parser import HTMLParser
+from pathlib import Path
+
+from HippoSegLib.report.write import ReportOptions, find_records, write_report
 
 #: left 3000, right 3400: (3400 - 3000) / 3200 = 12.5 %.
 MEASURED = {
@@ -66,3 +69,9 @@ class Document(HTMLParser):
     def text(self) -> str:
         """All that is read."""
         return " ".join(self.all("body"))
+
+
+def write(record: Path, output: Path | None, options: ReportOptions) -> tuple[Path, ...]:
+    """Write the page of a record's file."""
+    (place,) = find_records(record)
+    return write_report(place, output, options)

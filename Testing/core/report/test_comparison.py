@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 
 import pytest
-from pages import MEASURED
+from pages import MEASURED, write
 
 from HippoSegLib.batch.verdicts import Verdict, verdict_bytes
 from HippoSegLib.reference import Person, judge
 from HippoSegLib.reference.values import identity_of
 from HippoSegLib.report.comparison import percentile_words
-from HippoSegLib.report.write import ReportOptions, load, write_report
+from HippoSegLib.report.write import ReportOptions, load
 
 WOMAN = Person(62.0, "female")
 
@@ -19,7 +19,7 @@ WOMAN = Person(62.0, "female")
 @pytest.fixture
 def compared(finished, read, reference):
     record = finished()
-    (page,) = write_report(record, None, ReportOptions(reference=reference, person=WOMAN))
+    (page,) = write(record, None, ReportOptions(reference=reference, person=WOMAN))
     return read(page), record
 
 
@@ -103,7 +103,7 @@ def test_the_middle_curve_falls_as_the_controls_do(compared):
     ],
 )
 def test_why_there_is_no_percentile_is_said(finished, read, reference, person, words):
-    (path,) = write_report(finished(), None, ReportOptions(reference=reference, person=person))
+    (path,) = write(finished(), None, ReportOptions(reference=reference, person=person))
     page = read(path)
     said = [one for one in page.all("p", "finding") if words in one]
     assert len(said) == 1 and said[0].startswith("Not compared with the 64 controls of the reference: ")
@@ -115,7 +115,7 @@ def test_a_comparison_in_the_record_is_shown_without_the_reference(finished, rea
     provenance = load(finished("a")).provenance
     judgement = judge(reference, MEASURED, WOMAN, identity_of(provenance))
     record = finished("b", provenance={**provenance, "reference": judgement.to_dict()})
-    (path,) = write_report(record, None, ReportOptions())
+    (path,) = write(record, None, ReportOptions())
     page = read(path)
     assert page.all("tr")[2].startswith("Percentile") and "62" in page.all("dd")
     assert not [tag for tag, _, _ in page.elements if tag == "svg"]
@@ -123,9 +123,7 @@ def test_a_comparison_in_the_record_is_shown_without_the_reference(finished, rea
 
 def test_tails_are_told_no_more_exactly_than_one_percent(finished, read, reference):
     tiny = {**MEASURED, "left_mm3": 1600.0}
-    (path,) = write_report(
-        finished(measurements=tiny), None, ReportOptions(reference=reference, person=WOMAN)
-    )
+    (path,) = write(finished(measurements=tiny), None, ReportOptions(reference=reference, person=WOMAN))
     assert read(path).all("tr")[2].startswith("Percentile<1") and "(<1" not in read(path).text
 
 
@@ -133,6 +131,6 @@ def test_tails_are_told_no_more_exactly_than_one_percent(finished, read, referen
 def test_what_a_reviewer_said_stands_there(finished, read, verdict, place):
     record = finished()
     (record.parent / "review.csv").write_bytes(verdict_bytes({"head": Verdict(verdict, "Tail is missing.")}))
-    (path,) = write_report(record, None, ReportOptions())
+    (path,) = write(record, None, ReportOptions())
     (words,) = read(path).all("li", place)
     assert words.endswith("Tail is missing.") and f"{verdict}ed them" in words

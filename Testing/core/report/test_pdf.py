@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 
 import pytest
+from pages import write
 
 from HippoSegLib import cli
 from HippoSegLib.errors import DependencyError, OutputError
 from HippoSegLib.flags import Flag
 from HippoSegLib.report import pdf
-from HippoSegLib.report.write import ReportOptions, write_report
+from HippoSegLib.report.write import ReportOptions
 
 needs_browser = pytest.mark.skipif(pdf.find_browser() is None, reason="needs Chromium, Chrome or Edge")
 
@@ -25,7 +26,7 @@ def test_a_page_with_many_warnings_is_one_sheet(finished, paper):
         "The two readers outline the left hippocampus differently (overlap 0.80): check it, and once more."
     )
     flags = tuple(Flag("disagreement", f"{words} {n}") for n in range(8))
-    written = write_report(
+    written = write(
         finished(status="review", flags=flags), None, ReportOptions(pdf=True, paper=paper, name="Jane Doe")
     )
     data = written[1].read_bytes()
@@ -39,7 +40,7 @@ def test_without_a_browser_a_sentence_says_what_to_do(finished, monkeypatch, cap
     monkeypatch.setattr(pdf, "_browsers", lambda: iter(()))
     record = finished()
     with pytest.raises(DependencyError) as caught:
-        write_report(record, None, ReportOptions(pdf=True))
+        write(record, None, ReportOptions(pdf=True))
     assert caught.value.code == "no_browser" and not list(record.parent.glob("*.html"))
     assert cli.main(["report", str(record), "--pdf"]) == 9
     assert "open the page in any browser and print it" in capsys.readouterr().err

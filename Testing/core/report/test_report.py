@@ -7,20 +7,22 @@ import json
 import sys
 
 import pytest
+from pages import write
 from PIL import Image
 
 from HippoSegLib import cli
 from HippoSegLib.batch.record import Failure
+from HippoSegLib.batch.verdicts import Verdict, verdict_bytes
 from HippoSegLib.errors import DependencyError, InputError, OutputError
 from HippoSegLib.flags import Flag
 from HippoSegLib.models.store import bundled_folder
-from HippoSegLib.report.write import ReportOptions, write_report
+from HippoSegLib.report.write import ReportOptions
 
 HOSTILE = '<script>alert("1")</script> &amp; \'"><img src=x>'
 
 
 def page_of(read, record, **options):
-    (page,) = write_report(record, None, ReportOptions(**options))
+    (page,) = write(record, None, ReportOptions(**options))
     return read(page)
 
 
@@ -120,12 +122,12 @@ def test_the_patient_s_name_stands_there_only_if_asked_for(finished, read):
 
 def test_a_page_is_not_replaced_unasked(finished):
     record = finished()
-    (page,) = write_report(record, None, ReportOptions())
+    (page,) = write(record, None, ReportOptions())
     page.write_text("mine")
     with pytest.raises(OutputError) as caught:
-        write_report(record, None, ReportOptions())
+        write(record, None, ReportOptions())
     assert caught.value.code == "exists" and page.read_text() == "mine"
-    write_report(record, None, ReportOptions(overwrite=True))
+    write(record, None, ReportOptions(overwrite=True))
     assert page.read_text().startswith("<!DOCTYPE html>")
     assert sorted(p.name for p in page.parent.iterdir()) == [
         "head_hippocampus.json",
@@ -173,13 +175,13 @@ def test_what_is_no_record_is_refused_in_a_sentence(tmp_path, text, words):
     if text is not None:
         path.write_text(text)
     with pytest.raises(InputError, match=words):
-        write_report(path, None, ReportOptions())
+        write(path, None, ReportOptions())
 
 
 def test_without_jinja2_the_group_is_named(finished, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(DependencyError, match="Jinja2>=3.1"):
-        write_report(finished(), None, ReportOptions())
+        write(finished(), None, ReportOptions())
 
 
 def test_the_command_writes_pages_of_a_folder(finished, tmp_path, capsys):
@@ -206,3 +208,21 @@ def test_calls_that_cannot_be_meant(finished, tmp_path, capsys, arguments, words
     assert cli.main(["report", str(tmp_path / "out"), *arguments]) == 3
     assert words in capsys.readouterr().err
     assert not list(tmp_path.rglob("*.html"))
+
+
+@pytest.mark.parametrize("by_folder", [True, False])
+def test_results_in_a_bids_derivative_have_pages_beside_their_records(finished, read, tmp_path, by_folder):
+    scan = "sub-01_ses-a_T1w"
+    flat = finished(scan)
+    anat, figures = tmp_path / "bids" / "sub-01" / "ses-a" / "anat", tmp_path / "bids" / "sub-01" / "figures"
+    anat.mkdir(parents=True)
+    figures.mkdir()
+    record = flat.rename(anat / f"{scan}_record.json")
+    flat.with_name(f"{scan}_hippocampus.nii.gz").rename(anat / f"{scan}_hippocampus.nii.gz")
+    flat.with_name(f"{scan}_hippocampus.png").rename(figures / f"{scan}_hippocampus.png")
+    verdict = {scan: Verdict("fail", "Moved too much.")}
+    (tmp_path / "bids" / "review.csv").write_bytes(verdict_bytes(verdict))
+    assert cli.main(["report", str(tmp_path / "bids" if by_folder else record)]) == 0
+    page = read(anat / f"{scan}_report.html")
+    assert [tag for tag, _, _ in page.elements if tag == "img"]
+    assert page.all("li", "warning") == ["A person looked at the outlines and failed them: Moved too much."]
