@@ -55,6 +55,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/commands/batch_output.py
   HippoSegLib/commands/bids.py
   HippoSegLib/commands/bids_options.py
+  HippoSegLib/commands/change.py
   HippoSegLib/commands/comparison.py
   HippoSegLib/commands/evaluate.py
   HippoSegLib/commands/finetune.py
@@ -182,6 +183,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/models/prediction.py
   HippoSegLib/models/protocols.py
   HippoSegLib/models/quality_card.py
+  HippoSegLib/models/repeatability_card.py
   HippoSegLib/models/saving.py
   HippoSegLib/models/store.py
   HippoSegLib/models/training_card.py
@@ -200,6 +202,8 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/reference/__init__.py
   HippoSegLib/reference/apply.py
   HippoSegLib/reference/build.py
+  HippoSegLib/reference/change.py
+  HippoSegLib/reference/change_words.py
   HippoSegLib/reference/comparison.py
   HippoSegLib/reference/fitting.py
   HippoSegLib/reference/judging.py
@@ -208,6 +212,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/reference/statistics.py
   HippoSegLib/reference/tables.py
   HippoSegLib/reference/values.py
+  HippoSegLib/reference/visits.py
   HippoSegLib/reference/volumes.py
   HippoSegLib/reference/words.py
   HippoSegLib/report/__init__.py

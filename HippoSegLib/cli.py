@@ -23,6 +23,7 @@ COMMANDS = {
     "review": ("HippoSegLib.commands.review", "make the page to look at all results, pass or fail"),
     "evaluate": ("HippoSegLib.commands.evaluate", "compare with reference labels"),
     "reference": ("HippoSegLib.commands.reference", "make a reference from controls, and compare with it"),
+    "change": ("HippoSegLib.commands.change", "change per year between the visits of each subject"),
     "finetune": ("HippoSegLib.commands.finetune", "learn from a site's own labelled scans"),
     "tune": ("HippoSegLib.commands.tune", "search for the settings of a fine-tuning"),
     "train": ("HippoSegLib.training.command", "train a segmenter on labelled crops"),

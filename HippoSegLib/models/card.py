@@ -18,6 +18,7 @@ from .card_parts import FileCard, LocalizerCard, RefinerCard, SegmenterCard
 from .fields import Extra, FieldError, Fields, folder_name, kept_as_is, left_out_if_empty, plain, whole
 from .network_shape import NetworkShape
 from .quality_card import QualityCard
+from .repeatability_card import RepeatabilityCard
 from .weights import FORMATS, RESTORE
 
 #: Version that is written. Version 1 has no `format` of a file and no `second_reader`, and is read alike.
@@ -43,6 +44,7 @@ class ModelCard:
         files: Name of each weight file -> what it is.
         quality: What the quality score is made of.
         figures: Measured on the model, for display.
+        repeatability: How well a volume is measured again; None where it was not measured.
         second_reader: Name of the model folder beside the own one that reads the same scans a second time.
     """
 
@@ -58,6 +60,7 @@ class ModelCard:
     files: Mapping[str, FileCard] = field(default_factory=dict)
     quality: QualityCard | None = None
     second_reader: str | None = None
+    repeatability: RepeatabilityCard | None = None
     extra: Extra = kept_as_is()
 
     @classmethod
@@ -84,6 +87,7 @@ class ModelCard:
             files=_files(fields.group("files")),
             quality=fields.optional("quality", QualityCard.read),
             second_reader=fields.optional("second_reader", folder_name),
+            repeatability=fields.optional("repeatability", RepeatabilityCard.read),
             extra=fields.rest(),
         )
         for role in ROLES:

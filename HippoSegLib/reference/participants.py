@@ -92,7 +92,7 @@ def read_participants(path: str | Path, controls: tuple[str, ...] = ()) -> Parti
         if name:
             chosen = all(line[at].strip().lower() in values for at, values in conditions)
             person = Person(age_of(table.cell(line, "age")), sex_of(table.cell(line, "sex", "gender")))
-            found.setdefault((name, session), Participant(person, _scanner(table, line), chosen))
+            found.setdefault((name, session), Participant(person, scanner_of(table, line), chosen))
     if not found:
         raise InputError("The table names no participant.", "Fill in participant_id.", "no_participant")
     if not any(one.is_control for one in found.values()):
@@ -130,7 +130,8 @@ def _condition(words: str, table: NamedTable) -> tuple[int, tuple[str, ...]]:
     return at, tuple(value.strip().lower() for value in values.split(","))
 
 
-def _scanner(table: NamedTable, line: tuple[str, ...]) -> dict[str, str]:
+def scanner_of(table: NamedTable, line: tuple[str, ...]) -> dict[str, str]:
+    """What scanned somebody: field -> value, of the columns that are there."""
     found: dict[str, str] = {}
     for name in table.header:
         field = _SCANNER.get(plain_name(name))
