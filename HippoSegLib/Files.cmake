@@ -258,6 +258,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/training/export.py
   HippoSegLib/training/heads.py
   HippoSegLib/training/labelmaps.py
+  HippoSegLib/training/lesions.py
   HippoSegLib/training/localizer.py
   HippoSegLib/training/loop.py
   HippoSegLib/training/losses.py

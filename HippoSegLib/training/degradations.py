@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
 #: Values in T1 of: nothing, fluid, grey and white matter, the brightest; how other contrasts show the same.
 CONTRASTS = {
@@ -71,6 +72,27 @@ def ghosting(image: np.ndarray, strength: float, rng: np.random.Generator) -> np
         frequencies = np.fft.fftfreq(image.shape[k]).reshape([-1 if j == k else 1 for j in range(3)])
         phase = phase + frequencies * jumps[:, k].reshape(shape)
     return np.abs(np.fft.ifftn(spectrum * np.exp(-2j * np.pi * phase)))
+
+
+def motion(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
+    """The head turns and moves a few times while the lines of k-space are taken, one block after another."""
+    axis, poses = int(rng.integers(3)), 3 + int(rng.integers(4))
+    n = image.shape[axis]
+    ends = np.sort(rng.integers(1, n, poses - 1))
+    middle = (np.array(image.shape) - 1) / 2
+    spectrum = np.zeros(image.shape, complex)
+    order = np.fft.fftshift(np.arange(n))
+    for lines in np.split(order, ends):
+        moved = image
+        # The head lies still while the middle of k-space is taken: it is where it is outlined.
+        if 0 not in lines and len(lines):
+            turn = Rotation.from_rotvec(np.deg2rad(rng.normal(0, 1 + 5 * strength, 3))).as_matrix()
+            shift = rng.normal(0, 0.5 + 3 * strength, 3)
+            moved = ndimage.affine_transform(image, turn, middle - turn @ (middle + shift), order=1)
+        part = [slice(None)] * 3
+        part[axis] = lines
+        spectrum[tuple(part)] = np.fft.fftn(moved)[tuple(part)]
+    return np.abs(np.fft.ifftn(spectrum))
 
 
 def gamma(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:

@@ -1,14 +1,16 @@
 """Fit the quality score of a model, and show what it is worth where it was not fitted.
 
-    python -m HippoSegLib.training.quality DATA MODEL_FOLDER --run FOLD_MODEL … [--write]
+    python -m HippoSegLib.training.quality DATA MODEL_FOLDER --run FOLD_MODEL … [--second FOLD_MODEL …]
+        [--write]
     python -m HippoSegLib.training.quality DATA MODEL_FOLDER --run OTHER_FOLD_MODEL --judge
 
 FOLD_MODEL is a segmenter exported by `training.export` that held cases out (its card lists them): trials
 (`qualitytrials.py`) are made with those alone. Of several, as sure of themselves as networks happen to be,
-the score learns what they have in common. MODEL_FOLDER is the model to be given the score, of the same
-kind; with `--judge` it keeps the score it has, which is tried on the cases of another fold. Real heads that
-may train say how far the localiser's place may be off, with the first fold's network; their agreement with
-weak labels stands in for truth there.
+the score learns what they have in common. With `--second`, the second readers of the same folds outline the
+same trials: where they disagree with the first, a result is flagged, as in use. MODEL_FOLDER is the model to
+be given the score, of the same kind; with `--judge` it keeps the score it has, which is tried on the cases
+of another fold. Real heads that may train say how far the localiser's place may be off, with the first
+fold's network; their agreement with weak labels stands in for truth there.
 """
 
 from __future__ import annotations
@@ -58,15 +60,22 @@ def with_segmenter(base: Model, folder: Path) -> Model:
 
 
 def collect(
-    data: Path, models: Sequence[Model], per_kind: int, path: Path | None = None, seed: int = SEED
+    data: Path,
+    models: Sequence[Model],
+    per_kind: int,
+    path: Path | None = None,
+    seed: int = SEED,
+    seconds: Sequence[Model] = (),
 ) -> list[Trial]:
     """The trials of each model on the cases that its card lists as held out.
 
     Args:
+        seconds: The second reader beside each model, of the same fold, or none.
         path: A file of earlier trials, which is read and, as far as it goes, saves making them again.
 
     Raises:
-        TrainingError: A card lists no held-out case of the data, or two list the same one.
+        TrainingError: A card lists no held-out case of the data, or two list the same one, or a second
+            reader held out others.
     """
     every = load_cases(data / CROPS)
     held_out = [_held_out(every, model) for model in models]
@@ -75,13 +84,16 @@ def collect(
         raise TrainingError(
             "Two of the models held out the same cases.", "Give models of folds of one division."
         )
+    if seconds:
+        _check_seconds(every, held_out, seconds)
     if path is not None and path.exists():
         return [Trial.from_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
     contexts = load_contexts(data / UNLABELLED_HEADS, CONTEXT_SHAPE)
     made = []
     for n, (model, cases) in enumerate(zip(models, held_out, strict=True)):
         # Each network meets damage of its own.
-        for one in trials(cases, contexts, model, per_kind, seed + 1000 * n):
+        second = seconds[n] if seconds else None
+        for one in trials(cases, contexts, model, per_kind, seed + 1000 * n, second):
             made.append(one)
             if len(made) % per_kind == 0:
                 print(f"{len(made)} trials, the last kind: {one.kind}", flush=True)
@@ -89,6 +101,15 @@ def collect(
         with replacing(path) as temporary:
             temporary.write_text("".join(one.to_json() + "\n" for one in made), encoding="utf-8")
     return made
+
+
+def _check_seconds(every: list[Case], held_out: list[list[Case]], seconds: Sequence[Model]) -> None:
+    others = [{case.name for case in _held_out(every, model)} for model in seconds]
+    if others != [{case.name for case in cases} for cases in held_out]:
+        raise TrainingError(
+            "A second reader held out other cases than the first.",
+            "Give one of each fold, in the same order.",
+        )
 
 
 def _held_out(cases: list[Case], model: Model) -> list[Case]:
@@ -109,6 +130,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--run", type=Path, nargs="+", help="exported segmenters of folds; their held-out cases are used"
     )
+    parser.add_argument(
+        "--second",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="the second readers of the same folds, in that order",
+    )
     parser.add_argument("--per-kind", type=int, default=PER_KIND, help="trials of each kind of damage")
     parser.add_argument("--seed", type=int, default=SEED, help="of the trials")
     parser.add_argument("--trials", type=Path, help="keep the trials in this file, or take them from it")
@@ -126,7 +154,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     base = load_model(args.model)
     models = [with_segmenter(base, folder) for folder in args.run] if args.run else [base]
-    made = collect(args.data, models, args.per_kind, args.trials, args.seed)
+    seconds = [with_segmenter(base, folder) for folder in args.second]
+    made = collect(args.data, models, args.per_kind, args.trials, args.seed, seconds)
     if args.judge:
         score = QualityModel.from_card(base.card.quality)
         if score is None:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from ..errors import TrainingError
+from ..results.assessment import LEAST_AGREEMENT
 from ..results.quality import QualityModel, terms
 from ..results.quality_features import likeness
 from .degradations import CONTRASTS
@@ -115,18 +116,24 @@ def _least_likeness(known) -> float:
 
 def _threshold(model: QualityModel, known) -> float:
     """The lowest that, with the flags that need no score, catches nearly all poor results."""
-    poor = [(model.score(f), bool(t.flags)) for t, f in known if t.dice < POOR]
+    poor = [(model.score(f), bool(_free_flags(t))) for t, f in known if t.dice < POOR]
     for candidate in np.arange(0.50, 0.90, 0.01):
         if np.mean([flagged or score < candidate for score, flagged in poor]) >= CATCH:
             break
     return round(float(candidate), 2)
 
 
+def _free_flags(one: Trial) -> set[str]:
+    """Codes of the flags that need no fitted model."""
+    disagree = one.agreement is not None and not one.agreement >= LEAST_AGREEMENT
+    return {*one.flags, "disagreement"} if disagree else set(one.flags)
+
+
 def judge(one: Trial, model: QualityModel) -> tuple[float, set[str]]:
     """Score and all flags of a trial under a model."""
     features = _features(one, model.pattern)
     score = 0.0 if features is None else model.score(features)
-    flags = set(one.flags)
+    flags = _free_flags(one)
     if not score >= model.threshold:  # also a score that is no number
         flags.add("quality")
     if likeness(one.ranks, model.pattern) < model.least_likeness:
@@ -194,7 +201,7 @@ def _tables(trials: Sequence[Trial], judged: Sequence[tuple[float, set[str]]], o
             )
     lines += ["", "Flags by themselves:", "", "| flag | of under 0.70 | of over 0.80 |"]
     lines.append("|---|---|---|")
-    for code in ("quality", "contrast", "cut", "volume"):
+    for code in ("quality", "disagreement", "contrast", "cut", "volume"):
         has = np.array([code in f for f in flags])
         lines.append(f"| {code} | {_share(has[dice < POOR])} | {_share(has[dice > GOOD])} |")
     lines += ["", "Other contrasts (the stronger ones), flagged as no T1, and flagged at all:", ""]

@@ -18,8 +18,9 @@ from HippoSegLib.results.quality import QualityModel
 from HippoSegLib.training import quality as command
 from HippoSegLib.training.cases import load_cases
 from HippoSegLib.training.degradations import CONTRASTS, VALUE_KINDS, recontrast
+from HippoSegLib.training.lesions import LESIONS
 from HippoSegLib.training.qualityfit import cross_validate, fit, judge, logistic
-from HippoSegLib.training.qualitytrials import KINDS, Trial, trial
+from HippoSegLib.training.qualitytrials import KINDS, Trial, damaged, trial
 
 SHAPE = (6, 7, 5)
 
@@ -77,6 +78,17 @@ def test_what_is_fitted_ranks_results_and_survives_the_card():
     assert judge(replace(clean, features=None), model)[0] == 0
     unknown = replace(clean, features=clean.features | {"volume": float("nan")})
     assert "quality" in judge(unknown, model)[1] and "quality" not in judge(clean, model)[1]
+
+
+def test_readers_that_disagree_are_a_flag():
+    model, clean = fit(made_up()), next(t for t in made_up() if t.kind == "clean")
+    assert "disagreement" not in judge(clean, model)[1]
+    for agreement, flagged in ((0.95, False), (0.85, True), (float("nan"), True)):
+        one = Trial.from_json(replace(clean, agreement=agreement).to_json())
+        assert ("disagreement" in judge(one, model)[1]) is flagged
+    # What the readers' agreement catches, the threshold of the score need not.
+    made = [replace(t, agreement=0.5) if t.dice < 0.7 else t for t in made_up()]
+    assert fit(made).threshold < model.threshold
 
 
 def test_a_held_out_kind_and_subject_are_not_learned_from():
@@ -142,8 +154,8 @@ def test_each_folds_network_meets_its_own_cases(tmp_path, monkeypatch):
     made = made_up()
     asked = []
 
-    def few(cases, contexts, model, per_kind, seed):
-        asked.append(([case.name for case in cases], model, seed))
+    def few(cases, contexts, model, per_kind, seed, second):
+        asked.append(([case.name for case in cases], model, seed, second))
         return made[:per_kind]
 
     monkeypatch.setattr(command, "trials", few)
@@ -157,13 +169,19 @@ def test_each_folds_network_meets_its_own_cases(tmp_path, monkeypatch):
     one, other = holding(1, 2), holding(3)
     found = command.collect(tmp_path, [one, other], 5, seed=2)
     assert len(found) == 10
-    assert [(names, model) for names, model, _ in asked] == [
+    assert [(names, model) for names, model, *_ in asked] == [
         (["hippocampus_001", "hippocampus_002"], one),
         (["hippocampus_003"], other),
     ]
     assert asked[0][2] == 2 and asked[1][2] != 2
     with pytest.raises(TrainingError, match="same cases"):
         command.collect(tmp_path, [one, holding(2, 3)], 5)
+    assert {second for *_, second in asked} == {None}
+    twin, stranger = holding(1, 2), holding(2, 4)
+    command.collect(tmp_path, [one], 5, seconds=[twin])
+    assert asked[-1][3] is twin
+    with pytest.raises(TrainingError, match="other cases"):
+        command.collect(tmp_path, [one], 5, seconds=[stranger])
 
 
 @pytest.mark.parametrize("kind", VALUE_KINDS)
@@ -179,6 +197,52 @@ def test_damage_grows_with_its_strength(kind):
         return np.mean([np.abs(w - image).mean() for w in worse])
 
     assert 0 < change(0.05) < change(0.9)
+
+
+def outlined(seed: int = 0):
+    """A textured block of T1-like tissue with an ellipsoid outlined in it, 0 beyond its faces."""
+    rng = np.random.default_rng(seed)
+    grid = np.indices((70, 80, 76)) - np.array([35, 40, 30])[:, None, None, None]
+    truth = sum((g / r) ** 2 for g, r in zip(grid, (5, 17, 7), strict=True)) < 1
+    image = 0.5 + 0.25 * np.sin(grid[0] / 4) * np.cos(grid[1] / 5) + rng.normal(0, 0.02, truth.shape)
+    image[truth] = 0.45
+    return image.clip(0.02, 1).astype(np.float32), truth
+
+
+@pytest.mark.parametrize("kind", [*LESIONS, "motion"])
+@pytest.mark.parametrize("strength", [0.1, 0.9])
+def test_lesions_change_what_lies_beside_and_say_what_is_left(kind, strength):
+    image, truth = outlined()
+    changed, left = damaged(image, truth, kind, strength, np.random.default_rng(1))
+    again, left_again = damaged(image, truth, kind, strength, np.random.default_rng(1))
+    assert np.array_equal(changed, again) and np.array_equal(left, left_again)
+    assert changed.shape == left.shape == image.shape and left.dtype == bool
+    assert changed.dtype == np.float32 and np.isfinite(changed).all() and changed.min() >= 0
+    different = np.abs(changed - image) > 0.05
+    assert different.mean() > 0.002 and different[~truth].any()
+    if kind == "resection":
+        assert 0 < left.sum() < truth.sum() and not (left & ~truth).any()
+        assert changed[truth & ~left].mean() < 0.8 * image[truth].mean()
+    elif kind == "tumour":
+        # Tissue is pushed, not lost.
+        assert 0.75 < left.sum() / truth.sum() < 1.3
+        assert abs(np.median(changed[left]) - 0.45) < 0.25
+    else:
+        assert np.array_equal(left, truth)
+    if kind == "contrast_agent":
+        assert (changed >= image - 1e-6).all() and changed.max() > image.max()
+    if kind == "no_cerebellum":
+        gone = changed == 0
+        # Below and to the mid-plane's side; nothing above.
+        assert 0.05 < gone.mean() < 0.6 and not gone[45:].any() and not (gone & truth).any()
+
+
+def test_a_turn_moves_the_image_by_what_it_says():
+    """Motion at strength 0 hardly changes a still head, and the middle of k-space keeps its brightness."""
+    image, _ = outlined()
+    changed = damaged(image, image > 2, "motion", 0.0, np.random.default_rng(3))[0]
+    assert changed.mean() == pytest.approx(image.mean(), rel=0.02)
+    assert np.corrcoef(changed.ravel(), image.ravel())[0, 1] > 0.8
 
 
 def test_contrasts_order_the_tissues_as_named():
@@ -198,3 +262,9 @@ def test_real_trials(data_dir):
     assert "cut" in cut.flags and cut.dice < clean.dice
     again = Trial.from_json(cut.to_json())
     assert again.features == cut.features and again.flags == cut.flags
+    # The same outline, twelve millimetres away: as good to its own maps, wrong all the same.
+    pushed = trial(case, (), model, "pushed", 0.9, np.random.default_rng(0), model.second())
+    assert pushed.dice < 0.5 < clean.dice and pushed.agreement is None
+    assert pushed.features["expected_overlap"] > 0.8
+    both = trial(case, (), model, "clean", 0.5, np.random.default_rng(0), model.second())
+    assert both.agreement > 0.9 and both.features == clean.features
