@@ -89,9 +89,7 @@ def motion(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.n
             turn = Rotation.from_rotvec(np.deg2rad(rng.normal(0, 1 + 5 * strength, 3))).as_matrix()
             shift = rng.normal(0, 0.5 + 3 * strength, 3)
             moved = ndimage.affine_transform(image, turn, middle - turn @ (middle + shift), order=1)
-        taken = np.zeros(n, bool)
-        taken[lines] = True
-        taken = taken.reshape([-1 if k == axis else 1 for k in range(3)])
+        taken = np.isin(np.arange(n), lines).reshape([-1 if k == axis else 1 for k in range(3)])
         spectrum = np.where(taken, np.fft.fftn(moved), spectrum)
     return np.abs(np.fft.ifftn(spectrum))
 
