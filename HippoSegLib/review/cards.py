@@ -16,6 +16,8 @@ from ..bids.layout import BIDS
 from ..errors import OutputError
 from ..flags import Flag
 from ..labels import SIDES
+from ..reference.values import Judgement, judgement_of
+from ..reference.words import judgement_lines
 from ..report.write import SUFFIX as REPORT
 from ..results.volumes import COLUMNS
 from ..results.wording import TABLE_NAMES, unit_of
@@ -38,6 +40,7 @@ class Card:
         picture: The quality-control picture, relative to the page with ``/``; None where there is none.
         values: Measured column -> value in the column's unit, unrounded; no entry where it is unknown.
         facts: Subject, session, path, model, version, where they are known.
+        comparison: With a reference, in sentences; empty where there was none.
         seconds: That the scan took, where known.
     """
 
@@ -51,6 +54,7 @@ class Card:
     report: str | None = None
     values: Mapping[str, float] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)
+    comparison: tuple[str, ...] = ()
     seconds: float | None = None
 
     @property
@@ -131,6 +135,7 @@ def card_of(record: ScanRecord, scan: str | None = None) -> Card:
     severity = "warning" if warned else "info" if record.flags else ""
     picture = record.files.get("picture")
     failure = record.failure
+    judgement = judgement_of(record.provenance.get("reference"))
     return Card(
         scan=record.scan if scan is None else scan,
         status=record.status,
@@ -139,13 +144,14 @@ def card_of(record: ScanRecord, scan: str | None = None) -> Card:
         failure=None if failure is None else (failure.code, failure.message),
         result=result_id(record),
         picture=None if picture is None else picture.name,
-        values=_values(record),
+        values=_values(record, judgement),
         facts=_facts(record),
+        comparison=() if judgement is None else tuple(judgement_lines(judgement)),
         seconds=_number(record.provenance.get("seconds_total")),
     )
 
 
-def _values(record: ScanRecord) -> dict[str, float]:
+def _values(record: ScanRecord, judgement: Judgement | None) -> dict[str, float]:
     values = {}
     for name in COLUMNS:
         value = record.measurements.get(name)
@@ -156,6 +162,8 @@ def _values(record: ScanRecord) -> dict[str, float]:
         known = _number(agreement.get(side)) if isinstance(agreement, Mapping) else None
         if known is not None:
             values[f"{side}_agreement"] = known
+    for name, judged in () if judgement is None else judgement.measures.items():
+        values |= {f"{name}_percentile": judged.percentile, f"{name}_z": judged.z}
     return values
 
 

@@ -18,8 +18,9 @@ from ..errors import InputError, OutputError
 from ..io.atomic import replacing
 from ..io.plain_text import plain_text
 from ..labels import SIDES
+from ..reference.values import MEASURES
 from ..results.volumes import COLUMNS
-from ..results.wording import AGREEMENT, TABLE_NAMES, unit_of
+from ..results.wording import AGREEMENT, TABLE_NAMES, Unit, unit_of
 from .cards import Card, cards_of
 
 PAGE = "index.html"
@@ -44,6 +45,8 @@ SCRIPTS = (
 #: In the head of each of our pages, with the name under which the browser keeps its verdicts.
 _MARK = re.compile(rb'<meta name="hipposeg-review" content="([0-9a-f]{16})">')
 _HEAD = 1000
+#: Of a comparison with a reference.
+_PERCENTILE, _Z = Unit("", "", 1, 1), Unit("", "", 1, 2)
 
 
 def write_page(folder: str | Path, layout: Layout | None = None) -> Path:
@@ -134,11 +137,13 @@ def _columns(cards: Sequence[Card]) -> list[dict[str, Any]]:
     known = set().union(*(card.values for card in cards))
     words = dictionary()
     columns = []
-    for measurement in (*COLUMNS, *(f"{side}_agreement" for side in SIDES)):
-        name = TABLE_NAMES.get(measurement, measurement)
+    units = {TABLE_NAMES.get(name, name): unit_of(name) for name in COLUMNS}
+    units |= {f"{side}_agreement": AGREEMENT for side in SIDES}
+    for measure in MEASURES:
+        units |= {f"{measure}_percentile": _PERCENTILE, f"{measure}_z": _Z}
+    for name, unit in units.items():
         if name not in known:
             continue
-        unit = AGREEMENT if name.endswith("_agreement") else unit_of(measurement)
         description = words.get(name, {}).get("Description", "")
         columns.append(
             {
@@ -170,6 +175,7 @@ def _scan(card: Card, columns: Sequence[str]) -> dict[str, Any]:
         "report": card.report,
         "values": [_rounded(card.values.get(name)) for name in columns],
         "facts": dict(card.facts),
+        "comparison": card.comparison,
         "seconds": card.seconds,
     }
 

@@ -19,6 +19,8 @@ function showInViewer(scan) {
   byId("viewer-picture").replaceChildren(...[scan.failure ? reason(scan) : null, pictureOf(scan)].filter(Boolean));
   byId("viewer-remarks").replaceChildren(...scan.flags.map(remark));
   byId("viewer-no-remarks").hidden = scan.flags.length > 0 || scan.failure !== null;
+  byId("viewer-comparison").hidden = scan.comparison.length === 0;
+  byId("viewer-comparison").lastElementChild.replaceChildren(...scan.comparison.map((line) => make("li", {}, line)));
   byId("viewer-verdict").replaceChildren(verdictButtons(() => scan));
   byId("viewer-values").replaceChildren(...measures(scan));
   byId("viewer-report").hidden = scan.report === null;

@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 from browser import Page, why_not
+from scipy import stats
 from synthetic import make_folder
 
 from HippoSegLib.batch.verdicts import REVIEW, Verdict, read_verdicts, result_id, verdict_bytes
@@ -174,7 +175,15 @@ def test_outliers_lead_to_their_pictures(page, folder):
     values = np.array([card.values["asymmetry_percent"] for card in known])
     spread = 1.4826 * np.median(np.abs(values - np.median(values)))
     odd = {known[i].scan for i in np.flatnonzero(np.abs(values - np.median(values)) > 3.5 * spread)}
+    both = [card for card in cards if "intracranial_ml" in card.values]
+    x, y = (np.array([card.values[name] for card in both]) for name in ("intracranial_ml", "total_mm3"))
+    slope = stats.theilslopes(y, x).slope
+    rest = y - slope * x - np.median(y - slope * x)
+    off = {both[i].scan for i in np.flatnonzero(np.abs(rest) > 3.5 * 1.4826 * np.median(np.abs(rest)))}
     page.press("3")
+    assert f"{slope:.1f} mm³ per mL" in page.text("#chart-intracranial figcaption")
+    marks = page.all("#chart-intracranial .outlier")
+    assert {mark.get_attribute("data-scan") for mark in marks} == off
     marks = [mark.get_attribute("data-scan") for mark in page.all("#chart-distribution .outlier")]
     assert set(marks) == far
     marks = page.all("#chart-sides .outlier")
@@ -299,6 +308,31 @@ def test_a_list_of_thousands_is_short_in_the_page(browser, tmp_path):
     rows = browser.all("#table .row")
     assert len(rows) < 40 and browser.run(count)[1] < 2500
     assert browser.find("#table [data-selected]").is_displayed()
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (1920, 1080)], ids=str)
+def test_it_fits_the_window(browser, folder, size):
+    browser.resize(*size)
+    try:
+        browser.open(folder / "index.html")
+        for key in "123":
+            browser.press(key)
+            browser.frames()
+            assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+        browser.press("1")
+        assert browser.find(".filters").size["height"] < 50  # one line
+        browser.press("\ue015", "\ue015", "\ue015", "\ue007")  # a scan with a picture
+        box = browser.find("#comment").rect
+        assert box["y"] + box["height"] <= size[1]  # to be written without scrolling
+    finally:
+        browser.resize(1280, 800)
+
+
+def test_a_browser_that_keeps_nothing_is_told_of(page, folder):
+    page.run("Storage.prototype.setItem = () => { throw new Error('full'); }")
+    assert not page.find("#not-kept").is_displayed()
+    page.press("p")
+    assert page.find("#not-kept").is_displayed() and page.text("#progress").startswith("1 of")
 
 
 def test_a_file_is_taken_over_whatever_a_spreadsheet_made_of_it(page, folder, tmp_path, downloads):

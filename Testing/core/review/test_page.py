@@ -23,6 +23,7 @@ from HippoSegLib.batch.verdicts import Verdict, result_id, verdict_bytes
 from HippoSegLib.cli import main
 from HippoSegLib.errors import DependencyError, InputError, OutputError
 from HippoSegLib.flags import Flag
+from HippoSegLib.reference.values import Judged, Judgement, Person
 from HippoSegLib.review import page as page_module
 from HippoSegLib.review.page import SCRIPTS, write_page
 
@@ -276,3 +277,41 @@ def test_a_bids_derivative_has_its_pictures_in_their_folders(tmp_path):
         "sub-02_T1w": "sub-02/figures/sub-02_T1w_seg-hipposeg_dseg.png",
     }
     assert cards["sub-01_ses-a_T1w"]["report"] == "sub-01/ses-a/anat/sub-01_ses-a_T1w_report.html"
+
+
+def test_a_comparison_with_a_reference_is_in_it(tmp_path):
+    judged = Judged(2600.0, 2.5, 0.8, 6.1, -2.0, 3200.0, 2600.0, 3800.0)
+    judgement = Judgement(60, Person(62.0, "female"), {"left": judged}, reference="abc")
+    record = make_folder(tmp_path, 2)["sub-00000_T1w"]
+    record = replace(record, provenance={**record.provenance, "reference": judgement.to_dict()})
+    (tmp_path / "sub-00000_T1w_hippocampus.json").write_text(record.to_json(), encoding="utf-8")
+    data = Parsed(write_page(tmp_path)).data
+    names = [column["name"] for column in data["columns"]]
+    scans = {scan["scan"]: scan for scan in data["scans"]}
+    values = dict(zip(names, scans["sub-00000_T1w"]["values"], strict=True))
+    assert (values["left_percentile"], values["left_z"]) == (2.5, -2.0) and "right_z" not in names
+    (line,) = scans["sub-00000_T1w"]["comparison"]
+    assert "percentile (95 % interval: below 1 to 6)" in line
+    assert scans["sub-00001_T1w"]["comparison"] == []
+
+
+def contrast(one: str, other: str) -> float:
+    """Contrast of two colours as WCAG 2 defines it."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_all_text_can_be_read(scheme):
+    assets = Path(page_module.__file__).parent / "assets"
+    blocks = re.findall(r":root \{(.*?)\}", (assets / "page.css").read_text(encoding="utf-8"), re.DOTALL)
+    colours = dict(re.findall(r"--([\w-]+): (#\w{6})", blocks[scheme]))
+    for text in ("text", "faint", "accent", "ok", "warn", "bad"):
+        for ground in ("ground", "panel", "warn-ground"):
+            assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
