@@ -27,7 +27,7 @@ from .volumestable import TABLE, measureAgain, tableText, writeCsv
 #: Pixels of the columns measure, value and unit; the last one takes the rest.
 COLUMN_WIDTHS = (228, 138, 40)
 #: Pixels of a row, and rows that are shown without scrolling.
-ROW_HEIGHT, MOST_ROWS = 22, 14
+ROW_HEIGHT, MOST_ROWS = 22, 20
 
 
 class ResultsPanel:

@@ -6,8 +6,10 @@ Also writes the sample's thumbnail for the Sample Data module, HippoSeg/Resource
 
 from __future__ import annotations
 
+import json
 import pathlib
 import sys
+import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -128,6 +130,9 @@ def main(folder: pathlib.Path) -> None:  # noqa: PLR0915 - one state of the pane
     assert panel.result is not None, panel.ui.messageLabel.text
     save(running[-1], folder / "panel-running.png")
     save(of_widget(panel.window), folder / "panel-done.png")
+    save(compared(panel), folder / "panel-compared.png")
+    panel.click("noReferenceButton")
+    save(many(panel), folder / "panel-many.png")
 
     panel.ui.resultsButton.collapsed = True
     panel.open("tuneSection")
@@ -167,6 +172,61 @@ def main(folder: pathlib.Path) -> None:  # noqa: PLR0915 - one state of the pane
     save(of_widget(panel.window), folder / "panel-not-found.png")
     panel.close()
     logic.close()
+
+
+def settled(panel) -> Image.Image:
+    """A picture of the panel once its layout has come to rest."""
+    import slicer
+
+    for _round in range(20):
+        slicer.app.processEvents()
+    panel.window.resize(504, 1100)
+    for _round in range(20):
+        slicer.app.processEvents()
+    return of_widget(panel.window)
+
+
+def compared(panel) -> Image.Image:
+    """The result of the sample beside a reference of simulated controls."""
+    sys.path.append(str(ROOT / "Testing" / "core" / "reference"))
+    from simulated import people
+
+    from HippoSegLib.reference import identity_of
+    from HippoSegLib.reference.fitting import fit_reference
+
+    made_by = identity_of(json.loads(panel.result.GetAttribute("HippoSeg.Provenance")))
+    reference, _far = fit_reference(people(120), made_by)
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "simulated controls.json")
+        path.write_text(reference.to_json(), encoding="utf-8")
+        panel.questions.reference = str(path)
+        panel.click("referenceButton")
+        panel.ui.ageSpinBox.value = 62
+        panel.ui.sexComboBox.setCurrentIndex(1)
+        return settled(panel)
+
+
+def many(panel) -> Image.Image:
+    """Three copies of the sample, one of them cut short, segmented from the section "Many scans"."""
+    from HippoSegSlicer.sampledata import sampleFile
+
+    panel.ui.resultsButton.collapsed = True
+    panel.open("manySection")
+    sample = pathlib.Path(sampleFile()).read_bytes()
+    with tempfile.TemporaryDirectory() as folder:
+        study, results = pathlib.Path(folder, "study"), pathlib.Path(folder, "results")
+        study.mkdir()
+        for name, data in (("sub-01", sample), ("sub-02", sample), ("sub-03", sample[:100000])):
+            (study / f"{name}_T1w.nii.gz").write_bytes(data)
+        panel.questions.scans, panel.questions.results = str(study), str(results)
+        panel.click("manyFolderButton")
+        panel.click("manyOutputButton")
+        panel.click("manyButton")
+        panel.wait_for_training(240)
+        picture = settled(panel)
+    panel.ui.manySection.collapsed = True
+    panel.ui.resultsButton.collapsed = False
+    return picture
 
 
 def thumbnail(volume, node) -> None:
