@@ -13,10 +13,15 @@ VENV_OPTIONS := --system-site-packages
 WITHOUT_TORCH := | grep -v '^torch=='
 endif
 
-.PHONY: demo test bench fuzz kills image lint clean
+.PHONY: demo batch-demo cohort test bench fuzz kills image lint clean
 
 demo: $(VENV)/.run
 	$(BIN)/hipposeg segment $(SAMPLE) -o $(DEMO) --overwrite
+
+# Six scans made from the sample (moved, noisy, coarse, inverted, broken), two workers, a review page.
+batch-demo: $(VENV)/.review
+	$(BIN)/python Testing/tools/make_cohort.py $(DEMO)/scans
+	$(BIN)/hipposeg batch $(DEMO)/scans -o $(DEMO)/batch --workers 2 || test $$? -eq 10
 
 test: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -29,6 +34,10 @@ test: $(VENV)/.test
 # The long form of what `make test` does six times: a batch of two processes, killed at random instants.
 kills: $(VENV)/.test
 	HIPPOSEG_KILLS=60 $(BIN)/python -m pytest -q Testing/core/batch/test_kills.py
+
+# The same with the real pipeline on 60 scans made from real heads (HIPPOSEG_DATA); COHORT="--count 12" for fewer.
+cohort: $(VENV)/.test
+	$(BIN)/python Testing/benchmarks/cohort.py $(COHORT)
 
 bench: $(VENV)/.run
 	$(BIN)/python Testing/benchmarks/pipeline_speed.py
@@ -54,6 +63,11 @@ $(VENV)/bin/python:
 $(VENV)/.run: requirements/run.txt pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --disable-pip-version-check -q --no-compile -r requirements/run.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.review: $(VENV)/.run requirements/test.txt
+	grep -E '^(Jinja2|MarkupSafe)==' requirements/test.txt > $(VENV)/review.txt
+	$(BIN)/python -m pip install --disable-pip-version-check -q -r $(VENV)/review.txt
 	touch $@
 
 $(VENV)/.test: $(VENV)/.run requirements/test.txt

@@ -33,7 +33,7 @@ def find_in_tree(folder: Path, output: str | Path | None = None) -> Found:
 
     Args:
         folder: Where to look. Links to folders are followed.
-        output: This folder is passed over.
+        output: This folder is passed over where it lies below.
 
     Raises:
         OSError: The folder itself cannot be read. InputError: pydicom's absence, where there is DICOM.
@@ -61,7 +61,7 @@ def _walk(folder: Path, output: str | None) -> Iterator[tuple[Path, list[str]]]:
                 raise
             continue
         key = (entry.st_dev, entry.st_ino)
-        if (entry.st_ino and key in seen) or os.path.realpath(place) == output:
+        if (entry.st_ino and key in seen) or (place != folder and os.path.realpath(place) == output):
             continue
         seen.add(key)
         yield place, names
@@ -110,7 +110,6 @@ def _named(source: Source, top: Path) -> Source:
     if not parts:
         return source
     stem = image_stem(source.path)
-    for part in reversed(parts):
-        if not stem.startswith((f"{part}_", f"{part}-")) and stem != part:
-            stem = f"{part}_{stem}"
-    return replace(source, stem=stem)
+    # What the file's own name says already, and BIDS's name of a kind of images, is not said again.
+    new = [part for part in parts if part != "anat" and f"_{part}_" not in f"_{stem}_"]
+    return replace(source, stem="_".join([*new, stem]))

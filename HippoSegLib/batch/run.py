@@ -87,8 +87,9 @@ def segment_sources(
             return
     # What is wrong with the call as a whole is said before anything is made.
     assign_names(sources, lambda name, source: "free")
+    output = folder.path.resolve()
     for source in sources:
-        _refuse_output_within(source, folder.path.resolve())
+        _refuse_output_within(source, output)
     folder.open()
     named = zip(sources, assign_names(sources, folder.holder), strict=True)
     tasks = [task for task in named if batch.shard is None or in_shard(task[0], *batch.shard)]

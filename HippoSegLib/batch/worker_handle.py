@@ -29,6 +29,8 @@ Event = tuple["WorkerHandle | None", "dict[str, Any] | None"]
 
 _PACKAGES = str(Path(__file__).resolve().parents[2])
 _LAST_LINES = 200
+#: Seconds that a worker without a scan gets to end.
+_LONGEST_END = 30.0
 #: What `faulthandler` says of a crash: no more than that of standard error goes into a report.
 _CRASH = re.compile(r"(Fatal Python error: |Windows fatal exception: |Current thread |Thread |  File )")
 
@@ -86,10 +88,11 @@ class WorkerHandle:
                 self._process.stdin.close()
 
     def end(self, kill: bool) -> None:
-        """Wait for its end; kill it first if that is asked for."""
-        if kill:
-            with contextlib.suppress(OSError):
-                self._process.kill()
+        """Wait for its end; kill it first if that is asked for, or if it does not come."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(0 if kill else _LONGEST_END)
+        with contextlib.suppress(OSError):
+            self._process.kill()
         self.wait()
 
     def wait(self, memory_ran_out: Callable[[], bool] = lambda: False) -> Ending:

@@ -19,7 +19,7 @@ ENDS = {
     "segv": lambda: ctypes.string_at(0),
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "hang": lambda: time.sleep(600),
-    "slow": lambda: time.sleep(0.5),
+    "slow": lambda: time.sleep(0.4),
 }
 
 

@@ -161,6 +161,19 @@ def test_a_scan_in_a_tree_is_called_the_same_whatever_else_is_there(tmp_path):
     assert alone == ["s1_T1"] and both == ["s1_T1", "s2_T1"]
 
 
+def test_a_name_says_nothing_twice(tmp_path):
+    touch(tmp_path / "sub-1" / "ses-2" / "anat" / "sub-1_acq-x_T1w.nii")
+    touch(tmp_path / "sub-1" / "sub-1_T1w.nii")
+    touch(tmp_path / "sub-1" / "T1.nii")
+    names = assign_names(find_scans([tmp_path]).sources, lambda name, source: "free")
+    assert sorted(names) == ["ses-2_sub-1_acq-x_T1w", "sub-1_T1", "sub-1_T1w"]
+
+
+def test_results_may_lie_beside_the_scans(tmp_path):
+    touch(tmp_path / "a.nii.gz")
+    assert paths(find_scans([tmp_path], output=tmp_path), tmp_path) == ["a.nii.gz"]
+
+
 def test_results_of_hipposeg_are_no_scans(tmp_path):
     touch(tmp_path / "a.nii.gz")
     source, failure = RecordedSource("a.nii.gz", "0"), Failure("x", "input", "y")

@@ -273,3 +273,14 @@ def test_input_is_left_alone():
     qc_figure(image, labels)
     assert np.array_equal(before[0], sitk.GetArrayViewFromImage(image))
     assert np.array_equal(before[1], sitk.GetArrayViewFromImage(labels))
+
+
+def test_a_noisy_picture_is_small_and_keeps_its_colours(tmp_path):
+    """What a scan takes on the disk is its picture above all: thousands of them are kept."""
+    image, labels = scene()
+    image = sitk.AdditiveGaussianNoise(sitk.Cast(image, sitk.sitkFloat32), 25.0)
+    picture = qc_figure(image, labels, tmp_path / "a.png")
+    pixels = np.asarray(picture).reshape(-1, 3)
+    grey = (pixels == pixels[:, :1]).all(axis=1)
+    assert len(np.unique(pixels[grey])) <= 65
+    assert len(colored(picture, COLORS["right"])) > 50
