@@ -136,8 +136,8 @@ def _outside(reference: Reference, intracranial: float | None, person: Person) -
     if person.age not in reference.age:
         return Remark(
             "age_outside",
-            f"The age ({person.age:g} years) is outside the controls' ({reference.age.low:g} to "
-            f"{reference.age.high:g}).",
+            f"The age ({person.age:.1f} years) is outside the controls' ({reference.age.low:.1f} to "
+            f"{reference.age.high:.1f}).",
         )
     if intracranial is None or not math.isfinite(intracranial):
         return Remark("no_intracranial", "The head size is not known: the field of view may cut the head.")

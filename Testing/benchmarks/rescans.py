@@ -24,7 +24,7 @@ from HippoSegLib.models.card import CARD, ModelCard, card_text
 from HippoSegLib.models.repeatability_card import RepeatabilityCard
 
 SCANS = 4
-HOW = "imitated rescans: each head turned, shifted, with bias field and noise, four times"
+HOW = "imitated rescans: each head turned and so re-sliced, with bias field and noise, four times"
 
 
 def rescanned(image: sitk.Image, rng: np.random.Generator) -> sitk.Image:

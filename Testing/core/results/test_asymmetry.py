@@ -32,6 +32,18 @@ def test_a_failure_is_told_apart_from_a_finding(left, right, doubted, expected):
         assert ("9 %" in flag.message) == (flag.severity == "info")
 
 
+def test_one_failed_outline_is_named_and_does_not_put_the_other_in_doubt():
+    volumes = Measurements({"left": 1500.0, "right": 3000.0})
+    (flag,) = volume_flags(volumes, ("left",))
+    assert (
+        flag.name == "implausible:left" and "the left outline has probably failed, check it" in flag.message
+    )
+    assert doubted_sides([flag.name]) == {"left"}
+    for nothing_known in (None, ("left", "right")):
+        (flag,) = volume_flags(volumes, nothing_known)
+        assert flag.name == "implausible" and doubted_sides([flag.name]) == {"left", "right"}
+
+
 def test_the_sentence_says_which_side_by_how_much_and_by_what_definition():
     # (3300 - 3000) / 3150 = 9.5 %
     definition = "(right - left) / mean of both"
