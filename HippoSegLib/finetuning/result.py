@@ -155,6 +155,7 @@ def new_card(folder: Path, new: NewModel) -> ModelCard:
         second_reader=None,
         # The base model's figures are not this model's.
         figures={},
+        repeatability=None,
     )
 
 

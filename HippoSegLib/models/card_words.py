@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ..preprocessing.steps import STEPS
 from .card import ROLES, ModelCard
 from .card_parts import SegmenterCard
+from .repeatability_card import RepeatabilityCard
 
 _ROLES_IN_WORDS = {
     "segmenter": "segmenter",
@@ -38,9 +39,17 @@ def _rows(card: ModelCard) -> Iterator[tuple[str, str]]:
     yield from _training(part)
     yield "Quality score", "yes" if card.quality else "no"
     yield "Second reader", card.second_reader or ""
+    yield "Measured again", _repeatability(card.repeatability)
     for name, file in card.files.items():
         beside = f", in the folder {file.shared_from}" if file.shared_from else ""
         yield "File", f"{name}{beside}, SHA-256 {file.sha256}"
+
+
+def _repeatability(part: RepeatabilityCard | None) -> str:
+    if part is None:
+        return ""
+    sides = f"a side's volume {part.side_sd_percent:.2f} %, both together {part.total_sd_percent:.2f} %"
+    return f"standard deviation of {sides} ({part.how})"
 
 
 def _input(part: SegmenterCard) -> str:

@@ -43,12 +43,16 @@ OWN = (
     "cross_validation",
     "low_resolution",
     "repeatability",
+    "rescans",
     "quality",
     "quality_heads",
 )
 #: Those of all models together, in the default one's card.
 COMMON = ("outline", "readers", "localisation", "site_imitation", "finetune_speed", "CONCLUSIONS")
+COMMON += ("voxel_size", "roi_placement")
 TABLES = OWN + COMMON
+#: Those that are about no model, and stand in no card.
+ELSEWHERE = ("reference_calibration", "reference_people")
 #: Those that stand in the card in full.
 IN_FULL = ("labelled_heads", "cross_validation")
 PROSE = "CARD.md"
@@ -86,6 +90,7 @@ def others(args, folder: Path) -> dict[str, list[str]]:
     }
     for name in ("low_resolution", "repeatability", "quality_heads"):
         commands[name] = [script(name), *model, *write]
+    commands["rescans"] = [script("rescans"), *model, *write, *(["--card"] if args.write else [])]
     quality = ["-m", "HippoSegLib.training.quality", os.environ["HIPPOSEG_DATA"], str(folder)]
     if folds:
         report = ["--report", str(folder_of(args.model) / "quality.md"), "--overwrite"] if args.write else []
