@@ -19,7 +19,8 @@ from typing import Any
 
 from ..errors import Cancelled, DependencyError, HippoSegError
 from ..io.staging import staging_folder
-from .cluster_chunk import Chunk, segment_chunk
+from . import cluster_task
+from .cluster_chunk import Chunk
 from .outcome import Outcome
 from .progress import Listener
 from .scan_process import Setup
@@ -133,7 +134,7 @@ class _Run:
     def _submit(self, chunk: Chunk, deaths: int) -> None:
         self._number += 1
         key = f"hipposeg-{self._folder.parent.name}-{self._number}"
-        future = self._client.submit(segment_chunk, chunk, key=key, pure=False)
+        future = self._client.submit(cluster_task.run, cluster_task.packed(chunk), key=key, pure=False)
         self._running[future] = (chunk, deaths)
 
     def _done(self) -> list[Any]:
@@ -181,7 +182,7 @@ class _Run:
         if error is not None and not isinstance(error, self._distributed.KilledWorker):
             raise HippoSegError(
                 f"A task of the cluster ended in an unexpected error ({type(error).__name__}).",
-                "Check that the same version of HippoSeg and Dask is installed on all machines.",
+                "Check that the same versions of HippoSeg and Dask are on all machines, the scheduler's too.",
                 "cluster",
             ) from error
         self._submit(chunk, deaths + 1)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..errors import SOME_FAILED, Cancelled, HippoSegError
+from ..errors import SOME_FAILED, Cancelled, DependencyError, HippoSegError
 from .arguments import joined
 from .batch_output import run_batch
 from .bids_options import build_parser, resources, settle
@@ -82,9 +81,11 @@ def _segment(sources: list[Source], args: argparse.Namespace) -> int:
     from ..batch.found import Found
     from ..batch.request import BatchOptions
     from ..bids.layout import BIDS
+    from ..models.devices import usable_cpus
 
-    workers, threads = resources(args, os.cpu_count() or 1)
-    batch = BatchOptions(not args.no_picture, args.overwrite, layout=BIDS, workers=workers, shard=args.shard)
+    workers, threads = resources(args, usable_cpus())
+    batch = BatchOptions(not args.no_picture, args.overwrite, layout=BIDS, workers=workers)
+    batch = replace(batch, shard=args.shard, dask=args.dask)
     options = replace(segment_options(args), threads=threads)
     code = run_batch(Found(tuple(sources)), args.output_dir, options, batch)
     return _FROM_CODES.get(code, _SOFTWARE)
@@ -105,6 +106,13 @@ def _group(args: argparse.Namespace) -> int:
         print(
             f"{len(group.earlier)} verdicts are on earlier results and do not count: {_some(group.earlier)}."
         )
+    try:
+        from ..bids.layout import BIDS
+        from ..review.page import write_page
+
+        print(f"To look at them: {write_page(args.output_dir, BIDS)}")
+    except DependencyError as error:
+        print(f"No page to look at them: {in_words(error)}")
     return 0
 
 

@@ -84,7 +84,7 @@ def find_records(path: Path) -> list[Place]:
     """
     if not path.is_dir():
         return [_place_of(path)]
-    for layout in (FLAT, BIDS):
+    for layout in (BIDS, FLAT):  # a derivative's `group_hippocampus.json` is no record
         found = [Place(record, path, layout) for _scan, record in layout.records(path)]
         if found:
             return found

@@ -94,7 +94,8 @@ def cards_of(folder: Path, layout: Layout | None = None) -> list[Card]:
 
 def _records(folder: Path, layout: Layout | None) -> list[tuple[Layout, str, Path]]:
     """The records with the layout, by which the scans' names are theirs."""
-    for one in (FLAT, BIDS) if layout is None else (layout,):
+    # A derivative's `group_hippocampus.json` is no record, though it is called like one.
+    for one in (BIDS, FLAT) if layout is None else (layout,):
         found = [(one, scan, path) for scan, path in one.records(folder)]
         if found:
             return found

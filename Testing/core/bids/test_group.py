@@ -29,8 +29,10 @@ def results(dataset, tmp_path, pipeline) -> Path:
     return out
 
 
-def test_all_scans_in_one_table_and_why_one_is_not(results, dataset):
+def test_all_scans_in_one_table_and_why_one_is_not(results, dataset, capsys):
     assert main([str(dataset), str(results), "group"]) == 0
+    page = results / "index.html"
+    assert str(page) in capsys.readouterr().out and "sub-02_acq-mprage" in page.read_text(encoding="utf-8")
     table = rows(results / "group_hippocampus.tsv")
     assert [(row["participant_id"], row["session_id"]) for row in table] == [
         ("sub-01", "ses-a"),
@@ -80,3 +82,13 @@ def test_the_same_output_gives_the_same_table_to_the_byte(results, dataset):
     before = [((results / name).read_bytes(), (results / name).stat().st_mtime_ns) for name in names]
     main([str(dataset), str(results), "group"])
     assert [((results / name).read_bytes(), (results / name).stat().st_mtime_ns) for name in names] == before
+
+
+def test_review_and_report_find_the_records_beside_the_group_table(results, dataset):
+    """The data dictionary of the group's table is called as a record of `hipposeg batch`."""
+    from HippoSegLib.report.write import find_records
+    from HippoSegLib.review.cards import cards_of
+
+    assert main([str(dataset), str(results), "group"]) == 0
+    assert (results / "group_hippocampus.json").exists()
+    assert len(cards_of(results)) == len(find_records(results)) == 4

@@ -181,3 +181,16 @@ def test_what_a_user_wrote_into_the_derivative_stays(dataset, pipeline, tmp_path
     assert (out / "README").read_text() == "Mine."
     lines = (out / ".bidsignore").read_text().splitlines()
     assert lines[0] == "extra/" and "*_volumes.tsv" in lines
+
+
+def test_what_is_asked_for_reaches_the_batch(dataset, monkeypatch, tmp_path):
+    """CPUs, memory, a part of the scans, a cluster."""
+    given = []
+    monkeypatch.setattr("HippoSegLib.commands.bids.run_batch", lambda *words: given.append(words) or 0)
+    words = ("--n-cpus", 8, "--omp-nthreads", 2, "--shard", "2/3", "--dask", "tcp://x:1", "--no-picture")
+    assert run(dataset, tmp_path / "out", "participant", *words, "--protocol", "msd", "--parts") == 0
+    (found, output, options, batch) = given[0]
+    assert len(found.sources) == 4 and output == tmp_path / "out"
+    assert (options.threads, options.protocol, options.parts) == (2, "msd", True)
+    assert (batch.workers, batch.shard, batch.dask, batch.picture) == (4, (2, 3), "tcp://x:1", False)
+    assert batch.layout is BIDS
