@@ -4,6 +4,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/__main__.py
   HippoSegLib/batch/__init__.py
   HippoSegLib/batch/cluster_chunk.py
+  HippoSegLib/batch/cluster_task.py
   HippoSegLib/batch/cohort.py
   HippoSegLib/batch/columns.py
   HippoSegLib/batch/commit.py

@@ -155,7 +155,7 @@ def sentences(_: Callable[[str], str]) -> tuple[str, ...]:
         _("Check that participant_id and the scans' names are the same, and which controls are chosen."),
         _("Check that security software does not block Slicer's Python, then try again."),
         _("Check that the folder exists, is writable and has space left."),
-        _("Check that the same version of HippoSeg and Dask is installed on all machines."),
+        _("Check that the same versions of HippoSeg and Dask are on all machines, the scheduler's too."),
         _("Check the address, and that the cluster is running."),
         _("Check the cases."),
         _("Check the disk, and give the command again."),
