@@ -207,3 +207,30 @@ def test_percentiles_in_words():
     low = {**CONTROLS[0].measurements, "left_mm3": 500.0}
     left = judge(reference, low, CONTROLS[0].person, IDENTITY).measures["left"]
     assert percentile_words(left) == "below the 1st percentile (95 % interval: below 1 to below 1)"
+
+
+def test_the_table_of_a_bids_group_will_do(tmp_path):
+    from HippoSegLib.batch.record import RecordedSource, ScanRecord
+    from HippoSegLib.bids.sidecars import KEYS, MEASURES, tsv, volumes_row
+
+    provenance = {
+        "model": {"name": "hipposeg", "sha256": "ffd74a52f10a"},
+        "versions": {"HippoSeg": "0.1.0"},
+        "settings": {"protocol": "full"},
+    }
+    lines = []
+    for control in CONTROLS:
+        source = RecordedSource(
+            f"bids:raw:{control.name}/anat/{control.name}_T1w.nii.gz", "1", subject=control.name
+        )
+        record = ScanRecord(f"{control.name}_T1w", "ok", source, control.measurements, provenance=provenance)
+        lines.append(volumes_row(record) | {"review": ""})
+    columns_of_group = [*KEYS, *MEASURES, "review"]
+    (tmp_path / "hippocampus.csv").write_text(tsv(columns_of_group, lines), encoding="utf-8")
+    bare = [replace(control, name=control.name.removeprefix("sub-")) for control in CONTROLS]
+    write_participants(tmp_path / "p.tsv", bare)
+    assert build(tmp_path) == 0
+    assert read_reference(tmp_path / "reference.json").count == 26
+    assert apply(tmp_path, "out.tsv") == 0
+    table = rows(tmp_path / "out.tsv")
+    assert all(row["left_percentile"] != "n/a" and row["participant_id"] for row in table)
