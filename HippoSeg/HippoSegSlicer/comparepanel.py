@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from slicer.i18n import tr as _
 
 from HippoSegLib.errors import HippoSegError
 from HippoSegLib.reference import Judgement, Person
+from HippoSegLib.reference.build import built_lines, make_reference
 
 from . import scene
 from .comparison import References, compare, judgementOf
@@ -33,7 +35,10 @@ class ComparePanel:
         self._ui, self._parameters, self._questions = ui, parameters, questions
         self._references = References()
         self._isFilling = False
+        #: What was said of the reference that was made last.
+        self._made = ""
         ui.referenceButton.connect("clicked(bool)", self._onChoose)
+        ui.makeReferenceButton.connect("clicked(bool)", self._onMake)
         ui.noReferenceButton.connect("clicked(bool)", self._onNone)
         ui.ageSpinBox.connect("valueChanged(double)", self._onPerson)
         ui.sexComboBox.connect("currentIndexChanged(int)", self._onPerson)
@@ -52,7 +57,8 @@ class ComparePanel:
             self._ui.sexComboBox.setCurrentIndex(SEXES.index(person.sex))
         finally:
             self._isFilling = False
-        self._ui.compareLabel.text = self._compared(volumeNode, path, person)
+        words = (self._made, self._compared(volumeNode, path, person))
+        self._ui.compareLabel.text = "\n".join(filter(None, words))
         self._ui.compareLabel.visible = bool(self._ui.compareLabel.text)
 
     def release(self) -> None:
@@ -77,9 +83,27 @@ class ComparePanel:
     def _onChoose(self, _checked=False) -> None:
         path = self._questions.referenceFile()
         if path:
+            self._made = ""
             self._parameters().reference = path
 
+    def _onMake(self, _checked=False) -> None:
+        """Make a reference from tables, take it, and say how far it can be trusted."""
+        asked = self._questions.newReference()
+        if asked is None:
+            return
+        output, controls = Path(asked.output), tuple(asked.controls.split())
+        try:
+            # The dialog has asked whether a file that exists may be replaced.
+            built = make_reference(Path(asked.table), Path(asked.participants), controls, output, True)
+        except HippoSegError as error:
+            self._made = errorText(error)
+        else:
+            self._made = "\n".join(built_lines(built))
+            self._parameters().reference = asked.output
+        self.refresh()
+
     def _onNone(self, _checked=False) -> None:
+        self._made = ""
         self._parameters().reference = ""
 
     def _onPerson(self, _value=None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -35,6 +36,23 @@ class Timer(Protocol):
     def stop(self) -> None: ...
 
 
+@dataclass(frozen=True)
+class NewReference:
+    """What a reference is made of.
+
+    Attributes:
+        table: File with volumes.
+        participants: File with age, sex and group.
+        controls: Who is a control, as in ``group=HC``; "" for all.
+        output: The reference's file.
+    """
+
+    table: str
+    participants: str
+    controls: str
+    output: str
+
+
 class Questions(Protocol):
     """What has to be asked of the user; see :class:`.questions.Dialogs`."""
 
@@ -55,6 +73,9 @@ class Questions(Protocol):
 
     def referenceFile(self) -> str:
         """A reference's file, "" for none."""
+
+    def newReference(self) -> NewReference | None:
+        """What a new reference is to be made of; None for none."""
 
     def scansFolder(self) -> str:
         """A folder of scans, "" for none."""

@@ -6,6 +6,8 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from .protocols import NewReference
+
 
 class Dialogs:
     """Implements :class:`.protocols.Questions`. In testing mode nothing is asked."""
@@ -43,9 +45,22 @@ class Dialogs:
 
     def referenceFile(self) -> str:
         """The file that `hipposeg reference build` wrote."""
-        title, kind = _("Reference of your own controls"), _("Reference (*.json)")
-        result = qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), title, "", kind)
-        return (result[0] if isinstance(result, tuple) else result) or ""
+        return _openFile(_("Reference of your own controls"), _("Reference (*.json)"))
+
+    def newReference(self) -> NewReference | None:
+        """Two tables, who is a control, and where the reference goes; asked one after the other."""
+        tables = _("Tables (*.csv *.tsv)")
+        table = _openFile(_("Volumes of your controls: hippocampus.csv"), tables)
+        people = _openFile(_("Participants: age, sex, group"), tables) if table else ""
+        if not people:
+            return None
+        text = _("Who is a control, as column=value (nothing: all participants)")
+        parent, normal = slicer.util.mainWindow(), qt.QLineEdit.Normal
+        answer = qt.QInputDialog.getText(parent, "HippoSeg", text, normal, "group=HC")
+        # PythonQt gives the text alone; where it is cancelled there, the next dialog can be.
+        controls = answer[0] if isinstance(answer, tuple) else answer
+        output = _saveFile(_("Save the reference"), "reference.json", _("Reference (*.json)"))
+        return NewReference(table, people, (controls or "").strip(), output) if output else None
 
     def scansFolder(self) -> str:
         """A folder that holds scans."""
@@ -67,6 +82,11 @@ class Dialogs:
         if slicer.app.testingEnabled():
             return False
         return slicer.util.confirmOkCancelDisplay(text, windowTitle=_("HippoSeg: install packages?"))
+
+
+def _openFile(title: str, kind: str) -> str:
+    result = qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), title, "", kind)
+    return (result[0] if isinstance(result, tuple) else result) or ""
 
 
 def _saveFile(title: str, suggestion: str, kind: str) -> str:

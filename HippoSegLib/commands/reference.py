@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from ..reference.build import Built
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,52 +50,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _build(args: argparse.Namespace) -> int:
-    from ..io.atomic import refuse_existing, replacing
-    from ..reference.build import build_reference
-    from ..reference.participants import read_participants
-    from ..reference.volumes import read_volumes
+    from ..reference.build import built_lines, make_reference
 
-    refuse_existing(args.output)
-    participants = read_participants(args.participants, tuple(args.controls))
-    built = build_reference(read_volumes(args.table).scans, participants)
-    with replacing(args.output) as temporary:
-        temporary.write_text(built.reference.to_json(), encoding="utf-8")
+    built = make_reference(args.table, args.participants, tuple(args.controls), args.output)
     for line in built_lines(built):
         print(line)
     print(args.output)
     return 0
-
-
-def built_lines(built: Built) -> list[str]:
-    """What is said of a new reference."""
-    from ..reference.build import in_words
-    from ..results.wording import millilitres
-
-    reference = built.reference
-    women, terms = reference.count - reference.men, ", ".join(reference.terms).replace("_", " ")
-    lines = [
-        f"{reference.count} controls ({women} women, {reference.men} men), {reference.age.low:g} to "
-        f"{reference.age.high:g} years, head size {millilitres(reference.intracranial.low)} to "
-        f"{millilitres(reference.intracranial.high)}.",
-        f"Model {reference.identity.model}, version {reference.identity.version}, protocol "
-        f"{reference.identity.protocol}. Volumes by: {terms}.",
-    ]
-    if reference.left_out:
-        lines.append(f"Left out: {in_words(reference.left_out)}.")
-    lines.append("Each control predicted from all others:")
-    for name, fit in reference.fits.items():
-        one = fit.calibration
-        lines.append(
-            f"  {name}: {one.inside:.0f} % in the 95 % interval, {one.below_5th:.0f} % under the 5th and "
-            f"{one.above_95th:.0f} % over the 95th percentile; normality ({one.test}) p = {one.normality:.2g}"
-        )
-    lines += [f"NOTE: {remark.sentence}" for remark in reference.remarks]
-    lines += [
-        f"NOTE: control {far.name} is far from what the others let expect ({far.measure}, t = {far.t:+.1f}): "
-        "look at its outline."
-        for far in built.far
-    ]
-    return lines
 
 
 def _apply(args: argparse.Namespace) -> int:

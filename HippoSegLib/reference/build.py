@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..errors import InputError
+from ..io.atomic import refuse_existing, replacing
+from ..results.wording import millilitres
 from .fitting import Control, FarControl, fit_reference
-from .participants import Participant, Participants
+from .participants import Participant, Participants, read_participants
 from .reference import Reference
 from .values import MEASURES
-from .volumes import ScanVolumes, one_identity
+from .volumes import ScanVolumes, one_identity, read_volumes
 
 #: Why a scan does not get into a reference -> in words.
 LEFT_OUT = {
@@ -78,6 +81,28 @@ def build_reference(scans: tuple[ScanVolumes, ...], participants: Participants) 
         raise
 
 
+def make_reference(
+    table: Path, participants: Path, controls: tuple[str, ...], output: Path, overwrite: bool = False
+) -> Built:
+    """Make a reference from two tables, and write it.
+
+    Args:
+        table: Of volumes.
+        participants: Age, sex, group.
+        controls: Conditions, see `participants.read_participants`.
+        output: The reference's file.
+        overwrite: Replace it where it exists.
+
+    Raises:
+        InputError: A table cannot be used. OutputError: The file exists, or cannot be written.
+    """
+    refuse_existing(output, overwrite)
+    built = build_reference(read_volumes(table).scans, read_participants(participants, controls))
+    with replacing(output, overwrite) as temporary:
+        temporary.write_text(built.reference.to_json(), encoding="utf-8")
+    return built
+
+
 def in_words(numbers: Mapping[str, int]) -> str:
     """How many scans were left out, and why: ``2 failed; 3 without an age``."""
     return "; ".join(f"{numbers[code]} {words}" for code, words in LEFT_OUT.items() if numbers.get(code))
@@ -98,3 +123,32 @@ def _why_not(scan: ScanVolumes, participant: Participant | None) -> str | None:
         "sex_unknown": participant.person.sex is None,
     }
     return next((code for code, is_so in wrong.items() if is_so), None)
+
+
+def built_lines(built: Built) -> list[str]:
+    """What is said of a new reference."""
+    reference = built.reference
+    women, terms = reference.count - reference.men, ", ".join(reference.terms).replace("_", " ")
+    lines = [
+        f"{reference.count} controls ({women} women, {reference.men} men), {reference.age.low:g} to "
+        f"{reference.age.high:g} years, head size {millilitres(reference.intracranial.low)} to "
+        f"{millilitres(reference.intracranial.high)}.",
+        f"Model {reference.identity.model}, version {reference.identity.version}, protocol "
+        f"{reference.identity.protocol}. Volumes by: {terms}.",
+    ]
+    if reference.left_out:
+        lines.append(f"Left out: {in_words(reference.left_out)}.")
+    lines.append("Each control predicted from all others:")
+    for name, fit in reference.fits.items():
+        one = fit.calibration
+        lines.append(
+            f"  {name}: {one.inside:.0f} % in the 95 % interval, {one.below_5th:.0f} % under the 5th and "
+            f"{one.above_95th:.0f} % over the 95th percentile; normality ({one.test}) p = {one.normality:.2g}"
+        )
+    lines += [f"NOTE: {remark.sentence}" for remark in reference.remarks]
+    lines += [
+        f"NOTE: control {far.name} is far from what the others let expect ({far.measure}, t = {far.t:+.1f}): "
+        "look at its outline."
+        for far in built.far
+    ]
+    return lines

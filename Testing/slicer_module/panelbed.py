@@ -72,6 +72,7 @@ class Answers:
         self.asked: list[str] = []
         self.scans = self.results = ""
         self.reference, self.pages = "", list[str]()
+        self.newOne = None
         self.edited, self.folder, self.wheels, self.csv, self.picture, self.consent = (
             None,
             "",
@@ -99,6 +100,9 @@ class Answers:
 
     def referenceFile(self):
         return self.reference
+
+    def newReference(self):
+        return self.newOne
 
     def scansFolder(self):
         return self.scans

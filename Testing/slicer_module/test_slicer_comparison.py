@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from panelbed import add_volume
 
-from HippoSegLib.reference import Identity, Person
+from HippoSegLib.reference import Identity, Person, read_reference
 from HippoSegLib.reference.fitting import Control, fit_reference
 
 
@@ -215,3 +215,54 @@ def test_the_report_s_package_is_offered_where_it_is_missing(panel, monkeypatch)
     panel.wait()
     assert "Jinja2>=3.1" in panel.questions.asked[0] and "1 MB" in panel.questions.asked[0]
     assert not panel.questions.pages
+
+
+def controls_tables(folder, count):
+    """`hippocampus.csv` and `participants.tsv` of controls with the test double's volumes."""
+    rng = np.random.default_rng(2)
+    names = ("scan", "status", "left_mm3", "right_mm3", "intracranial_ml", "model", "version", "protocol")
+    lines, people = [",".join(names)], ["participant_id\tage\tsex\tgroup"]
+    for number in range(count):
+        left, right = 700 + rng.normal(0, 60, 2)
+        lines.append(f"c{number},ok,{left:.0f},{right:.0f},{rng.uniform(1300, 1700):.0f},double,1.0,full")
+        people.append(f"c{number}\t{20 + 1.5 * number}\t{'MF'[number % 2]}\t{'HC' if number else 'AD'}")
+    (folder / "hippocampus.csv").write_text("\n".join(lines))
+    (folder / "participants.tsv").write_text("\n".join(people))
+    return str(folder / "hippocampus.csv"), str(folder / "participants.tsv")
+
+
+def test_a_reference_is_made_from_the_panel_and_taken(panel, tmp_path):
+    from HippoSegSlicer.protocols import NewReference
+
+    output = tmp_path / "ours.json"
+    tables = controls_tables(tmp_path, 41)
+    panel.click("makeReferenceButton")  # cancelled
+    assert not panel.parameters.reference
+    panel.questions.newOne = NewReference(*tables, "group=AD", str(output))
+    panel.click("makeReferenceButton")
+    assert "a reference needs 20" in panel.ui.compareLabel.text and not output.exists()
+    panel.questions.newOne = NewReference(*tables, "group=HC", str(output))
+    panel.click("makeReferenceButton")
+    assert read_reference(output).count == 40 and read_reference(output).selection == "group=HC"
+    assert panel.parameters.reference == str(output)
+    assert "40 controls" in panel.ui.compareLabel.text and panel.ui.compareLabel.visible
+    panel.click("noReferenceButton")
+    assert not panel.ui.compareLabel.visible
+
+
+def test_the_dialogs_for_a_new_reference(testbed, monkeypatch):
+    import qt
+    from HippoSegSlicer.protocols import NewReference
+    from HippoSegSlicer.questions import Dialogs
+
+    answers = iter(["table.csv", "people.tsv"])
+    monkeypatch.setattr(qt.QFileDialog, "getOpenFileName", lambda *_: next(answers))
+    monkeypatch.setattr(qt.QInputDialog, "getText", lambda *_: (" group=HC ", True))
+    monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *_: ("r.json", ""))
+    assert Dialogs().newReference() == NewReference("table.csv", "people.tsv", "group=HC", "r.json")
+    answers = iter(["table.csv", ""])
+    assert Dialogs().newReference() is None
+    answers = iter(["table.csv", "people.tsv"])
+    monkeypatch.setattr(qt.QInputDialog, "getText", lambda *_: "")  # as PythonQt answers
+    monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *_: "")
+    assert Dialogs().newReference() is None
