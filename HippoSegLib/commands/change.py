@@ -8,7 +8,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputError, ModelError
+from ..errors import InputError
 
 if TYPE_CHECKING:
     from ..models.repeatability_card import RepeatabilityCard
@@ -49,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from ..io.spreadsheet import harmless
     from ..reference.change import change_over_time
     from ..reference.change_words import COLUMNS, change_cells, change_lines
+    from ..reference.repeatability import repeatability_of
     from ..reference.visits import visits_by_subject
     from ..reference.volumes import read_volumes
 
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     for subject, visits in visits_by_subject(read_volumes(args.table).scans, args.visits).items():
         identity = visits[-1].scan.identity
         if identity not in known:
-            known[identity] = _repeatability(identity, args.sd_percent)
+            known[identity] = repeatability_of(identity, args.sd_percent)
         found = change_over_time(visits, known[identity], args.same_scanner)
         print(f"{subject}:")
         for line in change_lines(found):
@@ -75,20 +76,3 @@ def run(args: argparse.Namespace) -> int:
             temporary.write_bytes(b"\xef\xbb\xbf" + text.getvalue().encode("utf-8"))
         print(args.output)
     return 0
-
-
-def _repeatability(identity: Identity, own: float | None) -> RepeatabilityCard | None:
-    """How well volumes are measured again: by the user's word, or by the card of their model."""
-    from ..models.repeatability_card import RepeatabilityCard
-    from ..models.store import load_model
-
-    if own is not None:
-        readers = max(1, len(identity.readers.split()))
-        return RepeatabilityCard(own, 10**6, own, 10**6, 1, identity.protocol, readers, "stated by the user")
-    try:
-        model = load_model(identity.model)
-    except ModelError:
-        return None
-    made_by = identity.readers.split()
-    is_that = not made_by or made_by[0] == f"{model.name}:{model.sha256[:12]}"
-    return model.card.repeatability if is_that else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import SOME_FAILED, HippoSegError, InputError
@@ -43,6 +44,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     compared.add_argument("--age", type=_age, metavar="YEARS", help="of this person at the scan")
     compared.add_argument("--sex", choices=SEXES, help="of this person")
+    visits = parser.add_argument_group("change between visits")
+    visits.add_argument(
+        "--visits", type=Path, metavar="TSV", help="when each scan was made: the table of 'hipposeg change'"
+    )
+    visits.add_argument(
+        "--same-scanner", action="store_true", help="one scanner and protocol made all scans of a subject"
+    )
+    visits.add_argument(
+        "--sd-percent", type=_percent, metavar="X", help="of a volume measured again at one's own site"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace pages that exist")
 
 
@@ -53,7 +64,15 @@ def _age(text: str) -> float:
     return value
 
 
+def _percent(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 100:
+        raise argparse.ArgumentTypeError("must be between 0 and 100 %%")
+    return value
+
+
 def run(args: argparse.Namespace) -> int:
+    from ..report.visits import Visits, changes_in
     from ..report.write import SUFFIX, ReportOptions, find_records, load, write_report
 
     options = ReportOptions(
@@ -69,11 +88,13 @@ def run(args: argparse.Namespace) -> int:
     if len(records) > 1 and (args.name or args.age is not None or args.sex):
         raise InputError("Name, age and sex are of one scan.", "Give one record, or leave them out.")
     folder = _folder(args.output, len(records))
+    visits = None if args.visits is None else Visits(args.visits, args.same_scanner, args.sd_percent)
+    changes = {} if visits is None else {root: changes_in(root, visits) for root in {p.root for p in records}}
     errors = []
     for place in records:
         try:
             target = args.output if folder is None else folder / f"{load(place.record).scan}{SUFFIX}"
-            for written in write_report(place, target, options):
+            for written in write_report(place, target, replace(options, change=changes.get(place.root))):
                 print(written)
         except HippoSegError as error:
             if len(records) == 1 or error.kind == "dependency":

@@ -57,6 +57,7 @@ class Page:
         picture: The figure.
         rows: The table of measurements.
         findings: Sentences about the measurements.
+        change: Sentences on the change between visits.
         plots, caption: Percentiles over age, where there is a reference, and for whom they are.
         definitions: What each number is.
         model: Sentences about the model.
@@ -72,6 +73,7 @@ class Page:
     picture: Picture = field(default_factory=Picture)
     rows: tuple[Row, ...] = ()
     findings: tuple[str, ...] = ()
+    change: tuple[str, ...] = ()
     plots: tuple[Plot, ...] = ()
     caption: str = ""
     definitions: tuple[Definition, ...] = ()
@@ -89,7 +91,7 @@ class Beside:
         name: The patient's, where it was asked for.
         judgement: How the volumes compare with a reference, where one was used.
         reference: That reference, for the curves.
-        change: A sentence on the change since an earlier visit, where there is one.
+        change: Sentences on the change between visits, where that was asked for.
         verdict: What a person said of this result.
         warnings: Sentences on the files of the result.
     """
@@ -99,7 +101,7 @@ class Beside:
     name: str = ""
     judgement: Judgement | None = None
     reference: Reference | None = None
-    change: str = ""
+    change: tuple[str, ...] = ()
     verdict: Verdict | None = None
     warnings: tuple[str, ...] = ()
 
@@ -146,6 +148,7 @@ def _with_measurements(page: Page, record: ScanRecord, beside: Beside) -> Page:
         page,
         rows=tuple(rows),
         findings=tuple(_findings(record, beside)) if rows else (),
+        change=beside.change if rows else (),
         plots=drawn,
         caption=caption,
         definitions=(*explained[:1], *comparison_definitions(judgement, reference), *explained[1:]),
@@ -196,8 +199,6 @@ def _findings(record: ScanRecord, beside: Beside) -> list[str]:
     intracranial = record.measurements.get("intracranial_mm3")
     found = [] if intracranial is None else [f"Intracranial volume {millilitres(intracranial)}."]
     found += asymmetry_sentences(record, asymmetry_rank(beside.judgement), doubted(record, beside.verdict))
-    if beside.change:
-        found.append(beside.change)
     return [*found, *comparison_sentences(beside.judgement)]
 
 

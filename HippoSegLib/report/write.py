@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,7 @@ class ReportOptions:
         overwrite: Replace files that exist.
         reference: A site's reference to compare with.
         person: Age and sex, for that; what is unknown is taken from the record.
+        change: Gives what is said of the change between the visits of a record's subject.
     """
 
     name: str = ""
@@ -55,6 +57,7 @@ class ReportOptions:
     overwrite: bool = False
     reference: Reference | None = None
     person: Person = Person()
+    change: Callable[[ScanRecord], tuple[str, ...]] | None = None
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,7 @@ def page_from(record: ScanRecord, place: Place, options: ReportOptions) -> Page:
             name=options.name,
             judgement=_judgement(record, options, verdict),
             reference=options.reference,
+            change=() if options.change is None else options.change(record),
             verdict=verdict,
             warnings=_label_warnings(record, place),
         ),
