@@ -210,6 +210,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/reference/judging.py
   HippoSegLib/reference/participants.py
   HippoSegLib/reference/reference.py
+  HippoSegLib/reference/repeatability.py
   HippoSegLib/reference/statistics.py
   HippoSegLib/reference/tables.py
   HippoSegLib/reference/values.py
@@ -227,6 +228,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/report/pdf.py
   HippoSegLib/report/provenance_words.py
   HippoSegLib/report/rows.py
+  HippoSegLib/report/visits.py
   HippoSegLib/report/write.py
   HippoSegLib/results/__init__.py
   HippoSegLib/results/assessment.py
