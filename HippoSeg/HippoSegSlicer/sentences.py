@@ -727,5 +727,7 @@ def sentences(_: Callable[[str], str]) -> tuple[str, ...]:
         _("{0} voxels outside the head were not numbers (NaN or infinite): taken as background."),
         _("{0} {1} DICOM series{2}: {3}."),
         _("{0} {1}, but no DICOM image."),
+        _("{0}: an outline has probably failed, check both."),
         _("{0}: both outlines seem to be sound; look at them before it is used."),
+        _("{0}: the {1} outline has probably failed, check it."),
     )

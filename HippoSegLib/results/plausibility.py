@@ -56,9 +56,9 @@ def _asymmetry_flags(asymmetry: float, doubted: Collection[str] | None) -> list[
     is_sound, is_extreme = doubted is not None and not doubted, abs(asymmetry) > MAX_ASYMMETRY
     if is_extreme and not is_sound:
         side = next(iter(doubted)) if doubted is not None and len(doubted) == 1 else None
-        failed = "an outline has probably failed, check both" if side is None else f"the {side} outline has "
-        failed += "" if side is None else "probably failed, check it"
-        return [Flag("implausible", f"{words}: {failed}.", side)]
+        if side is None:
+            return [Flag("implausible", f"{words}: an outline has probably failed, check both.")]
+        return [Flag("implausible", f"{words}: the {side} outline has probably failed, check it.", side)]
     if is_extreme:
         text = f"{words}: both outlines seem to be sound; look at them before it is used."
         return [Flag("asymmetric", text)]

@@ -99,7 +99,7 @@ def test_the_middle_curve_falls_as_the_controls_do(compared):
     ("person", "words"),
     [
         (Person(None, "female"), "The age is not known."),
-        (Person(95.0, "male"), "outside the controls' (20 to 80)"),
+        (Person(95.0, "male"), "outside the controls' (20.0 to 80.0)"),
     ],
 )
 def test_why_there_is_no_percentile_is_said(finished, read, reference, person, words):
