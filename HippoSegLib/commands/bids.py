@@ -68,12 +68,16 @@ def exit_code(error: HippoSegError) -> int:
 
 def _participant(args: argparse.Namespace) -> int:
     """Segment the scans that are meant."""
+    from ..batch.sharing import in_shard
     from ..bids.dataset import find_t1w, refuse_output_within
     from ..bids.description import describe
 
     sources = find_t1w(args.bids_dir, _filters(args), not args.skip_bids_validation)
     refuse_output_within(args.bids_dir, args.output_dir)
     describe(args.output_dir, args.bids_dir)
+    if args.shard is not None:
+        # Names in a data set are unique: no other scan has to be looked at, as in a batch of any files.
+        sources = [source for source in sources if in_shard(source, *args.shard)]
     return _segment(sources, args)
 
 
@@ -85,7 +89,7 @@ def _segment(sources: list[Source], args: argparse.Namespace) -> int:
 
     workers, threads = resources(args, usable_cpus())
     batch = BatchOptions(not args.no_picture, args.overwrite, layout=BIDS, workers=workers)
-    batch = replace(batch, shard=args.shard, dask=args.dask)
+    batch = replace(batch, dask=args.dask)
     options = replace(segment_options(args), threads=threads)
     code = run_batch(Found(tuple(sources)), args.output_dir, options, batch)
     return _FROM_CODES.get(code, _SOFTWARE)

@@ -85,7 +85,7 @@ def test_the_derivative_is_as_the_conventions_say_and_the_raw_data_stay(dataset,
 def test_the_validator_finds_no_error_in_what_goes_in_and_what_comes_out(dataset, pipeline):
     shutil.rmtree(dataset / "sub-03")
     out = dataset / "derivatives" / "hipposeg"
-    options = ("--probabilities", "--uncertainty", "--n-cpus", 1)
+    options = ("--uncertainty", "--n-cpus", 1, "--participant-label", "02")
     assert run(dataset, out, "participant", *options) == 0
     assert run(dataset, out, "group") == 0
     assert errors(dataset) == [] and errors(out) == []
@@ -137,21 +137,24 @@ def test_the_table_of_labels_names_the_values_of_the_image(tmp_path):
 def test_the_same_call_again_does_nothing_wherever_the_data_lie(dataset, pipeline, tmp_path):
     shutil.rmtree(dataset / "sub-03")
     out = tmp_path / "out"
-    assert run(dataset, out, "participant", "--n-cpus", 1) == 0
+    assert run(dataset, out, "participant", "--n-cpus", 1, "--no-picture") == 0
     before = state(out)
-    assert run(dataset, out, "participant", "--n-cpus", 1) == 0
+    assert run(dataset, out, "participant", "--n-cpus", 1, "--no-picture") == 0
     assert len(pipeline.calls) == 3 and state(out) == before
     # The data set and its derivative on another machine, or mounted elsewhere.
     moved = tmp_path / "elsewhere" / "ds"
     shutil.copytree(dataset, moved)
-    assert run(moved, out, "participant", "--n-cpus", 1) == 0
+    assert run(moved, out, "participant", "--n-cpus", 1, "--no-picture") == 0
     assert len(pipeline.calls) == 3
 
 
 def test_only_what_is_missing_is_done(dataset, pipeline, tmp_path):
     out = tmp_path / "hipposeg"
-    assert run(dataset, out, "participant", "--participant-label", "02", "--n-cpus", 1) == 0
-    assert run(dataset, out, "participant", "--participant-label", "sub-01", "02", "--n-cpus", 1) == 0
+    assert run(dataset, out, "participant", "--participant-label", "02", "--n-cpus", 1, "--no-picture") == 0
+    assert (
+        run(dataset, out, "participant", "--participant-label", "sub-01", "02", "--n-cpus", 1, "--no-picture")
+        == 0
+    )
     assert len(pipeline.calls) == 3
     assert tree(out) >= {f"{stem}_record.json" for stem in STEMS}
 
@@ -177,7 +180,7 @@ def test_what_a_user_wrote_into_the_derivative_stays(dataset, pipeline, tmp_path
     out.mkdir()
     (out / "README").write_text("Mine.")
     (out / ".bidsignore").write_text("extra/\n")
-    run(dataset, out, "participant", "--participant-label", "02", "--n-cpus", 1)
+    run(dataset, out, "participant", "--participant-label", "02", "--n-cpus", 1, "--no-picture")
     assert (out / "README").read_text() == "Mine."
     lines = (out / ".bidsignore").read_text().splitlines()
     assert lines[0] == "extra/" and "*_volumes.tsv" in lines
@@ -190,7 +193,14 @@ def test_what_is_asked_for_reaches_the_batch(dataset, monkeypatch, tmp_path):
     words = ("--n-cpus", 8, "--omp-nthreads", 2, "--shard", "2/3", "--dask", "tcp://x:1", "--no-picture")
     assert run(dataset, tmp_path / "out", "participant", *words, "--protocol", "msd", "--parts") == 0
     (found, output, options, batch) = given[0]
-    assert len(found.sources) == 4 and output == tmp_path / "out"
+    assert output == tmp_path / "out"
     assert (options.threads, options.protocol, options.parts) == (2, "msd", True)
-    assert (batch.workers, batch.shard, batch.dask, batch.picture) == (4, (2, 3), "tcp://x:1", False)
+    assert (batch.workers, batch.dask, batch.picture) == (4, "tcp://x:1", False)
     assert batch.layout is BIDS
+    for part in (1, 3):
+        words = ("--shard", f"{part}/3")
+        assert run(dataset, tmp_path / "out", "participant", *words) == 0
+    parts = [[source.stem for source in one[0].sources] for one in given]
+    assert sorted(stem for part in parts for stem in part) == sorted(
+        [*(stem.split("/")[-1] for stem in STEMS), "sub-03"]
+    )

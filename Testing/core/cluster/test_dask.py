@@ -72,13 +72,14 @@ def reads(folder: Path) -> Counter:
 
 
 def test_a_killed_worker_costs_nothing_and_a_poison_scan_is_set_aside(cluster, tmp_path, monkeypatch):
-    """The table equals that of one process, but for the scan that took two workers with it."""
+    """The table equals that of one process, but for the scan that took two workers with it; one is real."""
     monkeypatch.setattr(dask_engine, "_LONGEST_CHUNK", 4)
     names = [f"scan-{n:04d}.slow.nii.gz" for n in range(1, 9)]
-    paths = scans(tmp_path / "in", *names, "scan-0099.poison.nii.gz")
+    paths = scans(tmp_path / "in", *names, "scan-0099.poison.nii.gz", "real.nii.gz")
+    shutil.copy(ROOT / "Resources/SampleData/hipposeg_sample_T1.nii.gz", paths[-1])
     pids = list(cluster.run(os.getpid).values())
     done = []
-    for outcome in on(cluster, paths, tmp_path / "out"):
+    for outcome in on(cluster, paths, tmp_path / "out", second_reader=False):
         if not done:
             os.kill(pids[0], signal.SIGKILL)
         done.append(outcome)
@@ -87,13 +88,15 @@ def test_a_killed_worker_costs_nothing_and_a_poison_scan_is_set_aside(cluster, t
     rows = {row["scan"]: row for row in standin.table(tmp_path / "out")}
     poison = rows.pop("scan-0099.poison")
     assert (poison["status"], poison["error"]) == ("failed", "set_aside")
+    real = rows.pop("real")
+    assert real["status"] == "ok" and 2500 < float(real["left_mm3"]) < 4500
     times = reads(tmp_path / "in")
     assert times["scan-0099.poison.nii.gz"] == 2
     # One chunk was begun anew, and of that only what was not done: most scans were read once.
     assert sum(times[name] for name in names) <= len(names) + 4
     monkeypatch.setattr(runner, "read_scan", standin.read)
     monkeypatch.setattr(runner, "segment", standin.segment)
-    list(batch.segment_files(paths[:-1], tmp_path / "serial", picture=False))
+    list(batch.segment_files(paths[:-2], tmp_path / "serial", picture=False))
     expected = {row["scan"]: row for row in standin.table(tmp_path / "serial")}
     for table in (rows, expected):
         for row in table.values():
@@ -101,16 +104,6 @@ def test_a_killed_worker_costs_nothing_and_a_poison_scan_is_set_aside(cluster, t
     assert rows == expected
     assert not [name for name in os.listdir(tmp_path / "out") if name.startswith(".hipposeg-")]
     assert not cluster.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks))  # all released
-
-
-def test_a_real_scan(cluster, tmp_path):
-    folder = tmp_path / "in"
-    folder.mkdir()
-    shutil.copy(ROOT / "Resources/SampleData/hipposeg_sample_T1.nii.gz", folder / "real.nii.gz")
-    options = SegmentOptions(second_reader=False)
-    (outcome,) = on(cluster, [folder / "real.nii.gz"], tmp_path / "out", options=options)
-    assert outcome.error is None and 2500 < outcome.record.measurements["left_mm3"] < 4500
-    assert outcome.files[0].is_file()
 
 
 def test_cancelling_takes_back_what_was_not_begun(cluster, tmp_path, monkeypatch):
