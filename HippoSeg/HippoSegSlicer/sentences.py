@@ -499,7 +499,7 @@ def sentences(_: Callable[[str], str]) -> tuple[str, ...]:
             "The compressed pixel data of {0} of the DICOM series cannot be unpacked: they "
             "are damaged, or compressed in a way that is not read here."
         ),
-        _("The controls are not normally distributed about the model ({0}): percentiles near 0 and "),
+        _("The controls are not normally distributed ({0}): percentiles near 0 and 100 may be wrong."),
         _("The controls come from more than one scanner: differences between scanners widen the intervals."),
         _("The field of view cuts the intracranial space: its volume is not given."),
         _("The file could not be written ({0})."),
@@ -552,7 +552,7 @@ def sentences(_: Callable[[str], str]) -> tuple[str, ...]:
         _("The image's axes are not at right angles."),
         _("The image's geometry holds numbers that are not finite."),
         _("The installation of the Python packages failed."),
-        _("The interval is made of how well volumes were measured again in trials; between real scans, and "),
+        _("The interval says how well volumes were measured again in trials; real scans may differ more."),
         _("The label image '{0}' is gone, damaged, or not on the scan's grid."),
         _("The label image of '{0}' was edited after HippoSeg wrote it."),
         _("The label map mixes names with and without a side."),

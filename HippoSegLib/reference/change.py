@@ -82,8 +82,7 @@ def change_over_time(
         name: _change(times, [visit.scan.measurements[MEASURES[name]] for visit in used], name, repeatability)
         for name in CHANGING
     }
-    text = "The interval is made of how well volumes were measured again in trials; between real scans, and "
-    text += "above all between scanners, they may differ more."
+    text = "The interval says how well volumes were measured again in trials; real scans may differ more."
     notes = (*notes, Remark("repeatability", text))
     return ChangeOverTime(len(used), float(np.ptp(times)), changes, None, notes)
 

@@ -202,8 +202,10 @@ def _remarks(found: Mapping[str, Sequence[str]], scanner: Mapping[str, Sequence[
     remarks = []
     if found["not_normal"]:
         names = ", ".join(found["not_normal"])
-        text = f"The controls are not normally distributed about the model ({names}): percentiles near 0 and "
-        remarks.append(Remark("not_normal", text + "100 may be wrong."))
+        text = (
+            f"The controls are not normally distributed ({names}): percentiles near 0 and 100 may be wrong."
+        )
+        remarks.append(Remark("not_normal", text))
     if found["not_calibrated"]:
         names = ", ".join(found["not_calibrated"])
         text = f"Controls left out of the model are not predicted as often as they should be ({names})."
