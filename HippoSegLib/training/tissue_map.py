@@ -48,7 +48,7 @@ def tissue_shares(head: LabelHead, image: sitk.Image, model: Model) -> np.ndarra
     white, fluid = np.isin(head.ids, WHITE), np.isin(head.ids, FLUID)
     shares = []
     for member in (white, inside & ~white & ~fluid, fluid, np.isin(head.ids, BONE)):
-        one = _image(member[head.labels].astype(np.float32), head)
+        one = label_image(member[head.labels].astype(np.float32), head)
         shares.append(on_upright_grid(shrink(one, grid), about_middle(found.head_to_world), grid))
     return np.stack(shares)
 
@@ -57,10 +57,11 @@ def t1_image(head: LabelHead, data: Path) -> sitk.Image:
     """A label map as a mean T1, without noise."""
     _, intensities = read_intensities(data / LABEL_MAPS / "labels_classes_priors")
     mean = np.clip(intensities.means[0], 0, None)[intensities.classes]
-    return _image(mean.astype(np.float32)[head.labels], head)
+    return label_image(mean.astype(np.float32)[head.labels], head)
 
 
-def _image(array: np.ndarray, head: LabelHead) -> sitk.Image:
+def label_image(array: np.ndarray, head: LabelHead) -> sitk.Image:
+    """An array on the grid of a label map as an image."""
     image = sitk.GetImageFromArray(array)
     spacing = np.linalg.norm(head.index_to_world[:, :3], axis=0)
     image.SetSpacing(spacing.tolist())
