@@ -29,7 +29,8 @@ class BatchOptions:
         dicom_seg: Also write a DICOM segmentation; the scans must be DICOM series.
         dicom_sr: Also write a DICOM report of the volumes, and the segmentation, to which it refers.
         retry_failed: Try again what failed before. Off, a scan that failed with these settings is skipped.
-        workers: Processes that segment side by side. 1: this one; None: as many as the machine can take.
+        workers: Processes that segment side by side. 1: this one alone, which a crash in native code ends;
+            None: as many as the machine can take, apart from this one.
         shard: (k, n): only the k-th of n parts of the scans, 1 <= k <= n. Which part a scan belongs to
             depends on its path as it was given alone.
         timeout: Seconds after which a worker process that is at one scan is ended.

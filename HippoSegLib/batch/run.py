@@ -131,7 +131,8 @@ def _segmented(
     runner = Runner(folder, options, batch, listener.cancel)
     on_cpu = not isinstance(options.engine, Engine) or options.engine.device == "cpu"
     count = min(batch.workers or worker_count(len(tasks), on_cpu), len(tasks))
-    if count > 1:
+    # A crash of one scan must not end the rest, unless the work is to be done in this very process.
+    if count > 1 or (batch.workers is None and len(tasks) > 1):
         from .scan_process import Setup
         from .workers import segment_in_workers
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from .batch_options import add_batch_options, add_result_options, batch_options
@@ -41,7 +42,14 @@ def run(args: argparse.Namespace) -> int:
     options, batch = segment_options(args), batch_options(args)
     from ..batch.finding import find_scans
 
-    found = find_scans(args.inputs, args.output, args.match)
+    live = sys.stderr.isatty() and not args.quiet
+    if live:  # headers of a DICOM tree take their time
+        print("Looking for scans ...", end="\r", file=sys.stderr, flush=True)
+    try:
+        found = find_scans(args.inputs, args.output, args.match)
+    finally:
+        if live:
+            print(" " * 21, end="\r", file=sys.stderr, flush=True)
     if args.list:
         for source in found.sources:
             print(f"{source.given}{f', series {source.series}' if source.series else ''}")

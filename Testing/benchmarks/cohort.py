@@ -194,8 +194,7 @@ def main() -> None:
             f"{args.shards} shards at once": sharded(command, folder / "shards", log, args.shards, pause),
         }
         print(f"# {args.count} scans, killed and in shards\n")
-        options = " ".join(["--count", str(args.count), "--kills", str(args.kills), *args.options])
-        print(f"    python Testing/benchmarks/cohort.py {options}\n")
+        print(f"    python Testing/benchmarks/cohort.py {' '.join(sys.argv[1:])}\n")
         counts = ", ".join(f"{count} {status}" for status, count in statuses(serial.out).items())
         print(f"{counts}. {os.cpu_count()} CPUs, load before {load:.1f}, after {os.getloadavg()[0]:.1f}.\n")
         print("| run | calls | killed | seconds | differs from the first in |\n|---|---|---|---|---|")

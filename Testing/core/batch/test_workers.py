@@ -15,7 +15,9 @@ from standin import ROOT, table, visible
 
 from HippoSegLib.batch import resume, runner, worker_handle, workers
 from HippoSegLib.batch import run as batch
+from HippoSegLib.batch.progress import Listener
 from HippoSegLib.batch.record import read_record
+from HippoSegLib.batch.scan_process import Setup
 from HippoSegLib.errors import Cancelled, HippoSegError, ModelError
 from HippoSegLib.io.ending import KILLED, NO_MEMORY, Ending
 from HippoSegLib.models.store import load_model
@@ -66,7 +68,7 @@ def test_two_workers_make_what_one_process_makes(tmp_path, monkeypatch):
 
 
 def test_a_scan_that_ends_its_worker_is_a_failed_row_and_no_other_is_blamed(tmp_path):
-    killers = {"segv": "crashed", "kill": "killed", "hang": "timeout"}
+    killers = {"segv": "crashed", "hang": "timeout"}
     names = [f"scan-{n:04d}.nii.gz" for n in (1, 2, 3, 4, 5, 6)]
     names[2:2] = [f"scan-{100 + n}.{word}.nii" for n, word in enumerate(killers)]
     names.append("scan-0008.once.nii")
@@ -167,3 +169,12 @@ def test_cpus_are_shared_out_and_a_loaded_model_is_loaded_by_each(monkeypatch):
     assert options.threads == 2 and options.model == model.folder
     assert workers.for_workers(SegmentOptions(threads=3), 4).threads == 3
     assert workers.for_workers(SegmentOptions(), 16).threads == 1
+
+
+def test_a_kill_for_want_of_memory_is_told_by_what_the_system_counts(tmp_path, monkeypatch):
+    """The count before the last look, not the newest one, which may already hold this very kill."""
+    counts = iter([3, 3, 4])
+    monkeypatch.setattr(workers, "kills_for_memory", lambda: next(counts))
+    setup = Setup(tmp_path, SegmentOptions(), batch.BatchOptions())
+    pool = workers._Pool(1, setup, None, Listener())
+    assert pool._next() == (None, None) and pool._memory_ran_out()
