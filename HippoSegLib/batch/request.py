@@ -79,8 +79,8 @@ def request_of(options: SegmentOptions, batch: BatchOptions) -> dict[str, Any]:
     values = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
     request = {name: _plain(value) for name, value in values.items() if name not in _WHERE}
     # What is off by default and came later is named only where it is on: earlier records compare as equal.
-    objects = {name: True for name in ("dicom_seg", "dicom_sr") if getattr(batch, name)}
-    return request | {"picture": batch.picture} | objects
+    objects = {"dicom_seg": batch.dicom_seg or batch.dicom_sr, "dicom_sr": batch.dicom_sr}
+    return request | {"picture": batch.picture} | {name: True for name, asked in objects.items() if asked}
 
 
 def _plain(value: Any) -> Any:

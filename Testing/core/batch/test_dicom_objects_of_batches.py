@@ -52,6 +52,9 @@ def test_they_are_in_the_record_and_hold_the_labels(pipeline, series, tmp_path):
         assert record.files[what].name == name
         assert record.files[what].sha256 == file_sha256(tmp_path / "out" / name)
     assert record.request["dicom_sr"] is True
+    # Both are there: the next call, for the segmentation alone, has nothing to do.
+    (again,) = segment_files([series], tmp_path / "out", picture=False, dicom_seg=True)
+    assert again.skipped and len(pipeline.calls) == 2
     labels = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "out" / "s_hippocampus.nii.gz")))
     written = pydicom.dcmread(tmp_path / "out" / SEG)
     bits = np.unpackbits(np.frombuffer(written.PixelData, np.uint8)).sum()
