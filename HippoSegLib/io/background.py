@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
-from scipy import ndimage
+
+from ..geometry import masks
 
 #: Share of the voxels that may be darker than the background: ringing of an interpolation, stray voxels.
 DARKER = 0.005
@@ -114,7 +115,7 @@ def _faces(array: np.ndarray) -> list[np.ndarray]:
 
 def _regions(mask: np.ndarray) -> np.ndarray:
     """The components of a mask (z, y, x) that are large or touch the border; others are voxels of tissue."""
-    components, _ = ndimage.label(mask)
+    components, _ = masks.components(mask)
     large = np.bincount(components.ravel()) >= HOLE
     for face in _faces(components):
         large[face.ravel()] = True

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 
 from ..errors import InputError
 from ..flags import Flag
+from ..geometry import masks
 from .background import SAMPLE, background_level
 from .hounsfield import CT_FLAG, looks_like_ct
 
@@ -177,13 +178,10 @@ def _inside_head(array: np.ndarray, bad: np.ndarray) -> bool:
     The head: finite voxels above a tenth of the robust range. Enclosed: not reachable from the
     image's border without passing through the head.
     """
-    from scipy import ndimage
-
     good = array[~bad]
     low = float(good.min())
     head = ~bad & (array > low + 0.1 * (float(np.percentile(good, 99)) - low))
-    labelled = ndimage.label(~head)
-    components, count = np.asarray(labelled[0]), int(labelled[1])
+    components, count = masks.components(~head)
     open_ = np.zeros(count + 1, bool)
     for axis in range(3):
         for end in (0, -1):

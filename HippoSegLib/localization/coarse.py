@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import SimpleITK as sitk
-from scipy import ndimage
 
 from ..errors import NotFoundError
+from ..geometry import masks
 from ..geometry.pose import WORLD_RAS, Affine, HeadPose, fit_affine, fit_pose
 from ..labels import SIDES
 from ..models.engines import Network
@@ -152,7 +152,7 @@ def _cut_area(small: sitk.Image, points: np.ndarray, spacing: float, intracrania
     matrix = np.array(small.GetDirection()).reshape(3, 3) * np.array(small.GetSpacing())
     index = (points - np.array(small.GetOrigin())) @ np.linalg.inv(matrix).T
     inside = ((index >= -0.5) & (index <= np.array(small.GetSize()) - 0.5)).all(axis=-1)
-    edge = ndimage.binary_dilation(~inside) & inside
+    edge = masks.dilated(~inside) & inside
     return float((edge & intracranial).sum() * spacing**2)
 
 
@@ -171,7 +171,7 @@ def interpret(output: np.ndarray, centre: np.ndarray, grid: CoarseGrid = GRID) -
     p = np.exp(logits)
     p /= p.sum(axis=0)
     intracranial = p[1:].sum(axis=0)
-    components, n = ndimage.label(intracranial > 0.5)
+    components, n = masks.components(intracranial > 0.5)
     voxel = grid.spacing**3
     if n:
         sizes = np.bincount(components.ravel())[1:]
@@ -186,7 +186,7 @@ def interpret(output: np.ndarray, centre: np.ndarray, grid: CoarseGrid = GRID) -
     error = np.linalg.norm(pose.to_head(world) - coordinates, axis=1)
     weights = weights * (error < max(2.5 * np.median(error), 4.0))
     pose, residual = fit_pose(world, coordinates, weights)
-    near = ndimage.binary_dilation(head, iterations=2)
+    near = masks.dilated(head, 2)
     centres, masses = {}, {}
     for c, side in enumerate(SIDES, start=2):
         # What the classes see counts where the pose can agree with it.

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import SimpleITK as sitk
-from scipy import ndimage
 
+from ..geometry import masks
 from ..geometry.roi import Roi, crop
 from ..preprocessing.chain import Preprocessing, channels
 from .engines import Network, softmax
@@ -127,13 +127,13 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
 
 def largest_component(p: np.ndarray) -> np.ndarray:
     """Keep the probabilities (c, z, y, x) of the largest connected hippocampus (and its soft rim)."""
-    components, n = ndimage.label(p.sum(axis=0) > 0.5)
+    components, n = masks.components(p.sum(axis=0) > 0.5)
     if n < 2:
         return p
     sizes = np.bincount(components.ravel())
     sizes[0] = 0
     others = (components > 0) & (components != sizes.argmax())
-    return np.where(ndimage.binary_dilation(others, iterations=2) & (components != sizes.argmax()), 0, p)
+    return np.where(masks.dilated(others, 2) & (components != sizes.argmax()), 0, p)
 
 
 def recentred(
@@ -151,7 +151,7 @@ def recentred(
         mask = maps[side].sum(axis=0) > 0.5
         if side in fixed or not mask.any():
             continue
-        offset = ndimage.center_of_mass(mask)[::-1] - (np.array(roi.size) - 1) / 2
+        offset = masks.centre(mask)[::-1] - (np.array(roi.size) - 1) / 2
         if np.linalg.norm(offset * roi.spacing) > RECENTRE_MM:
             origin = np.array(roi.origin) + roi.matrix @ offset
             moved[side] = replace(roi, origin=tuple(origin.tolist()))

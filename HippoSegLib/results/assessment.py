@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import SimpleITK as sitk
-from scipy import ndimage
 
 from ..flags import Flag
+from ..geometry import masks
 from ..geometry.roi import Roi, coverage, crop
 from ..localization.placement import Placement
 from ..models.prediction import Prediction
@@ -112,7 +112,7 @@ def assess(
 
 def _edge_flags(side: str, mask: np.ndarray, inside: np.ndarray) -> list[Flag]:
     # The outline keeps a little away from a hard edge: a hippocampus that ends near one may be cut.
-    if inside.all() or not (ndimage.binary_dilation(mask, iterations=_NEAR_EDGE) & ~inside).any():
+    if inside.all() or not (masks.dilated(mask, _NEAR_EDGE) & ~inside).any():
         return []
     return [Flag("cut", f"The {side} hippocampus reaches the edge of the image: it may be cut.", side)]
 
@@ -184,4 +184,4 @@ def outline_distances(placement: Placement, prediction: Prediction) -> dict[str,
 
 
 def _centre(mask: np.ndarray, roi: Roi) -> np.ndarray:
-    return roi.point(ndimage.center_of_mass(mask)[::-1])
+    return roi.point(masks.centre(mask)[::-1])

@@ -16,9 +16,9 @@ from functools import lru_cache
 
 import numpy as np
 import SimpleITK as sitk
-from scipy import ndimage
 
 from ..flags import Flag
+from ..geometry.filters import gaussian
 from ..geometry.pose import Affine
 from ..localization.coarse import CoarseGrid
 from ..localization.upright import about_middle, upright
@@ -120,5 +120,5 @@ def no_t1() -> Flag:
 def _unshaded(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """What is left in a mask of an image (n, n, n) when its slow changes there are taken away: (k,)."""
     weights = mask.astype(np.float32)
-    slow = ndimage.gaussian_filter(image * weights, _SLOW)[mask]
-    return (image[mask] - slow / ndimage.gaussian_filter(weights, _SLOW)[mask]).astype(np.float64)
+    slow = gaussian(image * weights, _SLOW)[mask]
+    return (image[mask] - slow / gaussian(weights, _SLOW)[mask]).astype(np.float64)
