@@ -117,6 +117,8 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/finetuning/training_run.py
   HippoSegLib/flags.py
   HippoSegLib/geometry/__init__.py
+  HippoSegLib/geometry/filters.py
+  HippoSegLib/geometry/masks.py
   HippoSegLib/geometry/native_grid.py
   HippoSegLib/geometry/orientation.py
   HippoSegLib/geometry/pose.py

@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
 from ..errors import (
@@ -216,7 +215,7 @@ class Runner:
             failure=Failure(error.code, error.kind, message, details),
             files=files,
             request=self._request,
-            provenance={"versions": _versions(), **_times(time.monotonic() - seconds)},
+            provenance={"versions": versions(), **_times(time.monotonic() - seconds)},
         )
 
     def _write_record(self, folder: Path, record: ScanRecord) -> None:
@@ -243,11 +242,6 @@ def _recorded(source: Source, sha256: str | None) -> RecordedSource:
         source.subject,
         source.session,
     )
-
-
-@lru_cache(maxsize=1)
-def _versions() -> dict[str, str]:
-    return versions()  # of installed packages, which takes a while to find out
 
 
 def _times(start: float) -> dict[str, object]:

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -136,7 +137,7 @@ def read_card(folder: Path) -> ModelCard:
     try:
         if (folder / CARD).stat().st_size > MAX_BYTES:
             raise FieldError("", "is far too large")
-        return ModelCard.read(json.loads((folder / CARD).read_text(encoding="utf-8")))
+        return _card_of((folder / CARD).read_text(encoding="utf-8"))
     except VersionError as error:
         raise ModelError(
             f"Model '{folder.name}' has format version {error.args[0]}, "
@@ -147,6 +148,11 @@ def read_card(folder: Path) -> ModelCard:
         raise ModelError(f"The card of model '{folder.name}' is damaged: {error}.", RESTORE) from error
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"The card of model '{folder.name}' is damaged.", RESTORE) from error
+
+
+@lru_cache(maxsize=8)
+def _card_of(text: str) -> ModelCard:
+    return ModelCard.read(json.loads(text))
 
 
 def printable_name(folder: Path) -> str:

@@ -87,8 +87,9 @@ class Grid:
 
 def convolution_weights(weight: np.ndarray) -> np.ndarray:
     """(out, in, 3, 3, 3) as :func:`convolve` takes it: (4, 4, out, 3 times in), factors of z and y first."""
-    factors = np.einsum("pz,qy,oizyx->pqoxi", FACTORS, FACTORS, weight.astype(np.float32), optimize=True)
-    return np.ascontiguousarray(factors).reshape(4, 4, len(weight), -1)
+    taps = np.ascontiguousarray(weight.transpose(2, 3, 0, 4, 1), np.float32)
+    along_z = FACTORS @ taps.reshape(3, -1)
+    return (FACTORS @ along_z.reshape(4, 3, -1)).reshape(4, 4, len(weight), -1)
 
 
 def _input_terms(

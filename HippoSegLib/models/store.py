@@ -43,7 +43,8 @@ class Networks:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A loaded model: its card, and by network the weights, name -> array."""
+    """A loaded model: its card, and by network the weights, name -> array; of a second reader the segmenter's
+    alone."""
 
     name: str
     folder: Path
@@ -57,7 +58,7 @@ class Model:
             DependencyError: The engine is not there.
         """
         engine = engine or choose()
-        built = _built(self, engine.name, engine.device)
+        built = {role: _built(self, role, engine.name, engine.device) for role in self.weights}
         return Networks(self.card, **{role: net.with_threads(engine.threads) for role, net in built.items()})
 
     def module(self, role: Role = "segmenter", device: str = "cpu") -> UNet3D:
@@ -81,7 +82,7 @@ class Model:
             ModelError: It is missing, damaged, altered, or of a later format version.
         """
         name = self.card.second_reader
-        return None if name is None else load_model(str(self.folder.parent / name))
+        return None if name is None else load_model(str(self.folder.parent / name), ("segmenter",))
 
     @property
     def sha256(self) -> str:
@@ -175,25 +176,24 @@ def _read_network(folder: Path, card: ModelCard, role: Role) -> dict[str, np.nda
 
 
 @lru_cache(maxsize=4)
-def _load(folder: Path, _stamp: tuple[tuple[int, int], ...]) -> Model:
+def _load(folder: Path, roles: tuple[Role, ...], _stamp: tuple[tuple[int, int], ...]) -> Model:
     card = read_card(folder)
-    read = {role: _read_network(folder, card, role) for role in ROLES}
+    read = {role: _read_network(folder, card, role) for role in roles}
     weights = {role: arrays for role, arrays in read.items() if arrays is not None}
     return Model(card.name or folder.name, folder, card, weights)
 
 
-@lru_cache(maxsize=4)
-def _built(model: Model, engine: str, device: str) -> dict[Role, NumpyUNet | TorchNetwork]:
-    if engine == "torch":
-        return {role: TorchNetwork(model.module(role, device)) for role in model.weights}
-    return {role: NumpyUNet(weights) for role, weights in model.weights.items()}
+@lru_cache(maxsize=12)
+def _built(model: Model, role: Role, engine: str, device: str) -> NumpyUNet | TorchNetwork:
+    return TorchNetwork(model.module(role, device)) if engine == "torch" else NumpyUNet(model.weights[role])
 
 
-def load_model(model: str | Path | None = None) -> Model:
+def load_model(model: str | Path | None = None, roles: tuple[Role, ...] = ROLES) -> Model:
     """Load a model; a second call for the same files returns the same object.
 
     Args:
         model: Bundled name, folder, or None for the default model.
+        roles: Which of its networks.
 
     Raises:
         ModelError: Missing, damaged, altered, or of a later format version.
@@ -201,6 +201,6 @@ def load_model(model: str | Path | None = None) -> Model:
     """
     folder = model_folder(model).resolve()
     card = read_card(folder)
-    files = [folder / CARD, *(path for role in ROLES if (path := weight_file(folder, card, role)))]
+    files = [folder / CARD, *(path for role in roles if (path := weight_file(folder, card, role)))]
     stamp = tuple((p.stat().st_mtime_ns, p.stat().st_size) for p in files if p.exists())
-    return _load(folder, stamp)
+    return _load(folder, roles, stamp)

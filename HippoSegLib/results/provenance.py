@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 import math
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import SimpleITK as sitk
 
@@ -28,10 +30,18 @@ def versions() -> dict[str, str]:
     found = {"HippoSeg": __version__, "Python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            found[name] = _version(name)
         except importlib.metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+@lru_cache
+def _version(package: str) -> str:
+    # Its line is looked for: to parse the whole, with the project's description, takes tens of milliseconds.
+    text = importlib.metadata.distribution(package).read_text("METADATA") or ""
+    found = re.search(r"^Version: *(\S+)", text, re.MULTILINE)
+    return found[1] if found else importlib.metadata.version(package)
 
 
 @dataclass(frozen=True)
