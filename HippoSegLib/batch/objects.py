@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..dicom_objects.source import SourceSeries, source_series
-from ..dicom_objects.writing import write_objects
 from ..io.images import Scan
 from .request import BatchOptions
 
 if TYPE_CHECKING:
+    from ..dicom_objects.source import SourceSeries
     from ..pipeline import SegmentationResult
 
 
@@ -23,6 +22,8 @@ def dicom_source(scan: Scan, batch: BatchOptions) -> SourceSeries | None:
     """
     if not (batch.dicom_seg or batch.dicom_sr):
         return None
+    from ..dicom_objects.source import source_series
+
     return source_series(scan.slices, scan.image)
 
 
@@ -47,6 +48,8 @@ def write_dicom_objects(
     Raises:
         OutputError: One cannot be written.
     """
+    from ..dicom_objects.writing import write_objects
+
     names = ("dicom_seg", "dicom_sr") if batch.dicom_sr else ("dicom_seg",)
     paths = [folder / f"{scan}{batch.layout.endings[name]}" for name in names]
     write_objects(result.labels, result.measurements.as_row(), provenance, series, paths)

@@ -6,12 +6,14 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..options import SegmentOptions
-from ..reference.comparison import Comparison
 from .layout import FLAT, Layout
+
+if TYPE_CHECKING:
+    from ..reference.comparison import Comparison
 
 #: Options that say where to work, not what to make.
 _WHERE = ("engine", "device", "threads")

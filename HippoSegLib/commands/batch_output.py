@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 from ..errors import HippoSegError
 from ..flags import doubted_sides
 from ..labels import SIDES
-from ..reference.values import judgement_of
-from ..reference.words import judgement_lines
 from ..results.asymmetry import asymmetry_sentence, unreferenced_sentence
 from ..results.wording import volume_words
 from .remedies import in_words
@@ -111,9 +109,14 @@ def _print_result(outcome: Outcome) -> None:
 
 def _comparison(outcome: Outcome) -> list[str]:
     """How the volumes compare with a reference; without one, how large the difference of the sides is."""
-    judgement = judgement_of(outcome.record.provenance.get("reference"))
-    if judgement is not None:
-        return [f"reference: {line}" for line in judgement_lines(judgement)]
+    compared = outcome.record.provenance.get("reference")
+    if compared is not None:
+        from ..reference.values import judgement_of
+        from ..reference.words import judgement_lines
+
+        judgement = judgement_of(compared)
+        if judgement is not None:
+            return [f"reference: {line}" for line in judgement_lines(judgement)]
     asymmetry = outcome.record.measurements.get("asymmetry_index")
     doubted = doubted_sides(flag.name for flag in outcome.record.flags)
     return [] if asymmetry is None else [f"asymmetry: {unreferenced_sentence(asymmetry, doubted)}"]

@@ -8,18 +8,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import SimpleITK as sitk
 
 from ..flags import Flag
 from ..geometry.orientation import canonical_axes
-from .dicom import read_slices
-from .dicom_slice import Slice
 from .files import read_file, what_the_system_refuses
 from .names import SUFFIXES, image_stem
 from .validation import check_image
 from .writing import write_image
+
+if TYPE_CHECKING:
+    from .dicom_slice import Slice
 
 __all__ = [
     "SUFFIXES",
@@ -73,6 +75,8 @@ def read_scan(path: str | Path, region: bool = False, series: str | int | None =
     path = Path(path)
     with what_the_system_refuses(path):
         if path.is_dir():
+            from .dicom import read_slices  # a dozen modules, for DICOM alone
+
             image, flags, slices = read_slices(path, series)
             return replace(check_scan(image, region, flags), slices=slices)
         image, flags = read_file(path, region)

@@ -11,11 +11,11 @@ import pytest
 import SimpleITK as sitk
 from standin import table, visible, write_scan
 
-from HippoSegLib.batch import objects
 from HippoSegLib.batch.record import read_record
 from HippoSegLib.batch.run import segment_files
 from HippoSegLib.batch.source import file_sha256
 from HippoSegLib.cli import main
+from HippoSegLib.dicom_objects import writing
 from HippoSegLib.errors import OutputError
 
 pytest.importorskip("highdicom", reason="highdicom writes the objects")
@@ -96,7 +96,7 @@ def test_all_files_or_none(pipeline, series, tmp_path, monkeypatch):
 
     list(segment_files([series], tmp_path / "out", picture=False, dicom_sr=True))
     before = {path.name: file_sha256(path) for path in (tmp_path / "out").iterdir() if path.is_file()}
-    monkeypatch.setattr(objects, "write_objects", full)
+    monkeypatch.setattr(writing, "write_objects", full)
     (outcome,) = segment_files([series], tmp_path / "out", picture=False, dicom_sr=True, overwrite=True)
     assert outcome.error is not None and outcome.earlier_stays
     assert before == {path.name: file_sha256(path) for path in (tmp_path / "out").iterdir() if path.is_file()}
