@@ -132,7 +132,8 @@ def _shifted(
     if array.dtype.kind in "iu":
         # Modulo 2**n the difference is exact, also where it does not fit the signed type.
         unsigned = np.dtype(f"u{array.dtype.itemsize}")
-        lifted = lifted.astype(unsigned) - np.asarray(level).astype(unsigned)
+        lifted = lifted.view(unsigned)
+        lifted -= np.asarray(level).astype(unsigned)
     else:
         lifted -= level
     if covered is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import SimpleITK as sitk
 
+from ..geometry import masks
 from ..labels import COLORS, PART, SIDES, WHOLE
 from .text import text
 
@@ -196,17 +197,9 @@ def _contour(mask: np.ndarray, width: int) -> Image:
     """
     from PIL import Image
 
-    outer, hollow = mask, ~_grown(~mask)
-    for _step in range(width):
-        outer, hollow = _grown(outer), ~_grown(~hollow)
-    line = Image.fromarray((255 * (outer & ~hollow)).astype(np.uint8))
+    outer, inner = masks.dilated(mask, width), ~masks.dilated(~mask, width + 1)
+    line = Image.fromarray((255 * (outer & ~inner)).astype(np.uint8))
     return line.resize((PANEL, PANEL), Image.Resampling.BOX)
-
-
-def _grown(mask: np.ndarray) -> np.ndarray:
-    """``mask`` and its four neighbours on every side."""
-    padded = np.pad(mask, 1, mode="edge")
-    return mask | padded[:-2, 1:-1] | padded[2:, 1:-1] | padded[1:-1, :-2] | padded[1:-1, 2:]
 
 
 def window_about(image: sitk.Image, voxels: np.ndarray, margin_mm: float = 15.0) -> tuple[float, float]:

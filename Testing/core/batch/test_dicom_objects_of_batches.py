@@ -17,6 +17,7 @@ from HippoSegLib.batch.source import file_sha256
 from HippoSegLib.cli import main
 from HippoSegLib.dicom_objects import writing
 from HippoSegLib.errors import OutputError
+from HippoSegLib.reference.values import Judged, Judgement, Person
 
 pytest.importorskip("highdicom", reason="highdicom writes the objects")
 sys.path.append(str(Path(__file__).resolve().parents[1] / "io"))
@@ -100,3 +101,16 @@ def test_all_files_or_none(pipeline, series, tmp_path, monkeypatch):
     (outcome,) = segment_files([series], tmp_path / "out", picture=False, dicom_sr=True, overwrite=True)
     assert outcome.error is not None and outcome.earlier_stays
     assert before == {path.name: file_sha256(path) for path in (tmp_path / "out").iterdir() if path.is_file()}
+
+
+def test_a_comparison_with_a_reference_stands_in_the_report(pipeline, series, tmp_path):
+    class Comparison:
+        def of_result(self, names, measurements, provenance, flags):
+            left = Judged(measurements["left_mm3"], 4.0, 1.0, 9.0, -1.75, 1.0, 0.5, 1.5)
+            return Judgement(64, Person(70, "female"), {"left": left})
+
+    options = {"picture": False, "dicom_sr": True, "comparison": Comparison()}
+    (outcome,) = segment_files([series], tmp_path / "out", **options)
+    assert outcome.error is None and "reference" in outcome.record.provenance
+    words = (tmp_path / "out" / SR).read_bytes()
+    assert words.count(b"Percentile Ranking of measurement") == 1 and b"64 controls" in words
