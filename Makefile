@@ -33,7 +33,7 @@ test: $(VENV)/.test
 
 # The long form of what `make test` does six times: a batch of two processes, killed at random instants.
 kills: $(VENV)/.test
-	HIPPOSEG_KILLS=60 $(BIN)/python -m pytest -q Testing/core/batch/test_kills.py
+	HIPPOSEG_KILLS=60 $(BIN)/python -m pytest -q Testing/core/batch/test_kills.py Testing/core/bids/test_bids_kills.py
 
 # The same with the real pipeline on 60 scans made from real heads (HIPPOSEG_DATA); COHORT="--count 12" for fewer.
 cohort: $(VENV)/.test

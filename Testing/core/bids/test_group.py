@@ -52,6 +52,14 @@ def test_all_scans_in_one_table_and_why_one_is_not(results, dataset, capsys):
         assert all(entry["Description"] for entry in words.values())
 
 
+def test_pandas_reads_the_table(results, dataset):
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed (requirements/test.txt)")
+    assert main([str(dataset), str(results), "group"]) == 0
+    frame = pandas.read_csv(results / "group_hippocampus.tsv", sep="\t")
+    assert frame["left_mm3"].dtype.kind in "if" and frame["left_quality"].isna().all()
+    assert frame["session_id"].isna().tolist() == [False, False, True]
+
+
 def test_verdicts_count(results, dataset, capsys):
     record = read_record(BIDS.record_path(results, "sub-02_acq-mprage"))
     verdicts = f"scan,verdict,comment,when,result\nsub-02_acq-mprage,fail,Cut off,,{result_id(record)}\n"
