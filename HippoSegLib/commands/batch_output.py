@@ -51,12 +51,13 @@ def run_batch(
     from ..batch.tablefile import TABLE
 
     several = len(found.sources) > 1
-    line, summary = BatchLine(sys.stderr, several), Summary()
+    line, summary, not_compared = BatchLine(sys.stderr, several), Summary(), 0
     try:
         tell = None if quiet else line.show
         for outcome in segment_cohort(found, output, options, batch, tell):
             line.clear()
             summary.add(outcome)
+            not_compared += outcome.skipped and not _is_compared(outcome, batch)
             if outcome.error is not None:
                 _print_failure(outcome, outcome.error, summary.reasons[outcome.error.code])
             elif not several:
@@ -67,11 +68,24 @@ def run_batch(
         line.clear()
     if several:
         print("\n".join(summary.lines()))
+    if not_compared:
+        words = f"Not compared with this reference, as they were done before: {not_compared} scans"
+        print(f"{words}. 'hipposeg reference apply' compares the table.")
     if (output / TABLE).exists():
         print(f"Table: {output / TABLE}")
     if with_page and summary.total:
         _write_page(output, batch)
     return summary.exit_code
+
+
+def _is_compared(outcome: Outcome, batch: BatchOptions) -> bool:
+    """Whether a result of before is compared with the reference that is given, if one is."""
+    if batch.comparison is None or outcome.record.failure is not None:
+        return True
+    from ..reference.values import judgement_of
+
+    judgement = judgement_of(outcome.record.provenance.get("reference"))
+    return judgement is not None and judgement.reference == batch.comparison.reference.digest
 
 
 def _write_page(output: Path, batch: BatchOptions) -> None:

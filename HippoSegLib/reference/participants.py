@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
-from .tables import NamedTable, bare, number_in, plain_name, read_named_table
+from .tables import NamedTable, bare, number_in, plain_name, printable, read_named_table
 from .values import Person, Sex
 
 _SEXES: dict[str, Sex] = {
@@ -97,11 +97,11 @@ def read_participants(path: str | Path, controls: tuple[str, ...] = ()) -> Parti
         raise InputError("The table names no participant.", "Fill in participant_id.", "no_participant")
     if not any(one.is_control for one in found.values()):
         raise InputError(
-            f"No participant meets '{' and '.join(controls)}'.",
+            f"No participant meets '{printable(' and '.join(controls))}'.",
             "Write the condition as column=value, with a value that stands in the column.",
             "no_control",
         )
-    return Participants(found, " and ".join(controls))
+    return Participants(found, printable(" and ".join(controls)))
 
 
 def age_of(text: str) -> float | None:
@@ -122,9 +122,9 @@ def _condition(words: str, table: NamedTable) -> tuple[int, tuple[str, ...]]:
     at = table.column(name) if equals else None
     if at is None:
         raise InputError(
-            f"'{words}' chooses no controls: "
+            f"'{printable(words)}' chooses no controls: "
             + ("there is no such column." if equals else "it is no column=value."),
-            f"The columns are: {', '.join(table.header)}.",
+            f"The columns are: {', '.join(map(printable, table.header))}.",
             "controls_column",
         )
     return at, tuple(value.strip().lower() for value in values.split(","))

@@ -40,7 +40,7 @@ class NamedTable:
     def cell(self, line: Sequence[str], *names: str) -> str:
         """A line's cell in a column, "" where there is nothing, or no such column."""
         at = self.column(*names)
-        text = "" if at is None else line[at].strip()
+        text = "" if at is None else printable(line[at])
         return "" if text.lower() in _NOTHING else text
 
 
@@ -81,6 +81,11 @@ def read_named_table(path: str | Path, what: str) -> NamedTable:
     width = len(header)
     cells = tuple(tuple([*line, *[""] * width][:width]) for line in lines[1:])
     return NamedTable(shown(path), header, cells)
+
+
+def printable(text: str) -> str:
+    """Text in one line, without what no file of text or no terminal should get."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def number_in(text: str) -> float | None:

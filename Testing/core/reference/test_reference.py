@@ -93,7 +93,7 @@ def test_the_percentile_s_interval_is_that_of_the_noncentral_t(degrees, deviatio
 def test_the_file_says_the_same_and_holds_no_names(tmp_path):
     path = tmp_path / "reference.json"
     path.write_text(REFERENCE.to_json(), encoding="utf-8")
-    assert read_reference(path) == REFERENCE
+    assert read_reference(path) == REFERENCE and read_reference(path).digest == REFERENCE.digest
     assert "sub-" not in path.read_text(encoding="utf-8")
     again = judge(read_reference(path), PATIENT.measurements, PATIENT.person, IDENTITY)
     assert again == judge(REFERENCE, PATIENT.measurements, PATIENT.person, IDENTITY)

@@ -15,8 +15,8 @@ from HippoSegLib.reference import Identity, Person, judge, judgement_of
 from HippoSegLib.reference.fitting import fit_reference
 
 
-def write_reference(path, identity):
-    reference, _ = fit_reference(people(64), identity)
+def write_reference(path, identity, controls=64):
+    reference, _ = fit_reference(people(controls), identity)
     path.write_text(reference.to_json(), encoding="utf-8")
     return reference
 
@@ -45,6 +45,11 @@ def test_percentiles_of_the_sample_scan(tmp_path, sample_path, capsys):
     judgement = judgement_of(record.provenance["reference"])
     assert judgement == judge(reference, record.measurements, Person(45.0, "male"), identity)
     assert set(judgement.measures) == {"left", "right", "total", "asymmetry"}
+    # The same again, and with another reference: what was done before stays, and that is said.
+    more = ["--threads", "1", "--reference", str(tmp_path / "r.json"), "--age", "45", "--sex", "M"]
+    assert main([*arguments, *more]) == 0 and "Not compared" not in capsys.readouterr().out
+    write_reference(tmp_path / "r.json", identity, 40)
+    assert main([*arguments, *more]) == 0 and "Not compared with this reference" in capsys.readouterr().out
 
 
 def test_a_reference_of_other_volumes_and_a_person_who_is_not_in_the_table(tmp_path, pipeline, scan):

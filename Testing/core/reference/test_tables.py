@@ -170,6 +170,14 @@ def test_other_files_are_refused_in_a_sentence(tmp_path, capsys, what, content):
     assert said.startswith("hipposeg: ") and said.count("\n") == 1 and "Traceback" not in said
 
 
+def test_odd_letters_in_a_table_make_no_reference_that_cannot_be_read(tmp_path):
+    write_table(tmp_path / "hippocampus.csv", CONTROLS)
+    odd = {control.name: "A\x07 \u202e\x85B" for control in CONTROLS}
+    write_participants(tmp_path / "p.tsv", CONTROLS, manufacturer=odd)
+    assert build(tmp_path, "--controls", "group=HC,\udcff") == 0
+    assert read_reference(tmp_path / "reference.json").scanner == {"manufacturer": ("A B",)}
+
+
 def test_a_flagged_outline_is_compared_with_a_note(tmp_path):
     write_table(tmp_path / "hippocampus.csv", CONTROLS)
     write_participants(tmp_path / "p.tsv", CONTROLS)
