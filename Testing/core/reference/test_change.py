@@ -11,13 +11,14 @@ import pytest
 from simulated import IDENTITY, people, write_table
 
 from HippoSegLib.cli import main
+from HippoSegLib.errors import InputError
 from HippoSegLib.models.card import ModelCard
 from HippoSegLib.models.fields import FieldError
 from HippoSegLib.models.repeatability_card import RepeatabilityCard
 from HippoSegLib.models.store import load_model
 from HippoSegLib.reference.change import change_over_time
 from HippoSegLib.reference.change_words import change_lines
-from HippoSegLib.reference.visits import Visit, date_of
+from HippoSegLib.reference.visits import Visit, date_of, visits_by_subject
 from HippoSegLib.reference.volumes import ScanVolumes, measured
 
 REPEATABILITY = RepeatabilityCard(1.0, 54, 0.8, 27, 9, "full", 1)
@@ -114,6 +115,32 @@ def test_dates_as_tables_write_them():
     assert date_of("2024-05-17T09:30:00") == date_of("20240517") == date_of("2024-05-17")
     assert date_of("1845-01-02") is not None  # BIDS shifts dates to before 1925
     assert [date_of(text) for text in ("2024-13-01", "May 2024", "", "240517")] == [None] * 4
+
+
+def test_times_from_ages_and_years(tmp_path):
+    scans = tuple(
+        ScanVolumes(f"s{n}", "01", session, "ok", "", (), measured(3000, 3000, 1.4e6), IDENTITY)
+        for n, session in enumerate(("b", "a", "c"))
+    )
+    path = tmp_path / "v.tsv"
+    path.write_text("participant_id\tsession_id\tage\n01\ta\t60.25\nsub-01\tses-b\t61.5\n01\tc\tn/a\n")
+    (found,) = visits_by_subject(scans, path).values()
+    assert [(one.scan.session, one.years, one.is_coarse) for one in found] == [
+        ("a", 60.25, False),
+        ("b", 61.5, False),
+        ("c", None, False),
+    ]
+    path.write_text("scan,years,age,site\ns0,0,60,X\ns1,,60,X\ns2,2.5,,X\n")
+    (found,) = visits_by_subject(scans, path).values()
+    assert [(one.years, one.kind, one.is_coarse) for one in found] == [
+        (0.0, "years", False),
+        (2.5, "years", False),
+        (60.0, "age", True),
+    ]
+    assert all(one.scanner == {"site": "X"} for one in found)
+    path.write_text("participant_id,sex\n01,F\n")
+    with pytest.raises(InputError, match="no column"):
+        visits_by_subject(scans, path)
 
 
 def test_the_command_prints_and_writes_a_table(tmp_path, capsys):

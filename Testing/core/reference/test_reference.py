@@ -11,6 +11,7 @@ from simulated import IDENTITY, people
 
 from HippoSegLib.errors import InputError
 from HippoSegLib.reference import MEASURES, Person, judge, judgement_of, read_reference
+from HippoSegLib.reference.build import Built, built_lines
 from HippoSegLib.reference.fitting import fit_reference
 from HippoSegLib.reference.judging import curve
 from HippoSegLib.reference.statistics import percentile_interval
@@ -197,3 +198,46 @@ def test_fewer_than_twenty_controls_are_refused_and_few_are_said():
         reference, _ = fit_reference(people(count, seed=2), IDENTITY)
         notes = judge(reference, people(count, seed=2)[0].measurements, Person(50, "male"), IDENTITY).notes
         assert ("few_controls" in {note.code for note in notes}) == told
+
+
+def changed(control, **measured):
+    return replace(control, measurements={**control.measurements, **measured})
+
+
+def test_a_control_that_is_far_off_is_named_to_its_maker_and_not_in_the_file():
+    odd = changed(CONTROLS[7], left_mm3=CONTROLS[7].measurements["left_mm3"] - 2500)
+    reference, far = fit_reference([*CONTROLS[:7], odd, *CONTROLS[8:]], IDENTITY)
+    assert {(one.name, one.measure) for one in far} == {("sub-007", "left")} and far[0].t < -5
+    assert "not_normal" in {remark.code for remark in reference.remarks}
+    assert reference.fits["left"].calibration.normality < 0.01 < reference.fits["right"].calibration.normality
+    assert "sub-007" not in reference.to_json()
+    said = "\n".join(built_lines(Built(reference, far)))
+    assert "control sub-007 is far" in said and "not normally distributed (left)" in said
+    assert fit_reference(CONTROLS, IDENTITY)[1] == ()
+
+
+def test_residuals_that_are_not_as_assumed_are_told():
+    """Evenly spread: hardly one lies outside an interval that should leave out one in twenty."""
+    rng = np.random.default_rng(3)
+    even = [changed(one, left_mm3=float(rng.uniform(2500, 3500))) for one in people(300, seed=4)]
+    reference, _ = fit_reference(even, IDENTITY)
+    assert {"not_normal", "not_calibrated"} <= {remark.code for remark in reference.remarks}
+    assert reference.fits["left"].calibration.inside > 99
+    assert all("(left)" in remark.sentence for remark in reference.remarks)
+    notes = judge(reference, PATIENT.measurements, PATIENT.person, IDENTITY).notes
+    assert {"not_normal", "not_calibrated"} <= {note.code for note in notes}
+
+
+@pytest.mark.parametrize("what", ["volumes", "age and head size"])
+def test_controls_that_do_not_differ_are_refused(what):
+    same = {name: CONTROLS[0].measurements[name] for name in MEASURES.values()}
+    if what == "volumes":
+        controls = [changed(one, **same) for one in CONTROLS]
+    else:
+        controls = [
+            replace(changed(one, intracranial_mm3=1.4e6), person=Person(50.0, "male"))
+            for one in CONTROLS[:25]
+        ]
+    with pytest.raises(InputError) as caught:
+        fit_reference(controls, IDENTITY)
+    assert caught.value.code == "no_spread"
