@@ -19,6 +19,7 @@ DESCRIPTION, IGNORE = "dataset_description.json", ".bidsignore"
 #: What BIDS has no name for. With a slash at its end, `sub-*/figures` would match nothing (validator 3.0.2).
 _IGNORED = (
     "*.html",
+    "*.pdf",
     "*_volumes.tsv",
     "*_volumes.json",
     "*_entropy.nii.gz",

@@ -12,6 +12,7 @@ from ..errors import SOME_FAILED, Cancelled, DependencyError, HippoSegError
 from .arguments import joined
 from .batch_output import run_batch
 from .bids_options import build_parser, resources, settle
+from .comparison import comparison_of
 from .options import segment_options
 from .remedies import in_words
 from .streams import steady_output
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from ..batch.source import Source
     from ..bids.filters import Filters
+    from ..reference.comparison import Comparison
 
 _DATA, _UNAVAILABLE, _SOFTWARE, _CREATE, _WRITE, _AGAIN = 65, 69, 70, 73, 74, 75
 #: Kind of an error -> exit code (sysexits.h); an error of a BIDS data set has its own.
@@ -89,10 +91,18 @@ def _segment(sources: list[Source], args: argparse.Namespace) -> int:
 
     workers, threads = resources(args, usable_cpus())
     batch = BatchOptions(not args.no_picture, args.overwrite, layout=BIDS, workers=workers)
-    batch = replace(batch, dask=args.dask)
+    batch = replace(batch, dask=args.dask, comparison=_comparison(args))
     options = replace(segment_options(args), threads=threads)
     code = run_batch(Found(tuple(sources)), args.output_dir, options, batch)
     return _FROM_CODES.get(code, _SOFTWARE)
+
+
+def _comparison(args: argparse.Namespace) -> Comparison | None:
+    """What results are compared with: age and sex are of the data set's table, unless one is given."""
+    own = args.bids_dir / "participants.tsv"
+    if args.reference is not None and args.participants is None and own.is_file():
+        args.participants = own
+    return comparison_of(args, 2)
 
 
 def _group(args: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from .. import __version__
 from .batch_options import shard_of
+from .comparison import add_reference_options
 from .options import add_model_options
 
 #: Level as it may be given -> what is done.
@@ -58,6 +59,7 @@ def build_parser() -> BidsParser:
     draft.add_argument("--input-dataset", type=Path, metavar="DIR")
     draft.add_argument("--output-location", type=Path, metavar="DIR")
     draft.add_argument("--analysis-level", metavar="{run,session,subject,dataset}")
+    add_reference_options(parser)
     add_model_options(parser)
     return parser
 

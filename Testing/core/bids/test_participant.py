@@ -204,3 +204,25 @@ def test_what_is_asked_for_reaches_the_batch(dataset, monkeypatch, tmp_path):
     assert sorted(stem for part in parts for stem in part) == sorted(
         [*(stem.split("/")[-1] for stem in STEMS), "sub-03"]
     )
+
+
+def test_the_data_sets_own_table_tells_age_and_sex_for_a_comparison(dataset, monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(ROOT / "Testing" / "core" / "reference"))
+    from simulated import IDENTITY, people
+
+    from HippoSegLib.reference.fitting import fit_reference
+
+    reference, _ = fit_reference(people(64), IDENTITY)
+    (tmp_path / "r.json").write_text(reference.to_json(), encoding="utf-8")
+    (dataset / "participants.tsv").write_text("participant_id\tage\tsex\nsub-01\t70\tF\nsub-02\t60.5\tM\n")
+    given = []
+    monkeypatch.setattr("HippoSegLib.commands.bids.run_batch", lambda *words: given.append(words) or 0)
+    words = ("participant", "--reference", tmp_path / "r.json")
+    assert run(dataset, tmp_path / "out", *words) == 0
+    participants = given[0][3].comparison.participants
+    assert participants.of("sub-02", "", "").person.age == 60.5
+    assert participants.of("sub-01", "ses-a", "").person.sex == "female"
+    (tmp_path / "p.tsv").write_text("participant_id\tage\tsex\nsub-02\t33\tM\n")
+    assert run(dataset, tmp_path / "out", *words, "--participants", tmp_path / "p.tsv") == 0
+    assert given[1][3].comparison.participants.of("sub-02", "", "").person.age == 33
+    assert run(dataset, tmp_path / "out", "participant", "--participants", tmp_path / "p.tsv") == 65
