@@ -49,10 +49,10 @@ OWN = (
 )
 #: Those of all models together, in the default one's card.
 COMMON = ("outline", "readers", "localisation", "site_imitation", "finetune_speed", "CONCLUSIONS")
-COMMON += ("voxel_size", "roi_placement")
+COMMON += ("voxel_size", "roi_placement", "lost_pose")
 TABLES = OWN + COMMON
 #: Those that are about no model, and stand in no card.
-ELSEWHERE = ("reference_calibration", "reference_people")
+ELSEWHERE = ("reference_calibration", "reference_people", "cohort", "cohort_speed")
 #: Those that stand in the card in full.
 IN_FULL = ("labelled_heads", "cross_validation")
 PROSE = "CARD.md"
