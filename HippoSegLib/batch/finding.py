@@ -88,4 +88,7 @@ def _fits(path: str, pattern: str) -> bool:
 
 def _each_once(sources: Iterable[Source]) -> tuple[Source, ...]:
     """The sources, each place once: a pattern and a folder may both name it."""
-    return tuple({source.id: source for source in reversed(list(sources))}.values())[::-1]
+    found: dict[str, Source] = {}
+    for source in sources:
+        found.setdefault(source.id, source)
+    return tuple(found.values())

@@ -47,8 +47,9 @@ def find_in_tree(folder: Path, output: str | Path | None = None) -> Found:
     return Found(tuple(_named(source, folder) for source in found.sources), found.left_out)
 
 
-def _walk(folder: Path, output: str | None) -> Iterator[tuple[Path, list[str]]]:
-    """Folders with the names of what is in them, sorted; each once, whatever links lead to it."""
+def _walk(folder: Path, output: str | None) -> Iterator[tuple[Path, list[str] | None]]:
+    """Folders with the names of what is in them, sorted, or None where that cannot be read; each once,
+    whatever links lead to it."""
     seen: set[tuple[int, int]] = set()
     waiting = [(folder, 0)]
     while waiting:
@@ -59,6 +60,7 @@ def _walk(folder: Path, output: str | None) -> Iterator[tuple[Path, list[str]]]:
         except OSError:
             if place == folder:
                 raise
+            yield place, None
             continue
         key = (entry.st_dev, entry.st_ino)
         if (entry.st_ino and key in seen) or (place != folder and os.path.realpath(place) == output):
@@ -70,8 +72,10 @@ def _walk(folder: Path, output: str | None) -> Iterator[tuple[Path, list[str]]]:
             waiting += [(path, depth + 1) for path in reversed(below)]
 
 
-def _in_folder(top: Path, place: Path, names: list[str]) -> Found:
+def _in_folder(top: Path, place: Path, names: list[str] | None) -> Found:
     """What lies in one folder itself."""
+    if names is None:
+        return Found((), (LeftOut(place.as_posix(), "unreadable", "a folder that cannot be read"),))
     if place != top and is_derivative(place):
         return Found((), (LeftOut(place.as_posix(), "derivative", "results of a program"),))
     if place != top and is_bids(place):

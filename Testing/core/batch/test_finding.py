@@ -51,7 +51,8 @@ def bids(root: Path) -> Path:
 
 def test_files_keep_their_order_and_count_once(tmp_path):
     a, b = touch(tmp_path / "a.nii.gz"), touch(tmp_path / "b.mha")
-    assert paths(find_scans([b, a, b, str(tmp_path / "*.nii.gz"), a]), tmp_path) == ["b.mha", "a.nii.gz"]
+    found = find_scans([b, a, b, str(tmp_path / "*.nii.gz"), a, touch(tmp_path / "c.nii"), b])
+    assert paths(found, tmp_path) == ["b.mha", "a.nii.gz", "c.nii"]
 
 
 def test_a_pattern_that_fits_nothing_is_said_and_a_missing_file_is_a_scan_that_fails(tmp_path):
@@ -197,6 +198,22 @@ def test_a_folder_without_scans_is_one_sentence(tmp_path):
     with pytest.raises(InputError, match="1 x another image") as caught:
         find_scans([tmp_path])
     assert caught.value.code == "no_scans"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions")
+def test_a_folder_that_cannot_be_read_is_listed(tmp_path, monkeypatch):
+    touch(tmp_path / "a" / "T1.nii")
+    touch(tmp_path / "closed" / "T1.nii")
+    listdir = os.listdir
+
+    def refuse(place):
+        if Path(place).name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return listdir(place)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    found = find_scans([tmp_path])
+    assert paths(found, tmp_path) == ["a/T1.nii"] and codes(found) == {"closed": "unreadable"}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links")

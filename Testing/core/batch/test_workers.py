@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -17,7 +18,8 @@ from HippoSegLib.batch import resume, runner, worker_handle, workers
 from HippoSegLib.batch import run as batch
 from HippoSegLib.batch.progress import Listener
 from HippoSegLib.batch.record import read_record
-from HippoSegLib.batch.scan_process import Setup
+from HippoSegLib.batch.scan_process import Setup, _scan, scan_to_line
+from HippoSegLib.batch.source import Source
 from HippoSegLib.errors import Cancelled, HippoSegError, ModelError
 from HippoSegLib.io.ending import KILLED, NO_MEMORY, Ending
 from HippoSegLib.models.store import load_model
@@ -153,6 +155,12 @@ def test_workers_end_with_their_parent(tmp_path, number):
         assert not list((tmp_path / "out").glob(".hipposeg-*"))
         done = {path.name.split("_")[0] for path in (tmp_path / "out").glob("scan*.json")}
         assert {row["scan"] for row in table(tmp_path / "out")} == done
+
+
+def test_a_scan_travels_to_a_worker_whatever_its_name():
+    source = Source(Path("a \udcff\n") / "ü.nii", "3a", "=1", None, "known", "stem")
+    assert _scan(json.loads(scan_to_line(source, "näme"))) == (source, "näme")
+    assert scan_to_line(source, "x").count(b"\n") == 1
 
 
 def test_what_a_scan_is_told_that_ended_its_worker():
