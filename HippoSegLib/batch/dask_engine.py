@@ -9,10 +9,12 @@ workers were lost is set aside.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,7 +60,7 @@ def segment_on_dask(
             device; OutputError: A worker does not see the output folder (code "not_shared").
     """
     distributed = _import_distributed()
-    with _client(distributed, address) as client, staging_folder(setup.output, "cluster") as run:
+    with _quiet(), _client(distributed, address) as client, staging_folder(setup.output, "cluster") as run:
         options = replace(for_workers(setup.options, 1), threads=setup.options.threads or 1)
         setup = replace(setup, output=setup.output.resolve(), options=options)
         work = _Run(distributed, client, listener, setup, run.resolve())
@@ -90,6 +92,21 @@ def _import_distributed() -> Any:
     return distributed
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the client's own reports of lost connections, which are tracebacks: a sentence says it."""
+    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "distributed"]
+    loggers = [logging.getLogger(name) for name in names]
+    before = [logger.disabled for logger in loggers]
+    for logger in loggers:
+        logger.disabled = True
+    try:
+        yield
+    finally:
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled
+
+
 def _client(distributed: Any, address: str) -> Any:
     where = {"scheduler_file": address} if Path(address).is_file() else {"address": address}
     try:
@@ -116,7 +133,11 @@ class _Run:
         length = chunk_length(len(tasks), self._threads())
         waiting = deque(tasks)
         while waiting or self._running:
-            while waiting and len(self._running) < max(_LEAST_AHEAD, _AHEAD * self._threads()):
+            while (
+                waiting
+                and self._is_connected
+                and len(self._running) < max(_LEAST_AHEAD, _AHEAD * self._threads())
+            ):
                 scans = [waiting.popleft() for _ in range(min(length, len(waiting)))]
                 self._submit(Chunk(self._setup, tuple(scans), self._folder), 0)
             for future in self._done():
@@ -125,11 +146,18 @@ class _Run:
     def end(self) -> None:
         """Take back what the scheduler has not begun. What is being done ends with its scan."""
         futures, self._running = list(self._running), {}
-        if futures and self._client.status == "running":
+        if futures and self._is_connected:
             self._client.cancel(futures, force=True)
 
     def _threads(self) -> int:
-        return sum(self._client.nthreads().values()) if self._client.status == "running" else 0
+        try:
+            return sum(self._client.nthreads().values()) if self._is_connected else 0
+        except OSError:
+            return 0
+
+    @property
+    def _is_connected(self) -> bool:
+        return self._client.status == "running"
 
     def _submit(self, chunk: Chunk, deaths: int) -> None:
         self._number += 1
@@ -144,25 +172,35 @@ class _Run:
             Cancelled. HippoSegError: The scheduler is gone.
         """
         self._listener.check()
-        if self._client.status == "running":
-            self._alone_since = 0.0
-        else:
-            self._alone_since = self._alone_since or time.monotonic()
-            if self._client.status == "closed" or time.monotonic() - self._alone_since > _WITHOUT:
-                raise HippoSegError(
-                    "The scheduler of the cluster is gone.",
-                    "Start it, and give the command again: what is done is skipped.",
-                    "no_scheduler",
-                )
+        if not self._is_connected:
+            self._wait_for_scheduler()
+            return []
+        self._alone_since = 0.0
         done = [future for future in self._running if future.status != "pending"]
         if not done:
             time.sleep(_PAUSE)
         return done
 
+    def _wait_for_scheduler(self) -> None:
+        """Wait a little, as the client connects again by itself; not for ever."""
+        self._alone_since = self._alone_since or time.monotonic()
+        if self._client.status == "closed" or time.monotonic() - self._alone_since > _WITHOUT:
+            raise HippoSegError(
+                "The scheduler of the cluster is gone.",
+                "Start it, and give the command again: what is done is skipped.",
+                "no_scheduler",
+            )
+        time.sleep(_PAUSE)
+
     def _outcomes(self, future: Any) -> Iterator[Outcome]:
         chunk, deaths = self._running.pop(future)
         if future.status == "finished":
-            outcomes = [Outcome.from_dict(values) for values in future.result()]
+            try:
+                outcomes = [Outcome.from_dict(values) for values in future.result()]
+            except OSError:  # the connection broke just now: the chunk is not lost
+                self._running[future] = (chunk, deaths)
+                time.sleep(_PAUSE)
+                return
             future.release()
             if any(outcome.error is None for outcome in outcomes):
                 self._setup = replace(self._setup, any_done=True)

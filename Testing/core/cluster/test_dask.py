@@ -151,3 +151,14 @@ def test_a_machine_that_does_not_see_the_folder_or_has_another_version_says_so(t
 )
 def test_chunks_are_long_for_many_scans_and_leave_no_thread_without(count, threads, length):
     assert chunk_length(count, threads) == length
+
+
+def test_the_option_of_the_command(monkeypatch, tmp_path):
+    from HippoSegLib import cli
+    from HippoSegLib.commands import batch as command
+
+    given = []
+    monkeypatch.setattr(command, "run_batch", lambda *words: given.append(words) or 0)
+    (path,) = scans(tmp_path / "in", "scan-0001.nii.gz")
+    assert cli.main(["batch", str(path), "-o", str(tmp_path / "out"), "--dask", "tcp://x:1"]) == 0
+    assert given[0][3].dask == "tcp://x:1"
