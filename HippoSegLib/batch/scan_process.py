@@ -27,6 +27,7 @@ from ..io.childprocess import end_with, from_text, private_streams
 from ..options import SegmentOptions
 from .failure import as_error
 from .folder import OutputFolder
+from .memory import keep_freed_memory
 from .outcome import error_dict
 from .request import BatchOptions
 from .runner import Runner
@@ -106,6 +107,7 @@ def main(arguments: list[str] | None = None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal, which the parent hears itself
     parent = from_text((sys.argv[1:] if arguments is None else arguments)[0])
     faulthandler.enable()
+    keep_freed_memory()
     requests, replies = private_streams()
     end_with(parent, lambda: os._exit(1))
     lock = threading.Lock()

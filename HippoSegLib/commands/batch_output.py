@@ -47,9 +47,11 @@ def run_batch(
         with_page: Write the review page at the end.
     """
     from ..batch.cohort import segment_cohort
+    from ..batch.memory import keep_freed_memory
     from ..batch.summary import Summary
     from ..batch.tablefile import TABLE
 
+    keep_freed_memory()
     several = len(found.sources) > 1
     line, summary, not_compared = BatchLine(sys.stderr, several), Summary(), 0
     try:
