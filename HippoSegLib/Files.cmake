@@ -21,6 +21,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/batch/found.py
   HippoSegLib/batch/index.py
   HippoSegLib/batch/layout.py
+  HippoSegLib/batch/memory.py
   HippoSegLib/batch/naming.py
   HippoSegLib/batch/objects.py
   HippoSegLib/batch/outcome.py
