@@ -82,7 +82,6 @@ def test_pandas_reads_it_without_a_hint(tmp_path):
 
 
 def test_no_cell_is_a_formula_whatever_a_scan_is_called(tmp_path):
-    """In commas and in semicolons, tabs, as spreadsheets of other countries take them apart."""
     out = tmp_path / "out"
     for number, name in enumerate(FORMULAS):
         source = RecordedSource(name, str(number), subject=name, session=name)

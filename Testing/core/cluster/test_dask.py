@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,10 @@ from HippoSegLib.batch import cluster_chunk, dask_engine, resume, runner  # noqa
 from HippoSegLib.batch import run as batch  # noqa: E402
 from HippoSegLib.batch.cluster_chunk import Chunk, segment_chunk  # noqa: E402
 from HippoSegLib.batch.dask_engine import chunk_length  # noqa: E402
+from HippoSegLib.batch.outcome import Outcome  # noqa: E402
 from HippoSegLib.batch.request import BatchOptions  # noqa: E402
 from HippoSegLib.batch.scan_process import Setup  # noqa: E402
+from HippoSegLib.batch.source import Source  # noqa: E402
 from HippoSegLib.errors import Cancelled, DependencyError, HippoSegError, OutputError  # noqa: E402
 from HippoSegLib.options import SegmentOptions  # noqa: E402
 
@@ -144,6 +147,39 @@ def test_a_machine_that_does_not_see_the_folder_or_has_another_version_says_so(t
     assert (
         segment_chunk(Chunk(Setup(tmp_path, SegmentOptions(), BatchOptions()), (), tmp_path / "gone")) == []
     )
+
+
+def test_a_chunk_begun_anew_counts_what_was_lost_and_skips_what_was_done(tmp_path, monkeypatch):
+    """In this process: two deaths set a scan aside, one does not; a note is there while one is worked on."""
+    out, run = tmp_path / "out", tmp_path / "run"
+    out.mkdir()
+    run.mkdir()
+    noted: list[set[str]] = []
+
+    def here(tasks, count, setup, runner_, listener):
+        for source, name in tasks:
+            noted.append({path.name for path in run.iterdir()})
+            yield runner_.run(source, name, None)
+
+    monkeypatch.setattr(cluster_chunk, "segment_in_workers", here)
+    monkeypatch.setattr(runner, "read_scan", standin.read)
+    monkeypatch.setattr(runner, "segment", standin.segment)
+    paths = scans(tmp_path / "in", *(f"scan-{n:04d}.nii.gz" for n in (1, 2, 3, 4)))
+    tasks = tuple((Source(path), path.name.removesuffix(".nii.gz")) for path in paths)
+    chunk = Chunk(Setup(out, SegmentOptions(), BatchOptions(picture=False)), tasks[:1], run)
+    assert [values["skipped"] for values in segment_chunk(chunk)] == [False]
+    for number, deaths in ((1, 1), (2, 2)):
+        cluster_chunk._path(run, tasks[number][0]).write_bytes(b"." * deaths)
+    found = [Outcome.from_dict(values) for values in segment_chunk(replace(chunk, tasks=tasks))]
+    assert {one.scan: one.error.code if one.error else one.what for one in found} == {
+        "scan-0001": "review",  # done before the worker was lost: not said to be skipped
+        "scan-0002": "ok",
+        "scan-0003": "set_aside",
+        "scan-0004": "review",
+    }
+    own = [cluster_chunk._path(run, tasks[number][0]).name for number in (0, 1, 2, 3)]
+    assert [own[n] in names for n, names in zip((0, 1, 3), noted, strict=True)] == [True] * 3
+    assert {path.name for path in run.iterdir()} == {own[2]}  # as long as the run goes on it stays set aside
 
 
 @pytest.mark.parametrize(
