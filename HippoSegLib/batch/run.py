@@ -6,6 +6,7 @@ everything in order.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -22,7 +23,7 @@ from .outcome import Outcome
 from .progress import Listener
 from .request import BatchOptions, split_changes
 from .runner import Progress, Runner
-from .sharing import in_shard, worker_count
+from .sharing import apart_from_others, in_shard, worker_count
 from .source import Source
 from .tablefile import TABLE
 
@@ -139,9 +140,13 @@ def _segmented(
         setup = Setup(folder.path, options, batch)
         yield from segment_in_workers(tasks, count, setup, runner, listener)
         return
-    for source, name in tasks:
+    waiting = deque(tasks)
+    while waiting:
         listener.check()
-        yield runner.run(source, name, listener.progress)
+        outcome = runner.run(*waiting.popleft(), listener.progress)
+        yield outcome
+        if outcome.skipped:
+            apart_from_others(waiting)
 
 
 def _refuse_output_within(source: Source, output: Path) -> None:

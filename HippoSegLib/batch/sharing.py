@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
+import random
+from collections import deque
 from pathlib import Path
+from typing import Any
 
 from ..models.devices import usable_cpus
 from .source import Source
@@ -26,6 +29,15 @@ def in_shard(source: Source, part: int, parts: int) -> bool:
     key = f"{posixpath.normpath(source.given)}\0{source.series or ''}"
     number = int.from_bytes(hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()[:8], "big")
     return number % parts == part - 1
+
+
+def apart_from_others(waiting: deque[Any]) -> None:
+    """Put what is left into another order: somebody else is at work on the same scans.
+
+    To be called where a scan turns out to have been done meanwhile. Two calls on one folder that go through
+    the same list in the same order would otherwise do each scan twice.
+    """
+    random.SystemRandom().shuffle(waiting)  # a forked process has the same other generator
 
 
 def worker_count(scans: int, on_cpu: bool = True) -> int:

@@ -27,7 +27,7 @@ from .outcome import Outcome, error_of
 from .progress import Listener
 from .runner import Runner
 from .scan_process import Setup
-from .sharing import threads_per_worker
+from .sharing import apart_from_others, threads_per_worker
 from .source import Source
 from .worker_handle import Event, WorkerHandle
 
@@ -138,7 +138,10 @@ class _Pool:
             if said is None:
                 continue
             if message is not None:
-                yield from self._said(said, message)
+                for outcome in self._said(said, message):
+                    yield outcome
+                    if outcome.skipped:
+                        apart_from_others(waiting)
                 continue
             self._bury(said)
             if said.task is not None:

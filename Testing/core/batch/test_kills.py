@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+import standin
 from standin import BatchProcess, table, table_but_seconds, visible
 
 from HippoSegLib.batch.record import read_record
@@ -105,6 +106,26 @@ def test_an_interrupted_batch_leaves_a_table_of_what_was_done(undisturbed, tmp_p
     }
     finish(start(out))
     assert table_but_seconds(out) == rows
+
+
+def test_two_calls_on_the_same_scans_share_the_work(tmp_path, monkeypatch):
+    """Neither knows of the other: where one finds a scan done, it goes on elsewhere in the list."""
+    count, log = 60, tmp_path / "log"
+    (tmp_path / "scans").mkdir()
+    for number in range(count):
+        (tmp_path / "scans" / f"scan-{number:04d}.nii.gz").touch()
+    segment = standin.segment
+
+    def logged(scan, *more):
+        with open(log, "ab") as file:
+            file.write(b".")
+        return segment(scan, *more)
+
+    monkeypatch.setattr(standin, "segment", logged)
+    finish(start(tmp_path / "out", shares=[(0, count)] * 2, retry_failed=False))
+    assert len(table(tmp_path / "out")) == count
+    assert count <= log.stat().st_size < 1.7 * count
+    consistent(tmp_path / "out")
 
 
 def test_ten_processes_lose_no_row(tmp_path):

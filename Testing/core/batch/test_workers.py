@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import standin
-from standin import ROOT, table, visible
+from standin import ROOT, table, table_but_seconds, visible
 
 from HippoSegLib.batch import resume, runner, worker_handle, workers
 from HippoSegLib.batch import run as batch
@@ -50,17 +50,13 @@ def in_workers(paths, out, count: int = 2, **options) -> dict[str, batch.Outcome
     return {outcome.scan: outcome for outcome in outcomes}
 
 
-def without_seconds(folder: Path) -> list[dict[str, str]]:
-    return [{**row, "seconds": ""} for row in table(folder)]
-
-
 def test_two_workers_make_what_one_process_makes(tmp_path, monkeypatch):
     paths = scans(tmp_path / "in", *(f"scan-{n:04d}.nii.gz" for n in range(12)))
     told = in_workers(paths, tmp_path / "two")
     monkeypatch.setattr(runner, "read_scan", standin.read)
     monkeypatch.setattr(runner, "segment", standin.segment)
     one = {outcome.scan: outcome for outcome in batch.segment_files(paths, tmp_path / "one", picture=False)}
-    assert without_seconds(tmp_path / "two") == without_seconds(tmp_path / "one")
+    assert table_but_seconds(tmp_path / "two") == table_but_seconds(tmp_path / "one")
     assert visible(tmp_path / "two") == visible(tmp_path / "one")
     assert {row["status"] for row in table(tmp_path / "two")} == {"ok", "review", "failed"}
     for scan, outcome in told.items():
