@@ -9,7 +9,7 @@ and the intracranial volume. Left and right are thus read from anatomy in world 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import SimpleITK as sitk
@@ -79,6 +79,7 @@ class Localization:
         cut_mm2: Area of that cut.
         head_to_world: From mm in the mean head (the pose's axes) to LPS mm, stretches included; None where
             the head was not understood.
+        thinned: The head as :func:`shrink` leaves it, for those who look at it again.
     """
 
     pose: HeadPose
@@ -91,6 +92,7 @@ class Localization:
     intracranial_cut: bool = False
     cut_mm2: float = 0.0
     head_to_world: Affine | None = None
+    thinned: sitk.Image | None = field(default=None, repr=False, compare=False)
 
 
 def expected_centre(pose: HeadPose, side: str) -> np.ndarray:
@@ -120,7 +122,7 @@ def coarse_image(image: sitk.Image, centre: np.ndarray, grid: CoarseGrid = GRID)
 
 
 def shrink(image: sitk.Image, grid: CoarseGrid = GRID) -> sitk.Image:
-    """Average blocks of voxels to at most the coarse spacing; float32."""
+    """Average blocks of voxels to at most the coarse spacing, float32; again, it changes nothing."""
     factors = [
         max(1, min(int(grid.spacing // s), n))
         for s, n in zip(image.GetSpacing(), image.GetSize(), strict=True)
@@ -262,4 +264,5 @@ def localize(image: sitk.Image, network: Network, grid: CoarseGrid = GRID) -> Lo
         raise no_hippocampus()
     assert found.intracranial is not None  # `interpret` says where it is
     area = _cut_area(small, grid.points(centre), grid.spacing, found.intracranial)
-    return replace(found, intracranial_cut=area > MAX_CUT_AREA_MM2, cut_mm2=area)
+    cut = area > MAX_CUT_AREA_MM2
+    return replace(found, intracranial_cut=cut, cut_mm2=area, thinned=small)

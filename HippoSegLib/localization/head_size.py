@@ -100,8 +100,9 @@ def head_size(head: sitk.Image, found: Localization, network: Network, grid: Coa
     if USUAL_MM3[0] <= first.intracranial_mm3 <= USUAL_MM3[1] and np.abs(deviations).max() <= USUAL_AXIS:
         return first
     to_middle = about_middle(first.head_to_world)
+    seen = head if found.thinned is None else found.thinned
     try:
-        again = interpret(network(upright(head, to_middle, grid)[None]), np.zeros(3), grid)
+        again = interpret(network(upright(seen, to_middle, grid)[None]), np.zeros(3), grid)
     except NotFoundError:
         return first
     assert again.head_to_world is not None

@@ -150,8 +150,10 @@ def _contrast_flags(
     quality: QualityModel | None,
 ) -> list[Flag]:
     """By the tissues of the head, where the localiser understood it, and by the outlines' surroundings."""
-    if placement is not None and placement.localization.head_to_world is not None:
-        found = contrast_flags(tissue_contrast(head, placement.localization.head_to_world))
+    located = None if placement is None else placement.localization
+    if located is not None and located.head_to_world is not None:
+        seen = head if located.thinned is None else located.thinned
+        found = contrast_flags(tissue_contrast(seen, located.head_to_world))
         if found:
             return found
     if quality is None or not likenesses or np.mean(list(likenesses.values())) >= quality.least_likeness:

@@ -11,6 +11,7 @@ measure needs no outline, and hardly any resolution; `Testing/benchmarks/contras
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -91,13 +92,13 @@ def contrast_of(image: np.ndarray, shares: np.ndarray) -> TissueContrast | None:
     brain = (white + grey + fluid > _BRAIN) & (image > 0)
     if np.count_nonzero(brain) < _MIN_VOXELS:
         return None
-    values = _unshaded(image, brain)
+    values, *tissues = _unshaded((image, white, fluid), brain)
     values = np.clip(values, *np.percentile(values, (1, 99)))
     spread = float(values.std())
     middle = float(np.median(image[brain]))
     if spread <= 1e-6 * middle:
         return None
-    design = np.stack([_unshaded(white, brain), _unshaded(fluid, brain), np.ones(len(values))], axis=1)
+    design = np.stack([*tissues, np.ones(len(values))], axis=1)
     slopes, *_ = np.linalg.lstsq(design, values, rcond=None)
     return TissueContrast(
         float(slopes[0]) / spread, float(slopes[1]) / spread, float(np.median(image[bone > _BONE])) / middle
@@ -117,8 +118,9 @@ def no_t1() -> Flag:
     return Flag("contrast", text)
 
 
-def _unshaded(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """What is left in a mask of an image (n, n, n) when its slow changes there are taken away: (k,)."""
+def _unshaded(images: Sequence[np.ndarray], mask: np.ndarray) -> np.ndarray:
+    """What is left in a mask of images (n, n, n) without their slow changes there: (images, k)."""
     weights = mask.astype(np.float32)
-    slow = gaussian(image * weights, _SLOW)[mask]
-    return (image[mask] - slow / gaussian(weights, _SLOW)[mask]).astype(np.float64)
+    total = gaussian(weights, _SLOW)[mask]
+    left = [image[mask] - gaussian(image * weights, _SLOW)[mask] / total for image in images]
+    return np.stack(left).astype(np.float64)
