@@ -236,6 +236,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/results/__init__.py
   HippoSegLib/results/assessment.py
   HippoSegLib/results/asymmetry.py
+  HippoSegLib/results/compact_picture.py
   HippoSegLib/results/contrast.py
   HippoSegLib/results/plausibility.py
   HippoSegLib/results/provenance.py

@@ -257,7 +257,7 @@ def test_file_is_written_once(tmp_path):
     image, labels = scene()
     picture = qc_figure(image, labels, tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as stored:
-        assert np.array_equal(np.asarray(stored), np.asarray(picture))
+        assert np.array_equal(np.asarray(stored.convert("RGB")), np.asarray(picture))
         assert not stored.text
     with pytest.raises(OutputError, match="exists already"):
         qc_figure(image, labels, tmp_path / "a.png")
