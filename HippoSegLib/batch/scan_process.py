@@ -18,11 +18,12 @@ import queue
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..errors import Cancelled, HippoSegError
+from ..errors import Cancelled
 from ..io.childprocess import end_with, from_text, private_streams
 from ..options import SegmentOptions
 from .failure import as_error
@@ -73,9 +74,9 @@ def _scan(message: dict[str, Any]) -> tuple[Source, str]:
 class _Inbox:
     """Reads the parent's lines in a thread."""
 
-    def __init__(self, stream: BinaryIO):
+    def __init__(self, stream: BinaryIO, on_cancel: Callable[[], None]):
         self.setup: Setup = pickle.loads(base64.b64decode(stream.readline()))
-        self._stream, self._cancelled = stream, threading.Event()
+        self._stream, self._on_cancel, self._cancelled = stream, on_cancel, threading.Event()
         self._scans: queue.Queue[dict[str, Any] | None] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -99,7 +100,38 @@ class _Inbox:
             return
         self._cancelled.set()
         self._scans.put(None)
-        threading.Timer(_GRACE, os._exit, (1,)).start()
+        self._on_cancel()
+
+
+def serve(
+    requests: BinaryIO, reply: Callable[[dict[str, Any]], None], on_cancel: Callable[[], None] = lambda: None
+) -> None:
+    """Segment what the lines of a stream ask for, until it ends.
+
+    Args:
+        requests: A line with the `Setup`, then one per scan.
+        reply: Sends a message.
+        on_cancel: Called, in a thread, when it is asked to stop in the middle of a scan.
+    """
+    inbox = _Inbox(requests, on_cancel)
+    setup = inbox.setup
+    folder = OutputFolder(setup.output, setup.batch.layout)
+    runner = Runner(folder, setup.options, setup.batch, lambda: inbox.is_cancelled, setup.any_done)
+    folder.open()
+    reply({"ready": os.getpid()})
+
+    def tell(*values: Any) -> None:
+        reply({"progress": values})
+
+    while (message := inbox.next()) is not None and not inbox.is_cancelled:
+        source, name = _scan(message)
+        try:
+            answer = {"outcome": runner.run(source, name, tell).to_dict()}
+        except Cancelled:
+            return
+        except Exception as error:
+            answer = {"fatal": error_dict(as_error(error))}
+        reply(answer)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -110,32 +142,15 @@ def main(arguments: list[str] | None = None) -> None:
     keep_freed_memory()
     requests, replies = private_streams()
     end_with(parent, lambda: os._exit(1))
-    lock = threading.Lock()
 
     def reply(message: dict[str, Any]) -> None:
-        with lock:
+        try:
             replies.write(json.dumps(message).encode("ascii") + b"\n")
             replies.flush()
+        except OSError:  # the parent is gone
+            os._exit(1)
 
-    inbox = _Inbox(requests)
-    setup = inbox.setup
-    folder = OutputFolder(setup.output, setup.batch.layout)
-    runner = Runner(folder, setup.options, setup.batch, lambda: inbox.is_cancelled, setup.any_done)
-    folder.open()
-    reply({"ready": os.getpid()})
-    try:
-        while (message := inbox.next()) is not None and not inbox.is_cancelled:
-            source, name = _scan(message)
-            try:
-                tell = lambda *values: reply({"progress": values})  # noqa: E731
-                reply({"outcome": runner.run(source, name, tell).to_dict()})
-            except Cancelled:
-                break
-            except Exception as error:
-                known = error if isinstance(error, HippoSegError) else as_error(error)
-                reply({"fatal": error_dict(known)})
-    except OSError:  # the parent is gone
-        os._exit(1)
+    serve(requests, reply, threading.Timer(_GRACE, os._exit, (1,)).start)
     os._exit(0)  # no waiting for threads of libraries
 
 

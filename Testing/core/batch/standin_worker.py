@@ -12,7 +12,7 @@ from pathlib import Path
 import standin
 
 from HippoSegLib.batch import resume, runner, scan_process
-from HippoSegLib.errors import ModelError
+from HippoSegLib.errors import Cancelled, ModelError
 
 #: Part of a scan's name -> what reading it does.
 ENDS = {
@@ -36,7 +36,9 @@ def read(path, region=False, series=None):
 def segment(scan, options, progress=None, cancel=None):
     if os.environ.get("STANDIN_MODEL") == "missing":
         raise ModelError("There is no such model.", "Give another.")
-    while os.environ.get("STANDIN_WAITS") and not cancel():
+    while os.environ.get("STANDIN_WAITS"):
+        if cancel():
+            raise Cancelled()
         time.sleep(0.02)
     return standin.segment(scan, options, progress, cancel)
 

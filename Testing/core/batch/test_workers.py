@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ from HippoSegLib.batch import resume, runner, worker_handle, workers
 from HippoSegLib.batch import run as batch
 from HippoSegLib.batch.progress import Listener
 from HippoSegLib.batch.record import read_record
-from HippoSegLib.batch.scan_process import Setup, _scan, scan_to_line
+from HippoSegLib.batch.scan_process import Setup, _scan, scan_to_line, serve
 from HippoSegLib.batch.source import Source
 from HippoSegLib.errors import Cancelled, HippoSegError, ModelError
 from HippoSegLib.io.ending import KILLED, NO_MEMORY, Ending
@@ -104,7 +105,9 @@ def test_cancelling_ends_all_workers_in_the_middle_of_their_scans(tmp_path, monk
     with pytest.raises(Cancelled):
         in_workers(paths, tmp_path / "out", cancel=lambda: time.monotonic() - started > 2)
     assert not children_of(os.getpid())
-    assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".hippo")]
+    assert not list((tmp_path / "out").glob(".hipposeg-*")) and not visible(tmp_path / "out") - {
+        "hippocampus.csv"
+    }
 
 
 def children_of(pid: int) -> list[int]:
@@ -157,6 +160,31 @@ def test_a_scan_travels_to_a_worker_whatever_its_name():
     source = Source(Path("a \udcff\n") / "ü.nii", "3a", "=1", None, "known", "stem")
     assert _scan(json.loads(scan_to_line(source, "näme"))) == (source, "näme")
     assert scan_to_line(source, "x").count(b"\n") == 1
+
+
+def test_what_a_worker_answers(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "read_scan", standin.read)
+    monkeypatch.setattr(runner, "segment", standin.segment)
+    answers = []
+    lines = [Setup(tmp_path / "out", SegmentOptions(), batch.BatchOptions(picture=False)).to_line()]
+    lines += [scan_to_line(Source(tmp_path / f"scan-{n:04d}.nii"), f"n{n}") for n in range(3)]
+    serve(io.BytesIO(b"".join(lines)), answers.append)
+    assert answers[0] == {"ready": os.getpid()}
+    outcomes = [batch.Outcome.from_dict(one["outcome"]) for one in answers if "outcome" in one]
+    assert [outcome.scan for outcome in outcomes] == ["n0", "n1", "n2"]
+    assert [read_record(tmp_path / "out" / f"n{n}_hippocampus.json") for n in range(3)] == [
+        outcome.record for outcome in outcomes
+    ]
+    monkeypatch.setattr(runner, "segment", missing)
+    serve(io.BytesIO(lines[0] + scan_to_line(Source(tmp_path / "scan-0009.nii"), "x")), answers.append)
+    assert answers[-1]["fatal"]["code"] == "model"
+    many = len(answers)
+    serve(io.BytesIO(lines[0] + b'{"cancel": true}\n' + lines[1]), answers.append)
+    assert len(answers) == many + 1  # ready, and no more
+
+
+def missing(*_):
+    raise ModelError("There is no such model.", "Give another.")
 
 
 def test_what_a_scan_is_told_that_ended_its_worker():
