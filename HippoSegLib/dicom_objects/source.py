@@ -139,6 +139,7 @@ def _identity(one: Slice) -> Dataset:
     """Patient, study and series of a file, without what is malformed or empty."""
     from pydicom import dcmread
     from pydicom.dataset import Dataset
+    from pydicom.multival import MultiValue
 
     words = [*_IDENTITY, *_CHECKED, *_IF_STATED, "SpecificCharacterSet", "Modality"]
     header = dcmread(one.entry.path, stop_before_pixels=True, specific_tags=list(words), force=True)
@@ -146,8 +147,10 @@ def _identity(one: Slice) -> Dataset:
     _set_character_set(header, result)
     for keyword in _IDENTITY:
         value = header.get(keyword)
-        is_name = "SpecificCharacterSet" in result and result.SpecificCharacterSet == _UTF_8
-        setattr(result, keyword, str(value) if is_name and value is not None else value)
+        if isinstance(value, MultiValue):  # one value is all that these may have
+            value = " ".join(map(str, value))
+        recoded = result.get("SpecificCharacterSet") == _UTF_8 and value is not None
+        setattr(result, keyword, str(value) if recoded else value)
     for keyword in _CHECKED:
         setattr(result, keyword, header.get(keyword) if _well_formed(header, keyword) else None)
     for keyword in _IF_STATED:
@@ -176,7 +179,7 @@ def _set_character_set(header: Dataset, result: Dataset) -> None:
 def _well_formed(header: Dataset, keyword: str) -> bool:
     """Whether an element is there, holds something, and is what its type says."""
     from pydicom import config
-    from pydicom.valuerep import validate_value
+    from pydicom.valuerep import DA, TM, validate_value
 
     if keyword not in header:
         return False
@@ -185,10 +188,13 @@ def _well_formed(header: Dataset, keyword: str) -> bool:
         if element.VM == 0 or element.value in (None, ""):
             return False
         if element.VR == "SQ":
-            return len(element.value) > 0
+            parsed = [list(item.iterall()) for item in element.value]
+            return any(parsed)
         values = element.value if element.VM > 1 else [element.value]
         for value in values:
             validate_value(element.VR, str(value), config.RAISE)
+        if element.VR in ("DA", "TM"):  # the 30th of February has the right form, too
+            (DA if element.VR == "DA" else TM)(element.value)
     except Exception:  # whatever pydicom meets in a malformed element
         return False
     return keyword != "PatientSex" or element.value in ("M", "F", "O")

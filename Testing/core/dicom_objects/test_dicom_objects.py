@@ -241,20 +241,37 @@ def test_one_side_alone_has_one_segment(tmp_path):
     assert len(groups_of(report)) == 1
 
 
-def test_malformed_elements_of_the_source_are_left_out(tmp_path):
+@pytest.mark.parametrize("born", ["unknown", "20200230", ["19700101", "19800101"]])
+def test_malformed_elements_of_the_source_are_left_out(born, tmp_path):
     """Dates, a sex and an age as anonymisers leave them: an archive would refuse the object."""
     folder = plain(
         tmp_path / "s",
-        PatientBirthDate="unknown",
+        PatientBirthDate=born,
         PatientSex="Female",
         StudyTime="noon",
         PatientAge="34",
         StudyID="",
+        PatientName=["Doe", "Jane"],
     )
     *_, segmented, report = written(folder, tmp_path / "out")
     for data in (segmented, report):
         assert not data.PatientBirthDate and not data.PatientSex and not data.StudyTime
         assert "PatientAge" not in data and data.StudyDate == "19700102"
+        assert data.PatientName == "Doe Jane"
+
+
+def test_a_damaged_sequence_of_the_source_is_left_out(tmp_path):
+    procedure = pydicom.Dataset()
+    procedure.CodeValue, procedure.CodingSchemeDesignator, procedure.CodeMeaning = "1", "99X", "Head"
+    folder = plain(tmp_path / "s", ProcedureCodeSequence=[procedure])
+    *_, segmented, _ = written(folder, tmp_path / "whole")
+    assert segmented.ProcedureCodeSequence[0].CodeMeaning == "Head"
+    for path in folder.iterdir():  # the type of the first element in it is no type
+        content = path.read_bytes()
+        assert content.count(b"\x08\0\0\x01SH") == 1
+        path.write_bytes(content.replace(b"\x08\0\0\x01SH", b"\x08\0\0\x01AA"))
+    *_, segmented, _ = written(folder, tmp_path / "damaged")
+    assert "ProcedureCodeSequence" not in segmented
 
 
 def test_a_character_set_nobody_knows_becomes_utf_8(tmp_path):
