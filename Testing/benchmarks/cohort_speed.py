@@ -1,6 +1,6 @@
 """What many scans cost: seconds, processor time, memory and bytes, by number of workers and threads.
 
-    python Testing/benchmarks/cohort_speed.py [--heads 6] [--workers 2] [--long N]
+    python Testing/benchmarks/cohort_speed.py [--heads 6] [--workers 2] [--long N] [--full-size]
 
 ``hipposeg batch`` on copies of the shipped sample, or, with HIPPOSEG_DATA, on real heads, picture included:
 one process on one thread, one process on as many threads as there are CPUs, and several workers that share
@@ -27,6 +27,7 @@ import psutil
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "Testing" / "tools")]
 from make_cohort import SAMPLE, link, real_heads  # noqa: E402
+from pipeline_speed import HIPPODEEP, full_size_head  # noqa: E402
 
 from HippoSegLib.models.devices import usable_cpus  # noqa: E402
 
@@ -144,21 +145,27 @@ def main() -> None:
     parser.add_argument("--heads", type=int, default=6)
     parser.add_argument("--workers", type=int, default=usable_cpus())
     parser.add_argument("--long", type=int, metavar="N")
+    parser.add_argument("--full-size", action="store_true", help="copies of the sample at 1 mm, 256 cubed")
     args = parser.parse_args()
     count, cpus = args.long or args.heads, usable_cpus()
     heads = real_heads(Path(os.environ.get("HIPPOSEG_DATA", ""))) or [SAMPLE]
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
+        if args.full_size:
+            heads = [full_size_head(folder)]
         for number in range(count):
             link(heads[number % len(heads)], folder / "scans" / f"{number:05d}.nii.gz")
-        kind = "real heads" if heads != [SAMPLE] else "copies of the sample"
+        kind = "real heads" if len(heads) > 1 else f"copies of the sample{', 256 cubed' * args.full_size}"
         print(f"# {count} scans ({kind}), {cpus} CPUs, load before {load:.1f}\n")
         print(f"    python Testing/benchmarks/cohort_speed.py {' '.join(sys.argv[1:])}\n")
         share = max(1, cpus // args.workers)
         if args.long:
             cost = measure(folder / "scans", folder / "out", args.workers, share)
             print_long(cost, count)
+            if args.full_size and count == 25:
+                other = HIPPODEEP["many_s"]
+                print(f"{cost.wall / other:.2f} of hippodeep's {other} s (measured before, on a quiet machine).")
         else:
             print(
                 "| processes x threads | seconds | a scan | processor seconds a scan | MiB of the largest |"
