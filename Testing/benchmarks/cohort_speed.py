@@ -165,7 +165,7 @@ def main() -> None:
             print_long(cost, count)
             if args.full_size and count == 25:
                 other = HIPPODEEP["many_s"]
-                print(f"{cost.wall / other:.2f} of hippodeep's {other} s (measured before, on a quiet machine).")
+                print(f"{cost.wall / other:.2f} of hippodeep's {other} s (measured before, quietly).")
         else:
             print(
                 "| processes x threads | seconds | a scan | processor seconds a scan | MiB of the largest |"
