@@ -60,7 +60,7 @@ def refuse_output_within(root: Path, output: Path) -> None:
     if within and place.relative_to(raw).parts[:1] != ("derivatives",):
         raise OutputError(
             "The output folder lies among the raw data.",
-            "Choose a folder outside of the data set, or derivatives/hipposeg in it.",
+            "Choose a folder outside of the data set, or its derivatives/hipposeg.",
             "within_dataset",
         )
 

@@ -84,7 +84,7 @@ def refuse_others(output: Path) -> None:
     if (output / DESCRIPTION).exists() and not is_ours(output):
         raise OutputError(
             "The output folder is a BIDS data set that HippoSeg did not make.",
-            "Choose a folder of its own, such as derivatives/hipposeg in the data set.",
+            "Choose a folder of its own, such as the data set's derivatives/hipposeg.",
             "not_ours",
         )
 

@@ -195,7 +195,7 @@ def read_reference(path: str | Path) -> Reference:
     return reference_of(values, shown(path))
 
 
-_MAKE = "Give the file that 'hipposeg reference build' wrote."
+_MAKE = "Give the file of a reference that HippoSeg made."
 
 
 def reference_of(values: object, name: str = "") -> Reference:

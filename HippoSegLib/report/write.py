@@ -93,7 +93,7 @@ def find_records(path: Path) -> list[Place]:
             return found
     raise InputError(
         f"There is no record in the folder '{shown(path)}'.",
-        "Give a folder that 'hipposeg segment' wrote to, or a file '<scan>_hippocampus.json'.",
+        "Give a folder with results of HippoSeg, or a file '<scan>_hippocampus.json'.",
         "no_record",
     )
 
