@@ -21,7 +21,7 @@ from .geometry.orientation import StoredAxes, canonical_axes
 from .geometry.roi import Roi, crop, roi_about, whole_image_roi
 from .io.background import background_at_zero
 from .io.images import Scan, check_scan
-from .localization.placement import Placement, given_centres, place
+from .localization.placement import Placement, given_centres, intracranial_of, place
 from .models.engines import Engine, choose
 from .models.prediction import Prediction, Segmenter, predict_rois
 from .models.store import Model, Networks, load_model
@@ -145,7 +145,8 @@ def segment(
         with run.stage("Measuring", 0.95):
             seen = None if given else located.placement
             assessment = assess(located.head, prediction, machinery.quality, seen)
-            measurements = measure(labels, _intracranial(located), assessment.scores)
+            intracranial = _intracranial(located, machinery)
+            measurements = measure(labels, intracranial, assessment.scores)
     before = (
         *scan.flags,
         *machinery.flags,
@@ -154,7 +155,7 @@ def segment(
     after = (
         *_not_found_flags(prediction, measurements),
         *assessment.flags,
-        *(_intracranial_flags(located) if not given else ()),
+        *(_intracranial_flags(located, intracranial) if not given else ()),
         *_voxel_size_flags(located, assessment),
     )
     doubted = doubted_sides(flag.name for flag in (*before, *after)) if assessment.is_judged else None
@@ -324,15 +325,15 @@ def _to_scan_grid(located: _Located, prediction: Prediction, options: SegmentOpt
     return labels, probabilities if options.probabilities else None, uncertainty
 
 
-def _intracranial(located: _Located) -> float | None:
+def _intracranial(located: _Located, machinery: _Machinery) -> float | None:
     """Intracranial volume in mm³, None where it is unknown or cut by the field of view."""
-    if located.placement is None or located.placement.localization.intracranial_cut:
+    if located.placement is None:
         return None
-    return located.placement.localization.intracranial_mm3
+    return intracranial_of(located.head, machinery.networks, located.placement)
 
 
-def _intracranial_flags(located: _Located) -> tuple[Flag, ...]:
-    if located.placement is None or not located.placement.localization.intracranial_cut:
+def _intracranial_flags(located: _Located, intracranial: float | None) -> tuple[Flag, ...]:
+    if located.placement is None or intracranial is not None:
         return ()
     text = "The field of view cuts the intracranial space: its volume is not given."
     return (Flag("intracranial_cut", text, severity="info"),)

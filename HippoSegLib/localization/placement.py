@@ -24,6 +24,7 @@ from .coarse import (
     no_hippocampus,
 )
 from .head_size import HeadSize, head_size
+from .intracranial import intracranial_volume
 from .refinement import Refinement, refine
 
 
@@ -137,6 +138,17 @@ def _grid(networks: Networks) -> tuple[Network, CoarseGrid]:
 
 def _head_size(head: sitk.Image, networks: Networks, localization: Localization) -> HeadSize | None:
     return head_size(head, localization, *_grid(networks))
+
+
+def intracranial_of(head: sitk.Image, networks: Networks, placement: Placement) -> float | None:
+    """Intracranial volume in mm³ of a head that was placed; None where it is unknown or cut.
+
+    Args:
+        head: As for `place`.
+        networks: With a localiser.
+        placement: What `place` returned.
+    """
+    return intracranial_volume(head, placement.localization, *_grid(networks))
 
 
 def _localize(
