@@ -168,6 +168,7 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/localization/__init__.py
   HippoSegLib/localization/coarse.py
   HippoSegLib/localization/head_size.py
+  HippoSegLib/localization/intracranial.py
   HippoSegLib/localization/normalisation.py
   HippoSegLib/localization/placement.py
   HippoSegLib/localization/refinement.py
