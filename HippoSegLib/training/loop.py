@@ -21,7 +21,9 @@ from .runstate import RunFolder
 from .settings import TrainingSettings
 
 _WINDOW = 10  # steps whose mean loss is watched for divergence
-_RISE = 1.5  # how far above its start that mean may rise
+# How far above its start that mean may rise. The slack is for a network that has learned already: its first
+# batch may be an easy one, and what diverges comes near 1.
+_RISE, _SLACK = 1.5, 0.15
 _RESTARTS = 3  # how often the learning rate is lowered before giving up
 _GRADIENT_NORM = 12.0
 _SAVED = ("epoch", "step", "restarts", "slower", "history", "start_losses", "recent", "best", "scores")
@@ -252,7 +254,7 @@ class Loop:
         self.recent = [*self.recent, loss][-_WINDOW:]
         # The first step comes before any update, so an explosion right after it does not hide itself.
         start = min(sum(self.start_losses) / len(self.start_losses), self.start_losses[0])
-        if len(self.recent) == _WINDOW and sum(self.recent) / _WINDOW > _RISE * start:
+        if len(self.recent) == _WINDOW and sum(self.recent) / _WINDOW > _RISE * start + _SLACK:
             raise _Diverged
 
     def _validate(self) -> dict:

@@ -146,6 +146,24 @@ def with_beyond(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return weights
 
 
+def blended(weights: dict[str, torch.Tensor], start: dict[str, torch.Tensor], keep: float) -> dict:
+    """Return the weights between a network that has learned on and its start (Wortsman et al., CVPR 2022).
+
+    What it learned of one protocol stays, most of what it lost of the other comes back.
+
+    Args:
+        weights: After the training.
+        start: Of the same shapes (`with_beyond`).
+        keep: Share of the start, 0..1.
+
+    Raises:
+        TrainingError: The share is impossible.
+    """
+    if not 0 <= keep < 1:
+        raise TrainingError(f"A share of {keep:g} cannot be kept.", "Use 0 or more, and less than 1.")
+    return {name: value.lerp(start[name].to(value.dtype), keep) for name, value in weights.items()}
+
+
 def marked(cases: Sequence[Case], before: UNet3D, settings: TrainingSettings) -> list[Case]:
     """Mark, in complete labels, what the network before lies well inside of: it is beyond MSD's border.
 
@@ -253,6 +271,7 @@ def _command(args: argparse.Namespace) -> str:
         "repeats",
         "turns",
         "label_maps",
+        "keep",
     ):
         if getattr(args, name) is not None:
             words += ["--" + name.replace("_", "-"), str(getattr(args, name))]
@@ -278,6 +297,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--label-maps", type=int, default=0, help="images of each label map's hippocampus, an epoch sees one"
     )
+    parser.add_argument("--keep", type=float, default=0.0, help="share of the weights that stays (default 0)")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
@@ -297,7 +317,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     run.write_command(_command(args))
     print(f"{len(cases.train)} cases to train on, {len(cases.held)} held out", flush=True)
     learn(cases, args.data, settings, args.init_from, run, mixture)
-    export_run(*read_run(args.run), args.output, command=_command(args))
+    settings_of_run, state = read_run(args.run)
+    if args.keep:
+        start = with_beyond(torch.load(args.init_from, map_location="cpu", weights_only=True))
+        state["ema"] = blended(state["ema"], start, args.keep)
+    export_run({**settings_of_run, "kept_of_start": args.keep}, state, args.output, command=_command(args))
     return 0
 
 

@@ -75,6 +75,16 @@ def test_a_network_that_has_the_class_is_left_as_it_is():
     assert all(torch.equal(value, weights[name]) for name, value in outline.with_beyond(weights).items())
 
 
+def test_part_of_the_start_is_kept():
+    torch.manual_seed(0)
+    start, learned = (UNet3D(1, 4, (4, 8), 0.0).state_dict() for _ in range(2))
+    found = outline.blended(learned, start, 0.25)
+    for name, value in learned.items():
+        torch.testing.assert_close(found[name], 0.75 * value + 0.25 * start[name])
+    with pytest.raises(TrainingError, match="less than 1"):
+        outline.blended(learned, start, 1.0)
+
+
 def test_one_network_learns_each_protocol_where_it_speaks():
     """Voxels of four grey values: MSD leaves out the last, complete labels do not tell the parts apart."""
     torch.manual_seed(0)
@@ -189,6 +199,15 @@ def test_the_command_writes_a_model_with_its_classes(data, tmp_path):
     protocols = part.training.extra["protocols"]
     assert protocols["full"] > 24 and protocols["msd"] >= 1
     assert "training.outline" in part.training.command
+    half = [*words, "--keep", "0.5"]
+    half[half.index(str(tmp_path / "model"))] = str(tmp_path / "half")
+    outline.main(half)  # the run is finished: it is exported once more
+    assert "--keep 0.5" in read_card(tmp_path / "half").segmenter.training.command
+    blend = torch.load(tmp_path / "half" / "segmenter.pt", weights_only=True)
+    begun = outline.with_beyond(torch.load(start, weights_only=True))
+    ends = torch.load(tmp_path / "model" / "segmenter.pt", weights_only=True)
+    for name, value in blend.items():
+        torch.testing.assert_close(2 * value.float() - ends[name].float(), begun[name], atol=4e-3, rtol=4e-3)
     assert str(tmp_path) not in (tmp_path / "model" / "card.json").read_text(encoding="utf-8")
     weights = torch.load(tmp_path / "model" / "segmenter.pt", weights_only=True)
     assert weights["head.bias"].shape == (4,) and weights["head.bias"].dtype == torch.float16
