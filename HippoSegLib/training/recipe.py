@@ -58,7 +58,8 @@ def steps(
     """The steps in order.
 
     The segmenter learns on four fifths of the crops first, then on all but one subject's, with a smaller
-    rate, then from the second teacher what lies beyond their border. The quality score is fitted on what
+    rate, then from the second teacher what lies beyond their border; at last once more, with twice the
+    weight of complete labels, and halfway back to where that began. The quality score is fitted on what
     it made of the fifth it had not seen at first, and on what a network of another fold makes of its own:
     one alone is as sure of itself as it happens to be.
 
@@ -83,10 +84,10 @@ def steps(
         # Weights are written along the way: only this mark says that the run came to its end.
         return Step(name, name, arguments, runs / name / "finished")
 
-    fold0, fold1, every, outline = (
-        runs / f"{name}{kind}" / "model" for name in ("fold0", "fold1", "all", "outline")
+    fold0, fold1, every, outline, weighed = (
+        runs / f"{name}{kind}" / "model" for name in ("fold0", "fold1", "all", "outline", "weighed")
     )
-    parts = (str(outline), str(runs / "localizer"), str(runs / "refiner"))
+    parts = (str(weighed), str(runs / "localizer"), str(runs / "refiner"))
     told = _options(title=TITLES[preprocessing], **({"share": share} if share else {}))
     return [
         segmenter("fold0", folds=5, fold=0, seed=0, epochs=60, learning_rate=0.0015),
@@ -116,11 +117,23 @@ def steps(
             ("all",),
         ),
         Step(
+            "weighed",
+            "outline",
+            (
+                *(str(data), "-o", str(weighed), "--run", str(weighed.parent)),
+                *_options(init_from=outline / "segmenter.pt", preprocessing=preprocessing, threads=threads),
+                *_options(seed=2, epochs=2, batch_size=4, learning_rate=0.0005),
+                *_options(repeats=2, turns=2, label_maps=4, keep=0.5),
+            ),
+            weighed / "card.json",
+            ("outline",),
+        ),
+        Step(
             "assemble",
             "assemble",
-            (*parts, "-o", str(model), "--earlier", str(fold0), str(every), *told),
+            (*parts, "-o", str(model), "--earlier", str(fold0), str(every), str(outline), *told),
             model / "card.json",
-            ("outline", "localizer", "refiner"),
+            ("weighed", "localizer", "refiner"),
         ),
         Step(
             "quality",

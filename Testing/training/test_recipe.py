@@ -55,7 +55,7 @@ def test_both_models_share_the_localiser_and_nothing_else():
     shared = {step.done.parent.name for step in STEPS if step.done in done[1]} - {"model"}
     assert shared == {"localizer", "refiner"}
     plain, both = ([word for step in steps for word in step.arguments] for steps in (STEPS, BOTH))
-    assert plain.count("plain") == both.count("both") == 4
+    assert plain.count("plain") == both.count("both") == 5
     assert "--share" not in plain and both[both.index("--share") + 1] == "other"
 
 
@@ -100,7 +100,8 @@ def test_no_step_begins_before_those_it_waits_for(tmp_path, monkeypatch, jobs):
     before = dict(begun)
     assert {"fold0"} <= before["all"]
     assert "all" in before["outline"]
-    assert {"outline", "localizer", "refiner"} <= before["assemble"]
+    assert "outline" in before["weighed"]
+    assert {"weighed", "localizer", "refiner"} <= before["assemble"]
     assert before["quality"] == set(order) - {"quality"}
     assert max(most) == min(jobs, 4)
 
@@ -144,7 +145,7 @@ def test_a_bundled_card_tells_the_recipes_settings(name):
     card = json.loads((model_folder(name) / "card.json").read_text(encoding="utf-8"))
     steps = BOTH if "clahe" in name else STEPS
     training = card["segmenter"]["training"]
-    last = "outline" if "training.outline" in training["command"] else "all"
+    last = "weighed" if "--keep" in training["command"] else "outline"
     wanted = next(step for step in steps if step.name == last).arguments
     for option, key in (("--epochs", "num_epochs"), ("--seed", "seed"), ("--batch-size", "batch_size")):
         assert str(training[key]) == wanted[wanted.index(option) + 1]
