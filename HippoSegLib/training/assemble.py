@@ -29,8 +29,10 @@ T = TypeVar("T")
 #: What everything loaded at inference may come to.
 MAX_PARAMETERS, MAX_BYTES = 2_000_000, 8_000_000
 LICENCE = (
-    "Weights: CC-BY-SA 4.0, as the Medical Segmentation Decathlon crops they were trained on. The localiser "
-    "was trained on label maps (Apache-2.0) and public-domain heads (PDDL, CC0)."
+    "Weights: CC-BY-SA 4.0, as the Medical Segmentation Decathlon crops they were trained on. The "
+    "segmenter's second teacher are public-domain heads (PDDL, CC0) with hippodeep's labels (MIT), and "
+    "label maps (Apache-2.0). The localiser was trained on label maps (Apache-2.0) and public-domain "
+    "heads (PDDL, CC0)."
 )
 
 

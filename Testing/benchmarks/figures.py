@@ -34,6 +34,7 @@ from HippoSegLib.evaluation.summary import summarise, summary_text  # noqa: E402
 from HippoSegLib.models.card import ModelCard, read_card  # noqa: E402
 from HippoSegLib.models.saving import replace_card  # noqa: E402
 from HippoSegLib.models.store import DEFAULT, load_model  # noqa: E402
+from HippoSegLib.models.training_card import TrainingCard  # noqa: E402
 from HippoSegLib.options import SegmentOptions  # noqa: E402
 from HippoSegLib.training.data_splits import LABELLED_HEADS  # noqa: E402
 
@@ -160,8 +161,7 @@ def _printed_by(name: str) -> str:
 def _times(card: ModelCard) -> list[tuple[str, int]]:
     """Step and seconds, as the card tells them."""
     training = card.segmenter.training
-    times = [("segmenter, on four fifths of the cases", one.seconds) for one in training.earlier]
-    times.append(("segmenter, all cases", training.seconds))
+    times = [(f"segmenter, {_step(one)}", one.seconds) for one in (*training.earlier, training)]
     times += [
         (f"localiser, {stage['steps']} steps", round(stage["seconds"]))
         for stage in card.localizer.extra.get("stages", [])
@@ -169,6 +169,14 @@ def _times(card: ModelCard) -> list[tuple[str, int]]:
     if card.refiner is not None:
         times.append(("refinement network of the localiser", card.refiner.extra["training"]["seconds"]))
     return times
+
+
+def _step(training: TrainingCard) -> str:
+    """What a training of the segmenter was."""
+    if "training.outline" in training.command:
+        return "complete labels weighed" if "--keep" in training.command else "second teacher"
+    folds = int(option_of(training.command, "--folds"))
+    return "on four fifths of the crops" if folds == 5 else "on all but one subject's crops"
 
 
 def main() -> None:

@@ -195,7 +195,10 @@ def test_the_shipped_card_obeys(path):
     }
     # The second teacher's: its own heads, and the weak labels of the heads that may train.
     own = {f"ds2748_sub-{number:02d}_{side}" for number in range(9, 41) for side in ("left", "right")}
-    assert set(teachers) <= allowed | own
+    drawn = {name for name in teachers if name.startswith("labelmap_")}
+    maps = {name.split("_")[1] for name in drawn}
+    assert maps <= {f"{number:02d}" for number in range(1, 21)} - {*MAPS_KEPT_APART, "07"}
+    assert set(teachers) - drawn <= allowed | own
     contexts = segmenter.get("background_context", segmenter.get("hosts"))  # the older name
     assert contexts and set(contexts) <= allowed
     stated = list(trained_on(card))
