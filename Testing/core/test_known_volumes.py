@@ -17,7 +17,7 @@ from Testing.tools.known_volumes import CASES, KNOWN, findings, place
 TOLERANCE = 5  # voxels
 
 
-@pytest.mark.parametrize(("model", "head"), CASES, ids="-".join)
+@pytest.mark.parametrize(("model", "head"), CASES, ids=["-".join(case) for case in CASES])
 def test_voxels_and_flags_are_as_known(model, head):
     path = place(head, Path(os.environ.get("HIPPOSEG_DATA", "")))
     if not path.exists():
