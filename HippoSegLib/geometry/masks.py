@@ -28,6 +28,17 @@ def dilated(mask: np.ndarray, steps: int = 1) -> np.ndarray:
     return mask
 
 
+def within_a_voxel(mask: np.ndarray) -> np.ndarray:
+    """The mask with its neighbours by a face, an edge or a corner."""
+    for axis in range(mask.ndim):
+        grown = mask.copy()
+        here, there = np.moveaxis(grown, axis, 0), np.moveaxis(mask, axis, 0)
+        here[1:] |= there[:-1]
+        here[:-1] |= there[1:]
+        mask = grown
+    return mask
+
+
 def eroded(mask: np.ndarray, steps: int = 1) -> np.ndarray:
     """The mask without voxels that have a neighbour by a face outside it or the array, `steps` times."""
     for _ in range(steps):

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import SimpleITK as sitk
-from scipy import ndimage
 
+from ..geometry import masks
 from ..geometry.pose import Affine
 from ..models.engines import Network, softmax
 from .coarse import CoarseGrid, Localization, shrink
@@ -82,7 +82,7 @@ def _is_cut(head: sitk.Image, place: Affine, share: np.ndarray, grid: CoarseGrid
     inverse = np.linalg.inv(place.matrix)
     brain = _brightness(head, place, share, grid)
     # Voxels of the grid that lie half outside the field of view show half of what is there.
-    near = ndimage.maximum_filter(share, 3) > 0.5
+    near = masks.within_a_voxel(share > 0.5)
     for index, area in _faces(head):
         points = index @ (np.reshape(head.GetDirection(), (3, 3)) * np.array(head.GetSpacing())).T
         at = (points + np.array(head.GetOrigin()) - place.offset) @ inverse.T

@@ -28,6 +28,7 @@ def test_neighbours_are_scipy_s(mask, steps):
     before = mask.copy()
     assert np.array_equal(masks.dilated(mask, steps), ndimage.binary_dilation(mask, iterations=steps))
     assert np.array_equal(masks.eroded(mask, steps), ndimage.binary_erosion(mask, iterations=steps))
+    assert np.array_equal(masks.within_a_voxel(mask), ndimage.maximum_filter(mask, 3))
     assert np.array_equal(mask, before)
 
 
