@@ -7,15 +7,21 @@ right sides mirrored.
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 
-from ..geometry import masks
-from ..geometry.filters import mean_of_three
 from ..geometry.pose import LONG_AXIS_DIP_DEG
 
 #: Fewer voxels than this have no shape to speak of.
 MIN_VOXELS = 30
 #: The surroundings that are compared with the inside reach this far, in voxels.
 NEAR = 5
+#: What `_of_image` tells, 0 where the image tells nothing.
+IMAGE_FEATURES = (
+    *("rank", "brighter", "grain", "edge", "above", "below"),
+    *("mixed", "purer_elsewhere", "edge_elsewhere"),
+)
+#: So many voxels away an outline is tried for comparison.
+ELSEWHERE = 4
 #: Edge of the blocks in which an image is compared with how a T1 looks, mm.
 BLOCK_MM = 8.0
 #: Least blocks in view for such a comparison.
@@ -50,8 +56,9 @@ def side_features(image: np.ndarray, maps: np.ndarray, inside: np.ndarray) -> di
     count = int(mask.sum())
     if count < MIN_VOXELS:
         return None
-    box = tuple(slice(max(s.start - NEAR - 2, 0), s.stop + NEAR + 2) for s in masks.bounding_box(mask))
-    surface = count - int(masks.eroded(mask[box]).sum())
+    (box,) = ndimage.find_objects(mask.astype(np.uint8))
+    box = tuple(slice(max(s.start - NEAR - 2, 0), s.stop + NEAR + 2) for s in box)
+    surface = count - int(ndimage.binary_erosion(mask[box]).sum())
     of_all_maps = (slice(None), *box)
     found = _of_probabilities(p, mask, count, surface)
     found |= _of_shape(maps[of_all_maps], mask[box], count, surface)
@@ -69,8 +76,8 @@ def long_axis_length(mask: np.ndarray) -> float:
 
 def _of_probabilities(p: np.ndarray, mask: np.ndarray, count: int, surface: int) -> dict[str, float]:
     doubt = entropy(p)
-    core = masks.eroded(mask, 2)
-    around = masks.dilated(mask, 2)
+    core = ndimage.binary_erosion(mask, iterations=2)
+    around = ndimage.binary_dilation(mask, iterations=2)
     return {
         # The Dice to be expected if every probability were true.
         "expected_overlap": 2 * float(p[mask].sum()) / (float(p.sum()) + count),
@@ -106,11 +113,11 @@ def _of_shape(maps: np.ndarray, mask: np.ndarray, count: int, surface: int) -> d
 
 def _of_image(image: np.ndarray, mask: np.ndarray, inside: np.ndarray) -> dict[str, float]:
     """Grey values in and about the outline, as shares of their range there."""
-    near = masks.dilated(mask, NEAR) & inside
-    outer = masks.dilated(mask)
+    near = ndimage.binary_dilation(mask, iterations=NEAR) & inside
+    outer = ndimage.binary_dilation(mask)
     shell = near & ~outer
-    rim = masks.dilated(mask, 2)
-    found = dict.fromkeys(("rank", "brighter", "grain", "edge", "above", "below"), 0.0)
+    rim = ndimage.binary_dilation(mask, iterations=2)
+    found = dict.fromkeys(IMAGE_FEATURES, 0.0)
     found["outside_share"] = float((rim & ~inside).sum() / rim.sum())
     own = mask & inside
     if min(own.sum(), shell.sum()) < MIN_VOXELS:
@@ -122,8 +129,8 @@ def _of_image(image: np.ndarray, mask: np.ndarray, inside: np.ndarray) -> dict[s
     image = np.clip((image - low) / scale, -0.5, 1.5)
     middle, about = float(np.median(image[own])), image[shell]
     slopes = np.sqrt(sum(np.gradient(image, axis=k) ** 2 for k in range(3)))
-    edge = own & ~masks.eroded(mask)
-    rest = image - mean_of_three(image)
+    edge = own & ~ndimage.binary_erosion(mask)
+    rest = image - ndimage.uniform_filter(image, 3)
     found |= {
         "rank": float((about < middle).mean()),
         "brighter": float(np.percentile(about, 85)) - middle,
@@ -134,16 +141,48 @@ def _of_image(image: np.ndarray, mask: np.ndarray, inside: np.ndarray) -> dict[s
         moved = moved & ~outer & inside
         if moved.any():
             found[name] = float(image[moved].mean() - image[own].mean())
-    return found
+    return found | _of_place(image, slopes, mask, inside)
 
 
-def _moved(mask: np.ndarray, steps: int) -> np.ndarray:
-    """The mask moved up by so many voxels (down, if negative); what leaves the array is lost."""
+def _of_place(
+    image: np.ndarray, slopes: np.ndarray, mask: np.ndarray, inside: np.ndarray
+) -> dict[str, float]:
+    """Whether the outline would fit as well a few voxels away: a hippocampus is of one tissue and ends at
+    edges, and a plausible outline that lies elsewhere does not."""
+    rim = mask & ~ndimage.binary_erosion(mask)
+    spreads, edges = [], []
+    if not (rim & inside).any():
+        return {}
+    mixed, edge = _spread(image[mask & inside]), float(slopes[rim & inside].mean())
+    for axis in range(3):
+        for steps in (-ELSEWHERE, ELSEWHERE):
+            own, border = (_moved(one, steps, axis) & inside for one in (mask, rim))
+            if min(own.sum(), border.sum()) >= MIN_VOXELS:
+                spreads.append(_spread(image[own]))
+                edges.append(float(slopes[border].mean()))
+    if not spreads:
+        return {}
+    return {
+        "mixed": mixed,
+        "purer_elsewhere": mixed - min(spreads),
+        "edge_elsewhere": max(edges) / max(edge, 1e-6),
+    }
+
+
+def _spread(values: np.ndarray) -> float:
+    low, high = np.percentile(values, (15, 85))
+    return float(high - low)
+
+
+def _moved(mask: np.ndarray, steps: int, axis: int = 0) -> np.ndarray:
+    """The mask moved along an axis, by default up, by so many voxels; what leaves the array is lost."""
     result = np.zeros_like(mask)
+    to, from_ = [slice(None)] * mask.ndim, [slice(None)] * mask.ndim
     if steps > 0:
-        result[steps:] = mask[:-steps]
+        to[axis], from_[axis] = slice(steps, None), slice(None, -steps)
     else:
-        result[:steps] = mask[-steps:]
+        to[axis], from_[axis] = slice(None, steps), slice(-steps, None)
+    result[tuple(to)] = mask[tuple(from_)]
     return result
 
 

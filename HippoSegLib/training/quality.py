@@ -141,7 +141,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=SEED, help="of the trials")
     parser.add_argument("--trials", type=Path, help="keep the trials in this file, or take them from it")
     parser.add_argument("--judge", action="store_true", help="fit nothing: try the score that the model has")
-    parser.add_argument("--no-heads", action="store_true", help="leave the real heads out")
+    parser.add_argument(
+        "--no-heads",
+        action="store_true",
+        help="leave the real heads out; limits of the localiser stay as the card has them",
+    )
     parser.add_argument("--write", action="store_true", help="write the score into the model's card")
     parser.add_argument("--report", type=Path, help="write what is printed to this file too")
     parser.add_argument("--overwrite", action="store_true", help="replace the file of --report")
@@ -164,7 +168,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     held_out, text = cross_validate(made)
     quality = fit(made)
-    if not args.no_heads:
+    if args.no_heads:
+        quality = with_limits_of(quality, base.card)
+    else:
         learned = head_trials(args.data, models[0], TRAIN_REAL_HEADS)
         limits: dict[str, Any] = dict(head_limits(learned))
         quality = replace(quality, **limits)
@@ -179,6 +185,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         told = {"trials": len(made), "seed": args.seed, **held_out}
         part = replace(quality.to_card(), subjects=tuple(sorted({t.subject for t in made})), extra=told)
         replace_card(base.folder, replace(read_card(base.folder), quality=part))
+
+
+def with_limits_of(quality: QualityModel, card: ModelCard) -> QualityModel:
+    """The score with how far the localiser may be off by a card that has one: the localiser is the same."""
+    earlier = QualityModel.from_card(card.quality)
+    if earlier is None:
+        return quality
+    return replace(quality, max_misfit_mm=earlier.max_misfit_mm, max_distance_mm=earlier.max_distance_mm)
 
 
 def unseen(made: list[Trial], card: ModelCard) -> list[Trial]:

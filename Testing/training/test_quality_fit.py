@@ -124,6 +124,10 @@ def test_the_command_writes_the_score_into_the_card(tmp_path, capsys):
     assert "held-out kind" in printed and str(written["quality"]["threshold"]) in printed
     made = [Trial.from_json(line) for line in kept.read_text(encoding="utf-8").splitlines()]
     model = QualityModel.from_card(load_model(folder).card.quality)
+    assert model.max_misfit_mm == float("inf")  # the card had no limits, and no heads were asked
+    limited = replace(model, max_misfit_mm=8.5, max_distance_mm=6.0)
+    kept_limits = command.with_limits_of(model, replace(load_model(folder).card, quality=limited.to_card()))
+    assert (kept_limits.max_misfit_mm, kept_limits.max_distance_mm) == (8.5, 6.0)
     assert model.score(made[0].features) == pytest.approx(fit(made).score(made[0].features))
 
     with pytest.raises(TrainingError, match="another fold"):

@@ -180,3 +180,23 @@ def test_the_command_writes_maps_and_scores(sample_path, tmp_path):
     record = json.loads((tmp_path / f"{name}_hippocampus.json").read_text(encoding="utf-8"))
     for side in ("left", "right"):
         assert float(row[f"{side}_quality"]) == round(record["quality"][side], 2) > 0.75
+
+
+def test_an_outline_that_lies_elsewhere_is_told_by_what_lies_in_it():
+    """The same shape, four voxels beside the structure: mixed, without edges; it would fit better there."""
+    rng = np.random.default_rng(0)
+    grid = np.indices((40, 56, 48)) - np.array([20, 28, 24])[:, None, None, None]
+    there = sum((g / r) ** 2 for g, r in zip(grid, (5, 15, 6), strict=True)) < 1
+    image = np.where(there, 0.5, 0.9) + rng.normal(0, 0.02, there.shape)
+    inside = np.ones(there.shape, bool)
+
+    def told(steps):
+        maps = np.stack([np.roll(there, steps, axis=2) & (grid[1] > 5), np.roll(there, steps, axis=2)]) * 0.98
+        maps[1] -= maps[0]
+        return side_features(image, maps.astype(np.float32), inside)
+
+    right, wrong = told(0), told(4)
+    assert wrong["mixed"] > right["mixed"] + 0.3
+    assert right["purer_elsewhere"] < 0 < 0.3 < wrong["purer_elsewhere"]
+    assert right["edge_elsewhere"] < 0.9 and wrong["edge_elsewhere"] > 1.3
+    assert wrong["volume"] == right["volume"]
