@@ -7,8 +7,9 @@ right sides mirrored.
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
+from ..geometry import masks
+from ..geometry.filters import mean_of_three
 from ..geometry.pose import LONG_AXIS_DIP_DEG
 
 #: Fewer voxels than this have no shape to speak of.
@@ -56,9 +57,8 @@ def side_features(image: np.ndarray, maps: np.ndarray, inside: np.ndarray) -> di
     count = int(mask.sum())
     if count < MIN_VOXELS:
         return None
-    (box,) = ndimage.find_objects(mask.astype(np.uint8))
-    box = tuple(slice(max(s.start - NEAR - 2, 0), s.stop + NEAR + 2) for s in box)
-    surface = count - int(ndimage.binary_erosion(mask[box]).sum())
+    box = tuple(slice(max(s.start - NEAR - 2, 0), s.stop + NEAR + 2) for s in masks.bounding_box(mask))
+    surface = count - int(masks.eroded(mask[box]).sum())
     of_all_maps = (slice(None), *box)
     found = _of_probabilities(p, mask, count, surface)
     found |= _of_shape(maps[of_all_maps], mask[box], count, surface)
@@ -76,8 +76,8 @@ def long_axis_length(mask: np.ndarray) -> float:
 
 def _of_probabilities(p: np.ndarray, mask: np.ndarray, count: int, surface: int) -> dict[str, float]:
     doubt = entropy(p)
-    core = ndimage.binary_erosion(mask, iterations=2)
-    around = ndimage.binary_dilation(mask, iterations=2)
+    core = masks.eroded(mask, 2)
+    around = masks.dilated(mask, 2)
     return {
         # The Dice to be expected if every probability were true.
         "expected_overlap": 2 * float(p[mask].sum()) / (float(p.sum()) + count),
@@ -113,10 +113,10 @@ def _of_shape(maps: np.ndarray, mask: np.ndarray, count: int, surface: int) -> d
 
 def _of_image(image: np.ndarray, mask: np.ndarray, inside: np.ndarray) -> dict[str, float]:
     """Grey values in and about the outline, as shares of their range there."""
-    near = ndimage.binary_dilation(mask, iterations=NEAR) & inside
-    outer = ndimage.binary_dilation(mask)
+    near = masks.dilated(mask, NEAR) & inside
+    outer = masks.dilated(mask)
     shell = near & ~outer
-    rim = ndimage.binary_dilation(mask, iterations=2)
+    rim = masks.dilated(mask, 2)
     found = dict.fromkeys(IMAGE_FEATURES, 0.0)
     found["outside_share"] = float((rim & ~inside).sum() / rim.sum())
     own = mask & inside
@@ -129,8 +129,8 @@ def _of_image(image: np.ndarray, mask: np.ndarray, inside: np.ndarray) -> dict[s
     image = np.clip((image - low) / scale, -0.5, 1.5)
     middle, about = float(np.median(image[own])), image[shell]
     slopes = np.sqrt(sum(np.gradient(image, axis=k) ** 2 for k in range(3)))
-    edge = own & ~ndimage.binary_erosion(mask)
-    rest = image - ndimage.uniform_filter(image, 3)
+    edge = own & ~masks.eroded(mask)
+    rest = image - mean_of_three(image)
     found |= {
         "rank": float((about < middle).mean()),
         "brighter": float(np.percentile(about, 85)) - middle,
@@ -149,7 +149,7 @@ def _of_place(
 ) -> dict[str, float]:
     """Whether the outline would fit as well a few voxels away: a hippocampus is of one tissue and ends at
     edges, and a plausible outline that lies elsewhere does not."""
-    rim = mask & ~ndimage.binary_erosion(mask)
+    rim = mask & ~masks.eroded(mask)
     spreads, edges = [], []
     if not (rim & inside).any():
         return {}
