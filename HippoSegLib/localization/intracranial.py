@@ -31,6 +31,8 @@ MAX_FACE_MM2 = 2500.0
 _TISSUE = 0.25
 #: Steps between the points of a face that are looked at, mm.
 _STEP_MM = 2.0
+#: Blocks, along z, that are thinned at once.
+_SLAB = 8
 
 
 def intracranial_volume(
@@ -69,11 +71,20 @@ def intracranial_share(image: np.ndarray, network: Network) -> np.ndarray:
 def _thinned(head: sitk.Image, grid: CoarseGrid) -> sitk.Image:
     """As `coarse.shrink`, but with the last voxels of each axis, which may fill no block, and with an empty
     block at each end, so that what touches a face of the field of view ends there as a brain does in air."""
-    blocks = [
-        max(1, min(int(grid.spacing // s), n)) for s, n in zip(head.GetSpacing(), head.GetSize(), strict=True)
-    ]
-    beyond = [block + -n % block for n, block in zip(head.GetSize(), blocks, strict=True)]
-    return shrink(sitk.ConstantPad(head, blocks, beyond, 0), grid)
+    size, spacing = head.GetSize(), head.GetSpacing()
+    blocks = [max(1, min(int(grid.spacing // s), n)) for s, n in zip(spacing, size, strict=True)]
+    beyond = [block + -n % block for n, block in zip(size, blocks, strict=True)]
+    slabs = []
+    for start in range(0, size[2], _SLAB * blocks[2]):  # a padded copy of the whole would be tens of MB
+        count = min(_SLAB * blocks[2], size[2] - start)
+        slab = sitk.RegionOfInterest(head, [*size[:2], count], [0, 0, start])
+        slab = sitk.ConstantPad(slab, [*blocks[:2], 0], [*beyond[:2], -count % blocks[2]], 0)
+        slabs.append(sitk.GetArrayFromImage(shrink(slab, grid)))
+    image = sitk.GetImageFromArray(np.pad(np.concatenate(slabs), ((1, 1), (0, 0), (0, 0))))
+    image.SetSpacing([s * block for s, block in zip(spacing, blocks, strict=True)])
+    image.SetDirection(head.GetDirection())
+    image.SetOrigin(head.TransformContinuousIndexToPhysicalPoint([-(block + 1) / 2 for block in blocks]))
+    return image
 
 
 def _is_cut(head: sitk.Image, place: Affine, share: np.ndarray, grid: CoarseGrid) -> bool:
