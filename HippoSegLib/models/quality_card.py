@@ -31,6 +31,9 @@ FEATURES = (
     "edge",
     "above",
     "below",
+    "mixed",
+    "purer_elsewhere",
+    "edge_elsewhere",
     "outside_share",
     "likeness",
 )
