@@ -54,6 +54,7 @@ COMMON += ("voxel_size", "roi_placement", "site_heads", "lost_pose", "contrast",
 TABLES = OWN + COMMON
 #: Those that are about no model, and stand in no card.
 ELSEWHERE = ("reference_calibration", "reference_people", "cohort", "cohort_speed", "side_by_side")
+ELSEWHERE += ("hippodeep_heads",)
 #: Those that stand in the card in full.
 IN_FULL = ("labelled_heads", "cross_validation")
 PROSE = "CARD.md"
