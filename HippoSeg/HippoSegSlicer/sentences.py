@@ -528,6 +528,8 @@ def sentences(_: Callable[[str], str]) -> tuple[str, ...]:
         _("The folder holds more than {0} files, those in subfolders included."),
         _("The folder holds {0} damaged DICOM file{1} and no other."),
         _("The folder is a BIDS data set ({0} subject{1}), not a scan."),
+        _("The head is large {0}: if that is not expected, check {1}."),
+        _("The head is rather {0} {1}: if that is not expected, check {2}."),
         _("The head is small for an adult {0}: if it is not that of a child, check {1}."),
         _("The head is unusually large {0}: check {1}."),
         _("The head is unusually {0} {1}: check {2}."),

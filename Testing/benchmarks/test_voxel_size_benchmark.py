@@ -11,8 +11,8 @@ from HippoSegLib.localization.head_size import HeadSize
 RAS = np.diag([-1.0, -1.0, 1.0])
 
 
-def judgement(volume: float, length: float, flagged: bool = False) -> Judgement:
-    return Judgement(HeadSize(volume, Affine(RAS, np.zeros(3))), length, 0.5, flagged)
+def judgement(volume: float, length: float, said: str = "") -> Judgement:
+    return Judgement(HeadSize(volume, Affine(RAS, np.zeros(3))), length, 0.5, said)
 
 
 def test_claims_change_the_header_alone_and_crops_the_field_of_view(head):
@@ -33,11 +33,16 @@ def test_claims_change_the_header_alone_and_crops_the_field_of_view(head):
 
 
 def test_every_head_of_a_row_is_counted_once():
-    row = [judgement(1.4e6, 40), judgement(0.8e6, 30, True), Judgement(), Judgement(refused=True)]
+    row = [
+        judgement(1.4e6, 40, "info"),
+        judgement(0.8e6, 30, "warning"),
+        Judgement(),
+        Judgement(refused=True),
+    ]
     (line,) = table({"all axes × 0.8": row})[2:]
     cells = [cell.strip() for cell in line.strip("|").split("|")]
-    assert cells[:5] == ["all axes × 0.8", "4", "1", "1", "1"]
-    assert cells[5] == "800 … 1100 … 1400" and cells[7] == "0.5 … 0.5 … 0.5"
+    assert cells[:6] == ["all axes × 0.8", "4", "1", "1", "1", "1"]
+    assert cells[6] == "800 … 1100 … 1400" and cells[8] == "0.5 … 0.5 … 0.5"
     assert table({"x": [Judgement(refused=True)]})[2].count("–") == 3
 
 

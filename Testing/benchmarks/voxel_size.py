@@ -36,12 +36,13 @@ CROPS |= {"face, 20 %": (1, 1, 0.2), "one side, 20 %": (0, 0, 0.2)}
 @dataclass(frozen=True)
 class Judgement:
     """What the pipeline made of one head: its size, hippocampal length in mm and largest deviation of its
-    shape, as far as they were known, and whether its voxel size was doubted; `refused` where it gave up."""
+    shape, as far as they were known, and what was said of its voxel size: "warning", "info" or nothing;
+    `refused` where it gave up."""
 
     size: HeadSize | None = None
     length: float | None = None
     deviation: float = 0.0
-    flagged: bool = False
+    said: str = ""
     refused: bool = False
 
 
@@ -81,7 +82,8 @@ def judge(image: sitk.Image, model, threads: int) -> Judgement:
             result = pipeline.segment(image, model=model, device="cpu", threads=threads, second_reader=False)
     except HippoSegError:
         return Judgement(refused=True)
-    return Judgement(**seen, flagged=any(flag.code == "voxel_size" for flag in result.flags))
+    said = [flag.severity for flag in result.flags if flag.code == "voxel_size"]
+    return Judgement(**seen, said="".join(said))
 
 
 def variants() -> dict[str, tuple]:
@@ -112,8 +114,8 @@ def table(found: dict[str, list[Judgement]]) -> list[str]:
     """Lines of Markdown, a row per variant."""
     lines = [
         "| voxel size, or field of view | heads | refused | size not judged | voxel size doubted | "
-        "intracranial mL | size, deviation | shape, deviation |",
-        "|---|---|---|---|---|---|---|---|",
+        "or noted | intracranial mL | size, deviation | shape, deviation |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, row in found.items():
         sized = [j for j in row if j.size is not None]
@@ -122,7 +124,8 @@ def table(found: dict[str, list[Judgement]]) -> list[str]:
         shapes = [j.deviation for j in sized]
         lines.append(
             f"| {name} | {len(row)} | {sum(j.refused for j in row)} | "
-            f"{sum(j.size is None and not j.refused for j in row)} | {sum(j.flagged for j in row)} | "
+            f"{sum(j.size is None and not j.refused for j in row)} | "
+            f"{sum(j.said == 'warning' for j in row)} | {sum(j.said == 'info' for j in row)} | "
             f"{_spread(volumes, 0)} | {_spread(sizes, 1)} | {_spread(shapes, 1)} |"
         )
     return lines
@@ -169,6 +172,7 @@ def main() -> None:
             "",
             "Lowest … median … highest. Deviations are in standard deviations of heads whose voxel size is",
             "right.",
+            "Doubted: a warning, the result is to be reviewed. Noted: a remark, the status stays.",
             "A size is not judged where the field of view cuts the head.",
         ]
         return table(found) + fit(found["as it is"]) + notes

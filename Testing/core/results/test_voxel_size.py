@@ -187,6 +187,16 @@ def test_short_hippocampi_alone_are_no_small_head(sample):
     assert voxel_size_flags(size, {"left": 25.0, "right": 26.0}, sample) == []
 
 
+def test_a_large_head_gets_a_note_that_leaves_its_status(sample):
+    """A small head that is stated 15 % too large is as large as this one, which may be right."""
+    size = HeadSize(1.68e6, Affine(np.diag([-1.0, -1.0, 1.0]), np.zeros(3)))
+    assert 1.5 < size_deviation(1.68e6, 43.0) < 2.25
+    (flag,) = voxel_size_flags(size, {"left": 43.0, "right": 43.0}, sample)
+    assert flag.severity == "info" and "1680 mL" in flag.message and "voxel size" in flag.message
+    # Not so large, or large with hippocampi of the mean size.
+    assert voxel_size_flags(size, {"left": 40.5, "right": 40.5}, sample) == []
+
+
 @pytest.mark.parametrize(("volume", "length"), [(0.7e6, 40.0), (2.4e6, 40.0), (0.7e6, None)])
 def test_impossible_volumes_are_named_whatever_the_length(sample, volume, length):
     size = HeadSize(volume, Affine(np.diag([-1.0, -1.0, 1.0]), np.zeros(3)))
