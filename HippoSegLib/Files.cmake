@@ -12,13 +12,14 @@ set(HIPPOSEG_LIBRARY_SCRIPTS
   HippoSegLib/batch/dask_engine.py
   HippoSegLib/batch/failure.py
   HippoSegLib/batch/files.py
-  HippoSegLib/batch/finding.py
-  HippoSegLib/batch/finding_bids.py
-  HippoSegLib/batch/finding_dicom.py
-  HippoSegLib/batch/finding_tables.py
-  HippoSegLib/batch/finding_tree.py
+  HippoSegLib/batch/finding/__init__.py
+  HippoSegLib/batch/finding/bids.py
+  HippoSegLib/batch/finding/dicom.py
+  HippoSegLib/batch/finding/found.py
+  HippoSegLib/batch/finding/scans.py
+  HippoSegLib/batch/finding/tables.py
+  HippoSegLib/batch/finding/tree.py
   HippoSegLib/batch/folder.py
-  HippoSegLib/batch/found.py
   HippoSegLib/batch/index.py
   HippoSegLib/batch/layout.py
   HippoSegLib/batch/memory.py

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ..options import SegmentOptions
-from .finding import Found, find_scans
+from .finding.scans import Found, find_scans
 from .outcome import Outcome
 from .progress import BatchProgress, Listener
 from .request import BatchOptions, split_changes
@@ -39,7 +39,7 @@ def segment_cohort(
     """Find scans and segment them; yields an `Outcome` per scan as it is settled.
 
     Args:
-        inputs: As in `finding.find_scans`, or what that returned.
+        inputs: As in `finding.scans.find_scans`, or what that returned.
         output: Folder for the results; made if it is missing.
         options: What is to be done with each scan.
         batch: Workers, shard, overwriting and so on.

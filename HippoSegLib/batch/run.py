@@ -76,7 +76,7 @@ def segment_sources(
     batch: BatchOptions,
     listener: Listener,
 ) -> Iterator[Outcome]:
-    """As `segment_files`, of inputs that were found by `finding.find_scans`."""
+    """As `segment_files`, of inputs that were found by `finding.scans.find_scans`."""
     folder = OutputFolder(output, batch.layout)
     runner = Runner(folder, options, batch, listener.cancel)
     if len(sources) == 1 and not sources[0].path.exists():

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Find the scans and segment them."""
     options, batch = segment_options(args), batch_options(args)
-    from ..batch.finding import find_scans
+    from ..batch.finding.scans import find_scans
 
     live = sys.stderr.isatty() and not args.quiet
     if live:  # headers of a DICOM tree take their time

@@ -15,7 +15,7 @@ from ..results.wording import volume_words
 from .remedies import in_words
 
 if TYPE_CHECKING:
-    from ..batch.found import Found
+    from ..batch.finding.found import Found
     from ..batch.outcome import Outcome
     from ..batch.progress import BatchProgress
     from ..batch.request import BatchOptions

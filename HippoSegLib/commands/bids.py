@@ -84,7 +84,7 @@ def _participant(args: argparse.Namespace) -> int:
 
 
 def _segment(sources: list[Source], args: argparse.Namespace) -> int:
-    from ..batch.found import Found
+    from ..batch.finding.found import Found
     from ..batch.request import BatchOptions
     from ..bids.layout import BIDS
     from ..models.devices import usable_cpus

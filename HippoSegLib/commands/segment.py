@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     options = segment_options(args)
-    from ..batch.found import Found
+    from ..batch.finding.found import Found
     from ..batch.source import Source
 
     sources = tuple(Source(path, args.series) for path in args.scans)

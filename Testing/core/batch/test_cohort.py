@@ -20,7 +20,7 @@ from make_cohort import make_cohort, make_demo  # noqa: E402
 from standin import read  # noqa: E402
 
 from HippoSegLib.batch import runner  # noqa: E402
-from HippoSegLib.batch.finding import find_scans  # noqa: E402
+from HippoSegLib.batch.finding.scans import find_scans  # noqa: E402
 from HippoSegLib.batch.run import segment_files  # noqa: E402
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")

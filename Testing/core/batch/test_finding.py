@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from HippoSegLib.batch.finding import find_scans
+from HippoSegLib.batch.finding.scans import find_scans
 from HippoSegLib.batch.naming import assign_names
 from HippoSegLib.batch.record import Failure, RecordedSource, ScanRecord
 from HippoSegLib.errors import InputError

@@ -14,7 +14,7 @@ if str(IO) not in sys.path:
 
 from dicomwriter import write_series  # noqa: E402
 
-from HippoSegLib.batch.finding import find_scans  # noqa: E402
+from HippoSegLib.batch.finding.scans import find_scans  # noqa: E402
 from HippoSegLib.batch.naming import assign_names  # noqa: E402
 from HippoSegLib.errors import InputError  # noqa: E402
 from HippoSegLib.io.images import read_image  # noqa: E402

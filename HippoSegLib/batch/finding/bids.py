@@ -7,8 +7,8 @@ import os
 import re
 from pathlib import Path
 
+from ..source import Source
 from .found import Found, LeftOut
-from .source import Source
 
 DESCRIPTION = "dataset_description.json"
 _SUBJECT, _SESSION = re.compile(r"sub-[0-9A-Za-z]+"), re.compile(r"ses-[0-9A-Za-z]+")

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from ..io.dicom_files import is_dicom
-from ..io.names import SUFFIXES, image_stem
-from .files import is_result
-from .finding_bids import entities, find_in_bids, is_bids, is_derivative, is_other_image
-from .finding_dicom import find_series, find_spread_series
+from ...io.dicom_files import is_dicom
+from ...io.names import SUFFIXES, image_stem
+from ..files import is_result
+from ..source import Source
+from .bids import entities, find_in_bids, is_bids, is_derivative, is_other_image
+from .dicom import find_series, find_spread_series
 from .found import Found, LeftOut, joined
-from .source import Source
 
 #: Files that are certainly no DICOM images, by suffix.
 _NO_DICOM = tuple(
@@ -29,7 +29,7 @@ def find_in_tree(folder: Path, output: str | Path | None = None) -> Found:
     """The scans in a folder and below it, in the order of their paths.
 
     Hidden files and folders are passed over. Of BIDS data sets below, the T1w images are taken; of DICOM
-    series, those that look like a T1 (see `finding_dicom`).
+    series, those that look like a T1 (see `finding.dicom`).
 
     Args:
         folder: Where to look. Links to folders are followed.

@@ -13,15 +13,15 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-from ..errors import InputError
-from ..io.files import what_the_system_refuses
-from ..io.names import shown
-from .finding_bids import find_in_bids, is_bids
-from .finding_tables import SUFFIXES as TABLES
-from .finding_tables import read_list
-from .finding_tree import find_in_tree
+from ...errors import InputError
+from ...io.files import what_the_system_refuses
+from ...io.names import shown
+from ..source import Source
+from .bids import find_in_bids, is_bids
 from .found import Found, LeftOut, joined
-from .source import Source
+from .tables import SUFFIXES as TABLES
+from .tables import read_list
+from .tree import find_in_tree
 
 __all__ = ["Found", "LeftOut", "find_scans"]
 

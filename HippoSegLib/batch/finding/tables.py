@@ -7,11 +7,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import InputError
-from ..io.names import shown
-from ..io.spreadsheet import csv_lines
-from .finding_bids import entities
-from .source import Source
+from ...errors import InputError
+from ...io.names import shown
+from ...io.spreadsheet import csv_lines
+from ..source import Source
+from .bids import entities
 
 SUFFIXES = (".txt", ".csv", ".tsv")
 #: What is looked for -> the names that its column may have, in lower case, the better one first.

@@ -12,12 +12,12 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import HippoSegError
-from ..io.dicom_elements import Elements, HeaderError, read_elements
-from ..io.dicom_files import MIN_SLICES, look_at, look_into
-from ..io.dicom_series import Series, all_series
+from ...errors import HippoSegError
+from ...io.dicom_elements import Elements, HeaderError, read_elements
+from ...io.dicom_files import MIN_SLICES, look_at, look_into
+from ...io.dicom_series import Series, all_series
+from ..source import Source
 from .found import Found, LeftOut
-from .source import Source
 
 _IMAGE_TYPE, _ECHO, _ANGIO, _ACQUISITION = 0x00080008, 0x00180081, 0x00180025, 0x00089209
 _SHARED, _FRAME_TYPE, _ECHOES, _EFFECTIVE_ECHO = 0x52009229, 0x00189226, 0x00189114, 0x00189082

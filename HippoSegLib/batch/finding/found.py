@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .source import Source
+from ..source import Source
 
 
 @dataclass(frozen=True)
