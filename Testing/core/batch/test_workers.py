@@ -120,6 +120,8 @@ def test_workers_end_with_their_parent(tmp_path, number):
     """Ctrl-C reaches the whole group, as a terminal sends it; a kill the parent alone."""
     paths = scans(tmp_path / "in", *(f"scan-{n:04d}.slow.nii" for n in range(12)))
     code = (
+        # Whoever runs the tests in the background may have Ctrl-C ignored, and that is inherited.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import standin, sys\n"
         "from HippoSegLib.batch import resume, worker_handle\n"
         "from HippoSegLib import cli\n"
