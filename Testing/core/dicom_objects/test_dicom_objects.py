@@ -173,6 +173,36 @@ def test_dciodvfy_has_no_complaint(kind, parts, made):
         assert "Error" not in done.stdout + done.stderr, done.stderr
 
 
+def test_dcentvfy_finds_one_patient_one_study_and_one_frame_of_reference(tmp_path):
+    """The second validator: source and objects together, as an archive receives them."""
+    check = program("dcentvfy")
+    folder = plain(tmp_path / "s")
+    *_, report = written(folder, tmp_path / "out")
+    files = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    assert len(files) == len(list(folder.iterdir())) + 2
+
+    def verified() -> subprocess.CompletedProcess:
+        return subprocess.run([check, *files], capture_output=True, text=True)
+
+    done = verified()
+    assert done.returncode == 0 and "Error" not in done.stdout + done.stderr
+    report.PatientID = "OTHER"
+    report.save_as(tmp_path / "out" / "sr.dcm")
+    done = verified()
+    assert done.returncode != 0 and "Different PatientID" in done.stdout + done.stderr
+
+
+def test_dcmtk_reads_the_report(made):
+    read = program("dsrdump")
+    _, result, _, _, out = made("plain", False)
+    done = subprocess.run([read, out / "sr.dcm"], capture_output=True, text=True)
+    assert done.returncode == 0 and not done.stderr.strip()
+    volumes = result.measurements.as_row()
+    for side, code in (("left", "7771000"), ("right", "24028007")):
+        part = done.stdout.split(f'"{side.capitalize()} hippocampus"')[1].split("Measurement Group")[0]
+        assert code in part and f'"Volume")="{volumes[f"{side}_mm3"]:.1f}"' in part
+
+
 def test_patient_and_study_are_the_source_s_and_empty_sequences_are_dropped(tmp_path):
     folder = plain(
         tmp_path / "s",
