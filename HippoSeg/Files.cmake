@@ -5,6 +5,7 @@ set(HIPPOSEG_MODULE_SCRIPTS
   HippoSegSlicer/comparepanel.py
   HippoSegSlicer/comparison.py
   HippoSegSlicer/console.py
+  HippoSegSlicer/coresentences.py
   HippoSegSlicer/dependencies.py
   HippoSegSlicer/finetunecurves.py
   HippoSegSlicer/finetunejobs.py

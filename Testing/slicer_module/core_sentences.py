@@ -15,7 +15,7 @@ import sys
 import textwrap
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-TARGET = ROOT / "HippoSeg" / "HippoSegSlicer" / "sentences.py"
+TARGET = ROOT / "HippoSeg" / "HippoSegSlicer" / "coresentences.py"
 #: Folders of the library whose sentences only the command line says.
 COMMAND_LINE = ("commands", "evaluation", "training")
 ERRORS = ("HippoSegError", "InputError", "NotFoundError", "ModelError", "OutputError", "DeviceError")

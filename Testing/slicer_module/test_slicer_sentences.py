@@ -26,14 +26,14 @@ def shouted(testbed, monkeypatch):
 
 
 def test_the_table_holds_what_the_core_says(testbed):
-    from HippoSegSlicer.sentences import sentences
+    from HippoSegSlicer.coresentences import sentences
 
     assert list(sentences(lambda text: text)) == core_sentences.sentences(), "run core_sentences.py"
 
 
 def test_every_code_has_a_sentence(testbed):
     """Codes are found in another way than sentences: by their looks, as third argument or first of a flag."""
-    from HippoSegSlicer.sentences import sentences
+    from HippoSegSlicer.coresentences import sentences
 
     known, codes = set(sentences(lambda text: text)), {}
     for path in core_sentences.sources():
