@@ -39,10 +39,13 @@ class HeadSize:
     Attributes:
         intracranial_mm3: Intracranial volume within the field of view.
         head_to_world: From mm in the mean head (right, anterior, superior) to LPS mm.
+        cut: The intracranial space reaches the edge of the field of view: its volume tells no size, and the
+            shape little.
     """
 
     intracranial_mm3: float
     head_to_world: Affine
+    cut: bool = False
 
     def axis_deviations(self, direction: np.ndarray) -> np.ndarray:
         """How unusual the head's shape is, if one image axis were stretched: standard deviations.
@@ -88,27 +91,30 @@ def head_size(head: sitk.Image, found: Localization, network: Network, grid: Coa
         network, grid: The localisation network and its grid.
 
     Returns:
-        The size, or None where it cannot be told: the field of view cuts the head, or the head was not
-        understood (its pose is from the user's points).
+        The size, or None where it cannot be told: the field of view leaves out some of the brain, or the head
+        was not understood (its pose is from the user's points).
     """
-    if found.head_to_world is None or found.cut_mm2 > SLIGHT_CUT_MM2:
-        return None
-    if share_out_of_view(head, found.head_to_world) > SLIGHT_LOSS:
+    if found.head_to_world is None:
         return None
     first = HeadSize(found.intracranial_mm3, found.head_to_world)
+    cut = found.cut_mm2 > SLIGHT_CUT_MM2 or share_out_of_view(head, first.head_to_world) > SLIGHT_LOSS
     deviations = first.axis_deviations(np.reshape(head.GetDirection(), (3, 3)))
-    if USUAL_MM3[0] <= first.intracranial_mm3 <= USUAL_MM3[1] and np.abs(deviations).max() <= USUAL_AXIS:
+    usual = USUAL_MM3[0] <= first.intracranial_mm3 <= USUAL_MM3[1] and np.abs(deviations).max() <= USUAL_AXIS
+    if usual and not cut:
         return first
     to_middle = about_middle(first.head_to_world)
     seen = head if found.thinned is None else found.thinned
     try:
         again = interpret(network(upright(seen, to_middle, grid)[None]), np.zeros(3), grid)
     except NotFoundError:
-        return first
+        return None if cut else first
     assert again.head_to_world is not None
     # `again` lies in the LPS mm of the upright grid.
     whole = to_middle.after(Affine(WORLD_RAS, np.zeros(3))).after(again.head_to_world)
-    return HeadSize(again.intracranial_mm3 * first.head_to_world.volume, whole)
+    # A head that is stated much too short may seem to reach the edges; brought to the mean size, it does not.
+    if cut and share_out_of_view(head, whole) > SLIGHT_LOSS:
+        return None
+    return HeadSize(again.intracranial_mm3 * first.head_to_world.volume, whole, cut)
 
 
 def share_out_of_view(head: sitk.Image, to_world: Affine) -> float:

@@ -118,13 +118,13 @@ def table(found: dict[str, list[Judgement]]) -> list[str]:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, row in found.items():
-        sized = [j for j in row if j.size is not None]
+        sized = [j for j in row if j.size is not None and not j.size.cut]
         volumes = [j.size.intracranial_mm3 / 1000 for j in sized]
         sizes = [size_deviation(j.size.intracranial_mm3, j.length) for j in sized]
         shapes = [j.deviation for j in sized]
         lines.append(
             f"| {name} | {len(row)} | {sum(j.refused for j in row)} | "
-            f"{sum(j.size is None and not j.refused for j in row)} | "
+            f"{sum((j.size is None or j.size.cut) and not j.refused for j in row)} | "
             f"{sum(j.said == 'warning' for j in row)} | {sum(j.said == 'info' for j in row)} | "
             f"{_spread(volumes, 0)} | {_spread(sizes, 1)} | {_spread(shapes, 1)} |"
         )
@@ -139,7 +139,7 @@ def _spread(values: list[float], digits: int) -> str:
 
 def fit(right: list[Judgement]) -> list[str]:
     """The constants that heads with a right voxel size give."""
-    known = [j for j in right if j.size is not None and j.length is not None]
+    known = [j for j in right if j.size is not None and not j.size.cut and j.length is not None]
     if len(known) < 3:
         return []
     volume = np.log([j.size.intracranial_mm3 for j in known])
@@ -173,7 +173,7 @@ def main() -> None:
             "Lowest … median … highest. Deviations are in standard deviations of heads whose voxel size is",
             "right.",
             "Doubted: a warning, the result is to be reviewed. Noted: a remark, the status stays.",
-            "A size is not judged where the field of view cuts the head.",
+            "Size is not judged where the brain reaches the edge of the image; an extreme shape is.",
         ]
         return table(found) + fit(found["as it is"]) + notes
 

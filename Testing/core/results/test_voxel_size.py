@@ -173,6 +173,22 @@ def test_a_cut_that_the_network_does_not_see_is_no_odd_shape(data_dir):
     assert remarks(sitk.RegionOfInterest(head, size, [0, 0, 0])) == []
 
 
+def test_a_head_stated_so_short_that_it_seems_cut_is_named(data_dir):
+    """Squeezed, its brain seems to reach the edges of the field of view, which it does not."""
+    head = canonical_axes(read_image(data_dir / "sample_heads/lowres_1.75mm_T1.nii.gz"))[0]
+    (flag,) = remarks(claimed(head, (1, 1, 0.7)))
+    assert flag.severity == "warning" and "unusually short from bottom to top" in flag.message
+
+
+def test_of_a_head_at_the_edge_of_the_image_only_an_extreme_shape_counts(sample):
+    to_world = Affine(np.diag([-1.0, -1.0, 1.0]), np.zeros(3))
+    assert voxel_size_flags(HeadSize(0.7e6, to_world, cut=True), {"left": 40.0}, sample) == []
+    a_little, much = (np.diag([-1.0, -1.0, f]) for f in (0.88, 0.7))
+    for matrix, cut, count in ((a_little, False, 1), (a_little, True, 0), (much, True, 1)):
+        size = HeadSize(1.4e6, Affine(matrix, np.zeros(3)), cut)
+        assert len(voxel_size_flags(size, {"left": 40.0}, sample)) == count
+
+
 def test_size_is_judged_by_volume_and_length_together():
     assert abs(size_deviation(1.407e6, 40.3)) < 0.01
     assert size_deviation(1.407e6, None) == pytest.approx(0, abs=1e-6)
