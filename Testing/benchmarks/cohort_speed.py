@@ -130,7 +130,7 @@ def print_long(cost: Cost, count: int) -> None:
     steps = [later - earlier for earlier, later in zip(cost.done, cost.done[1:], strict=False)]
     part = max(1, len(steps) // 3)
     speeds = [60 / max(statistics.mean(piece), 1e-9) for piece in (steps[:part], steps[-part:])]
-    print(f"\n{count} scans in {cost.wall:.0f} s; per minute at the beginning and at the end: ", end="")
+    print(f"\n{count} scans in {cost.wall:.1f} s; per minute at the beginning and at the end: ", end="")
     print(f"{speeds[0]:.0f}, {speeds[1]:.0f}.")
 
 
