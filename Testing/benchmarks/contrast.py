@@ -27,6 +27,7 @@ from HippoSegLib.localization.placement import place
 from HippoSegLib.localization.upright import about_middle, on_upright_grid
 from HippoSegLib.models.store import Model
 from HippoSegLib.results.contrast import (
+    LEAST_SHARE,
     LEAST_WHITE,
     MOST_BONE,
     MOST_FLUID,
@@ -129,8 +130,8 @@ def table(found: dict[tuple[str, bool], list[Judged]]) -> list[str]:
         "",
         f"Of {len(t1)} T1 images {sum(j.named for j in t1)} are named as no T1; of {len(others)} others "
         f"{sum(j.named for j in others)} are, and {sum(j.refused for j in others)} refused.",
-        f"A T1 is what has at least {LEAST_WHITE}, at most {MOST_FLUID}, at most {MOST_BONE}. "
-        "Lowest … median … highest.",
+        f"A T1 is what has at least {LEAST_WHITE}, at most {MOST_FLUID}, at most {MOST_BONE}, and white",
+        f"matter at least {LEAST_SHARE} of what fluid is the other way. Lowest … median … highest.",
     ]
 
 

@@ -53,7 +53,14 @@ COMMON = ("outline", "readers", "localisation", "site_imitation", "finetune_spee
 COMMON += ("voxel_size", "roi_placement", "site_heads", "lost_pose", "contrast", "intracranial")
 TABLES = OWN + COMMON
 #: Those that are about no model, and stand in no card.
-ELSEWHERE = ("reference_calibration", "reference_people", "cohort", "cohort_speed", "review_page", "side_by_side")
+ELSEWHERE = (
+    "reference_calibration",
+    "reference_people",
+    "cohort",
+    "cohort_speed",
+    "review_page",
+    "side_by_side",
+)
 ELSEWHERE += ("hippodeep_heads",)
 #: Those that stand in the card in full.
 IN_FULL = ("labelled_heads", "cross_validation")

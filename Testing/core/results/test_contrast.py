@@ -17,6 +17,7 @@ LEVELS = (23, 77, 122, 142, 199)
 OTHERS = {
     "T2": (80, 120, 230, 12),
     "FLAIR": (95, 135, 25, 12),
+    "FLAIR, white matter a little brighter": (128, 124, 20, 12),
     "PD": (122, 150, 140, 15),
     "EPI": (100, 130, 210, 5),
     "tomogram, brain window": (92, 118, 20, 255),
