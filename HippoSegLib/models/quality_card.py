@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from .fields import Extra, FieldError, Fields, kept_as_is, number, plain, sequence, text, whole
@@ -60,6 +60,38 @@ class FeatureCard:
 
 
 @dataclass(frozen=True)
+class AgreementCard:
+    """How the score changes where two readers outline: a regression on the score of the first one (its
+    logarithm of the odds) and on their agreement.
+
+    Attributes:
+        middle, scale: What is usual in good results, and how much it varies.
+        of_score, of_agreement, intercept: The regression's weights and constant.
+        threshold: Expected overlap under which a side is flagged.
+    """
+
+    middle: float
+    scale: float
+    of_score: float
+    of_agreement: float
+    intercept: float
+    threshold: float
+
+    @classmethod
+    def read(cls, values: object, place: str) -> AgreementCard:
+        """Read from JSON values; raises FieldError."""
+        fields = Fields(values, place)
+        return cls(
+            middle=fields.number("middle", 0, 1),
+            scale=fields.number("scale", 1e-6, 1),
+            of_score=fields.number("of_score", -_MOST, _MOST),
+            of_agreement=fields.number("of_agreement", -_MOST, _MOST),
+            intercept=fields.number("intercept", -_MOST, _MOST),
+            threshold=fields.number("threshold", 0, 1),
+        )
+
+
+@dataclass(frozen=True)
 class QualityCard:
     """What a quality score is made of; `results.quality.QualityModel` computes it.
 
@@ -72,6 +104,7 @@ class QualityCard:
         rank_percent: Mean rank of each block in T1 images, -50 to 50; None where nothing is known.
         max_misfit_mm, max_distance_mm: Of the localiser's fit; between its place and the outline's. None
             sets no limit.
+        agreement: What a second reader adds; None where the score takes no account of one.
         subjects: Names of those on whose cases it was fitted.
     """
 
@@ -83,6 +116,7 @@ class QualityCard:
     rank_percent: tuple[float | None, ...]
     max_misfit_mm: float | None = None
     max_distance_mm: float | None = None
+    agreement: AgreementCard | None = None
     subjects: tuple[str, ...] = ()
     extra: Extra = kept_as_is()
 
@@ -107,6 +141,7 @@ class QualityCard:
             rank_percent=pattern.value("rank_percent", sequence(_rank, z * y * x, z * y * x)),
             max_misfit_mm=fields.optional("max_misfit_mm", number(0, 1000)),
             max_distance_mm=fields.optional("max_distance_mm", number(0, 1000)),
+            agreement=fields.optional("agreement", AgreementCard.read),
             subjects=fields.value("subjects", sequence(text), ()),
             extra=fields.rest(),
         )
@@ -127,6 +162,8 @@ class QualityCard:
             "max_distance_mm": self.max_distance_mm,
             "t1_pattern": {"shape": list(self.pattern_shape), "rank_percent": list(self.rank_percent)},
         }
+        if self.agreement is not None:
+            known["agreement"] = asdict(self.agreement)
         if self.subjects:
             known["subjects"] = list(self.subjects)
         return known | {name: plain(value) for name, value in self.extra.items()}

@@ -143,7 +143,7 @@ def _with_measurements(page: Page, record: ScanRecord, beside: Beside) -> Page:
     if judgement is not None and reference is not None and intracranial is not None:
         drawn = plots(reference, judgement, intracranial)
         caption = curve_caption(judgement, intracranial) if drawn else ""
-    explained = definitions(_shown(record), _threshold(beside.card))
+    explained = definitions(_shown(record), _threshold(beside.card, bool(agreement(record))))
     return replace(
         page,
         rows=tuple(rows),
@@ -209,8 +209,11 @@ def doubted(record: ScanRecord, verdict: Verdict | None) -> frozenset[str]:
     return doubted_sides(flag.name for flag in record.flags)
 
 
-def _threshold(card: ModelCard | None) -> float | None:
-    return None if card is None or card.quality is None else card.quality.threshold
+def _threshold(card: ModelCard | None, two_readers: bool) -> float | None:
+    if card is None or card.quality is None:
+        return None
+    of_two = card.quality.agreement
+    return of_two.threshold if two_readers and of_two is not None else card.quality.threshold
 
 
 def _model(record: ScanRecord, card: ModelCard | None) -> tuple[str, ...]:

@@ -91,7 +91,9 @@ def assess(
             likenesses[side] = likeness(block_ranks(image, inside, roi.spacing), quality.pattern)
             features = side_features(image, prediction.score_maps[side], inside)
             # Without a shape to speak of, nothing good is to be expected.
-            score = 0.0 if features is None else quality.score(features | {"likeness": likenesses[side]})
+            known_features = None if features is None else features | {"likeness": likenesses[side]}
+            agreed = prediction.agreement.get(side)
+            score = 0.0 if known_features is None else quality.score(known_features, agreed)
             scores[side] = round(score, 3)
         cut = _edge_flags(side, mask, inside)
         scored = prediction.score_maps[side].sum(axis=0) > 0.5
@@ -104,7 +106,7 @@ def assess(
     flags += _disagreement_flags(agreement)
     flags += _contrast_flags(head, placement, likenesses, quality)
     if quality is not None:
-        flags += _score_flags(scores, quality)
+        flags += _score_flags(scores, agreement, quality)
         if placement is not None:
             flags += _place_flags(placement, distances, quality)
     return Assessment(known, agreement, distances, lengths, tuple(flags))
@@ -117,10 +119,12 @@ def _edge_flags(side: str, mask: np.ndarray, inside: np.ndarray) -> list[Flag]:
     return [Flag("cut", f"The {side} hippocampus reaches the edge of the image: it may be cut.", side)]
 
 
-def _score_flags(scores: Mapping[str, float], quality: QualityModel) -> list[Flag]:
+def _score_flags(
+    scores: Mapping[str, float], agreement: Mapping[str, float], quality: QualityModel
+) -> list[Flag]:
     flags = []
     for side, score in scores.items():
-        if score >= quality.threshold:
+        if score >= quality.least(agreement.get(side)):
             continue
         if math.isnan(score):
             text = f"The quality of the {side} outline could not be judged: check it."

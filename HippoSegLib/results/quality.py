@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..models.quality_card import FeatureCard, QualityCard
+from ..models.quality_card import AgreementCard, FeatureCard, QualityCard
 
 
 def terms(values: np.ndarray, middle: np.ndarray, scale: np.ndarray) -> np.ndarray:
@@ -21,9 +21,14 @@ def terms(values: np.ndarray, middle: np.ndarray, scale: np.ndarray) -> np.ndarr
 
     Logarithms keep what was never seen before from deciding alone.
     """
-    z = (values - middle) / scale
-    z = np.sign(z) * np.log1p(np.abs(z))
+    z = unusual(values, middle, scale)
     return np.concatenate([z, np.abs(z)], axis=-1)
+
+
+def unusual(values, middle, scale):
+    """How far values are from what is usual, in its spread, by the logarithm."""
+    z = (np.asarray(values) - middle) / scale
+    return np.sign(z) * np.log1p(np.abs(z))
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class QualityModel:
         pattern: (z, y, x) mean `block_ranks` of T1 regions; NaN where nothing is known.
         least_likeness: Correlation with the pattern under which an image is taken for no T1.
         max_misfit_mm, max_distance_mm: Of the localiser's fit; between its place and the outline's.
+        agreement: What a second reader adds to the score, None where nothing.
     """
 
     names: tuple[str, ...]
@@ -50,13 +56,30 @@ class QualityModel:
     least_likeness: float
     max_misfit_mm: float = float("inf")
     max_distance_mm: float = float("inf")
+    agreement: AgreementCard | None = None
 
-    def score(self, features: Mapping[str, float]) -> float:
-        """Expected Dice with a manual outline, 0..1."""
+    def score(self, features: Mapping[str, float], agreement: float | None = None) -> float:
+        """Expected Dice with a manual outline, 0..1.
+
+        Args:
+            features: Name -> value; all of `names`.
+            agreement: Dice of the two readers' outlines; None where one read.
+        """
+        odds = self.log_odds(features)
+        if self.agreement is not None and agreement is not None:
+            one = self.agreement
+            odds = one.of_score * odds + one.of_agreement * unusual(agreement, one.middle, one.scale)
+            odds += one.intercept
+        return float(1 / (1 + np.exp(-odds)))
+
+    def log_odds(self, features: Mapping[str, float]) -> float:
+        """The logarithm of the odds of the score of one reader."""
         values = np.array([features[name] for name in self.names])
-        return float(
-            1 / (1 + np.exp(-(terms(values, self.middle, self.scale) @ self.weights + self.intercept)))
-        )
+        return float(terms(values, self.middle, self.scale) @ self.weights + self.intercept)
+
+    def least(self, agreement: float | None = None) -> float:
+        """The score under which a side is flagged."""
+        return self.threshold if self.agreement is None or agreement is None else self.agreement.threshold
 
     def to_card(self) -> QualityCard:
         """As it stands in a card: rounded, ranks as whole percents (None where unknown)."""
@@ -76,6 +99,7 @@ class QualityModel:
             rank_percent=tuple(percents),
             max_misfit_mm=self.max_misfit_mm if np.isfinite(self.max_misfit_mm) else None,
             max_distance_mm=self.max_distance_mm if np.isfinite(self.max_distance_mm) else None,
+            agreement=self.agreement,
         )
 
     @classmethod
@@ -97,4 +121,5 @@ class QualityModel:
             least_likeness=float(card.least_likeness),
             max_misfit_mm=float("inf") if card.max_misfit_mm is None else float(card.max_misfit_mm),
             max_distance_mm=float("inf") if card.max_distance_mm is None else float(card.max_distance_mm),
+            agreement=card.agreement,
         )

@@ -9,8 +9,9 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from ..errors import TrainingError
+from ..models.quality_card import AgreementCard
 from ..results.assessment import LEAST_AGREEMENT
-from ..results.quality import QualityModel, terms
+from ..results.quality import QualityModel, terms, unusual
 from ..results.quality_features import likeness
 from .degradations import CONTRASTS
 from .qualitytrials import KINDS, Trial
@@ -26,6 +27,10 @@ NOT_SCORED = ("likeness",)
 USUAL = 0.85
 #: Strength of the ridge; subjects are dealt into so many parts.
 RIDGE, PARTS = 30.0, 5
+#: The same where the score of one reader and the agreement of two are put together: two weights alone.
+RIDGE_OF_TWO = 1.0
+#: Least good and poor trials for a fit.
+LEAST_TRIALS = 10
 #: From this strength on another contrast is no longer a T1 with little contrast.
 OTHER_CONTRAST_FROM = 0.4
 
@@ -81,7 +86,7 @@ def fit(trials: Sequence[Trial]) -> QualityModel:
     known = [(t, f) for t in trials if (f := _features(t, pattern)) is not None]
     dice = np.array([t.dice for t, _ in known])
     good = dice > USUAL
-    if good.sum() < 10 or (dice < POOR).sum() < 10:
+    if good.sum() < LEAST_TRIALS or (dice < POOR).sum() < LEAST_TRIALS:
         raise TrainingError(
             "There are too few good or too few poor trials.", "Make more trials of each kind."
         )
@@ -101,10 +106,31 @@ def fit(trials: Sequence[Trial]) -> QualityModel:
         pattern=pattern,
         least_likeness=_least_likeness(known),
     )
+    two = _of_two_readers(model, known)
+    threshold = _threshold([(model.score(f), _free_flags(t) - {"disagreement"}, t.dice) for t, f in known])
     # Through the card's form: what is measured with it is what is read again.
-    made = QualityModel.from_card(replace(model.to_card(), threshold=_threshold(model, known)))
+    made = QualityModel.from_card(replace(model.to_card(), threshold=threshold, agreement=two))
     assert made is not None
     return made
+
+
+def _of_two_readers(model: QualityModel, known) -> AgreementCard | None:
+    """How the agreement of two readers changes the score; None where too few trials tell it."""
+    both = [(t, f) for t, f in known if t.agreement is not None]
+    dice = np.array([t.dice for t, _ in both])
+    if (dice > USUAL).sum() < LEAST_TRIALS or (dice < POOR).sum() < LEAST_TRIALS:
+        return None
+    agreement = np.nan_to_num([t.agreement for t, _ in both])
+    low, middle, high = np.percentile(agreement[dice > USUAL], (16, 50, 84))
+    middle, scale = round(float(middle), 4), round(max(float(high - low) / 2, 1e-3), 5)
+    odds = [model.log_odds(f) for _, f in both]
+    columns = np.column_stack([odds, unusual(agreement, middle, scale)])
+    weights, intercept = logistic(columns, dice, RIDGE_OF_TWO)
+    of_score, of_agreement = (round(float(w), 4) for w in weights)
+    card = AgreementCard(middle, scale, of_score, of_agreement, round(intercept, 4), 0.5)
+    scorer = replace(model, agreement=card)
+    judged = [(scorer.score(f, t.agreement), _free_flags(t), t.dice) for t, f in both]
+    return replace(card, threshold=_threshold(judged))
 
 
 def _least_likeness(known) -> float:
@@ -114,9 +140,13 @@ def _least_likeness(known) -> float:
     return round(min(float(np.percentile(alike, 1)), 0.0), 2)
 
 
-def _threshold(model: QualityModel, known) -> float:
-    """The lowest that, with the flags that need no score, catches nearly all poor results."""
-    poor = [(model.score(f), bool(_free_flags(t))) for t, f in known if t.dice < POOR]
+def _threshold(judged: Sequence[tuple[float, set[str], float]]) -> float:
+    """The lowest that, with the flags that need no score, catches nearly all poor results.
+
+    Args:
+        judged: Score, those flags, and Dice of each trial.
+    """
+    poor = [(score, bool(flags)) for score, flags, dice in judged if dice < POOR]
     for candidate in np.arange(0.50, 0.90, 0.01):
         if np.mean([flagged or score < candidate for score, flagged in poor]) >= CATCH:
             break
@@ -132,9 +162,9 @@ def _free_flags(one: Trial) -> set[str]:
 def judge(one: Trial, model: QualityModel) -> tuple[float, set[str]]:
     """Score and all flags of a trial under a model."""
     features = _features(one, model.pattern)
-    score = 0.0 if features is None else model.score(features)
+    score = 0.0 if features is None else model.score(features, one.agreement)
     flags = _free_flags(one)
-    if not score >= model.threshold:  # also a score that is no number
+    if not score >= model.least(one.agreement):  # also a score that is no number
         flags.add("quality")
     if likeness(one.ranks, model.pattern) < model.least_likeness:
         flags.add("contrast")
@@ -151,6 +181,7 @@ def cross_validate(trials: Sequence[Trial]) -> tuple[dict, str]:
     order = np.random.default_rng(0).permutation(len(subjects))
     part_of = {subjects[i]: n % PARTS for n, i in enumerate(order)}
     judged: dict[int, tuple[float, set[str]]] = {}
+    alone: dict[int, tuple[float, set[str]]] = {}
     for kind in KINDS:
         for part in range(PARTS):
             held = [i for i, t in enumerate(trials) if t.kind == kind and part_of[t.subject] == part]
@@ -158,6 +189,7 @@ def cross_validate(trials: Sequence[Trial]) -> tuple[dict, str]:
                 continue
             model = fit([t for t in trials if t.kind != kind and part_of[t.subject] != part])
             judged |= {i: judge(trials[i], model) for i in held}
+            alone |= {i: judge(replace(trials[i], agreement=None), model) for i in held}
     intro = (
         "# The quality score, on kinds of damage and subjects it was not fitted on\n\n"
         "Each trial is judged by a score fitted without its kind of damage and without its subject.\n"
@@ -166,6 +198,12 @@ def cross_validate(trials: Sequence[Trial]) -> tuple[dict, str]:
         "\n"
     )
     figures, table = _tables(trials, [judged[i] for i in range(len(trials))], "held-out kind")
+    if any(t.agreement is not None for t in trials):
+        figures["one_reader"] = row = _row(*_arrays(trials, [alone[i] for i in range(len(trials))]))
+        table += (
+            f"\nWith the first reader alone, of all: rank correlation {row['rank_correlation']}, under 0.70 "
+            f"{row['poor_flagged']}, over 0.80 {row['good_flagged']} flagged.\n"
+        )
     return {"held_out_kinds_and_subjects": figures}, intro + table
 
 
@@ -181,8 +219,7 @@ def as_it_is(trials: Sequence[Trial], model: QualityModel) -> str:
 
 def _tables(trials: Sequence[Trial], judged: Sequence[tuple[float, set[str]]], of: str) -> tuple[dict, str]:
     """Figures per kind and their tables, from score and flags of each trial."""
-    scores, flags = np.array([score for score, _ in judged]), [found for _, found in judged]
-    dice = np.array([t.dice for t in trials])
+    scores, dice, flags, _ = _arrays(trials, judged)
     lines = [
         f"| {of} | trials | Dice, 10 / 50 / 90 % | rank correlation | under 0.70: flagged | "
         "over 0.80: flagged | mean error |",
@@ -211,6 +248,12 @@ def _tables(trials: Sequence[Trial], judged: Sequence[tuple[float, set[str]]], o
         caught = np.array([bool(flags[i]) for i in of_kind])
         lines.append(f"- {kind.replace('_', ' ')}: {_share(named)}, {_share(caught)}")
     return figures, "\n".join(lines) + "\n"
+
+
+def _arrays(trials, judged) -> tuple[np.ndarray, np.ndarray, list[set[str]], np.ndarray]:
+    """Scores, Dice and flags of all trials, and that all of them count."""
+    scores, dice = np.array([score for score, _ in judged]), np.array([t.dice for t in trials])
+    return scores, dice, [found for _, found in judged], np.ones(len(dice), bool)
 
 
 def _row(scores, dice, flags, own) -> dict:

@@ -86,9 +86,41 @@ def test_readers_that_disagree_are_a_flag():
     for agreement, flagged in ((0.95, False), (0.85, True), (float("nan"), True)):
         one = Trial.from_json(replace(clean, agreement=agreement).to_json())
         assert ("disagreement" in judge(one, model)[1]) is flagged
-    # What the readers' agreement catches, the threshold of the score need not.
-    made = [replace(t, agreement=0.5) if t.dice < 0.7 else t for t in made_up()]
-    assert fit(made).threshold < model.threshold
+
+
+def test_the_agreement_of_two_readers_is_a_feature_of_the_score():
+    """Where the features of one reader tell nothing, what two readers agree on does."""
+    rng = np.random.default_rng(2)
+    made = [
+        replace(
+            t,
+            features=t.features | {"volume": rng.normal()},
+            agreement=float(np.clip(0.99 - 0.25 * (0.93 - t.dice) + rng.normal(0, 0.003), 0, 1)),
+        )
+        for t in made_up()
+    ]
+    model = fit(made)
+    others = [t for t in made if t.dice < 0.92]
+    alone, both = (
+        [model.score(t.features, a) for t, a in pairs]
+        for pairs in (
+            [(t, None) for t in others],
+            [(t, t.agreement) for t in others],
+        )
+    )
+    dice = [t.dice for t in others]
+    assert np.corrcoef(both, dice)[0, 1] > 0.9 > 0.5 > abs(np.corrcoef(alone, dice)[0, 1])
+    again = QualityModel.from_card(QualityCard.read(json.loads(json.dumps(model.to_card().to_dict()))))
+    assert again.agreement == model.agreement and again.least(0.9) == model.agreement.threshold
+    assert again.least() == model.threshold != again.least(0.9)
+    figures, text = cross_validate(made)
+    rows = figures["held_out_kinds_and_subjects"]
+    assert rows["all"]["rank_correlation"] > 0.8 > rows["one_reader"]["rank_correlation"] + 0.3
+    assert f"rank correlation {rows['one_reader']['rank_correlation']}" in text
+    # Without a second reader the fit is what it was.
+    before = fit([replace(t, agreement=None) for t in made])
+    assert before.agreement is None and np.array_equal(before.weights, model.weights)
+    assert before.threshold == model.threshold
 
 
 def test_a_held_out_kind_and_subject_are_not_learned_from():

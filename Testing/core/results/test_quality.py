@@ -117,7 +117,7 @@ def test_a_model_without_coefficients_gives_no_score(sample):
 
 
 def test_a_score_that_is_no_number_is_flagged_and_stands_nowhere(sample, monkeypatch):
-    monkeypatch.setattr(QualityModel, "score", lambda self, features: float("nan"))
+    monkeypatch.setattr(QualityModel, "score", lambda self, features, agreement: float("nan"))
     result = run(sample)
     flags = [flag for flag in result.flags if flag.code == "quality"]
     assert [flag.name for flag in flags] == ["quality:left", "quality:right"] and result.status == "review"
