@@ -75,7 +75,7 @@ def run_batch(
         print(f"{words}. 'hipposeg reference apply' compares the table.")
     if (output / TABLE).exists():
         print(f"Table: {output / TABLE}")
-    if with_page and summary.total:
+    if with_page and summary.total and output.is_dir():
         _write_page(output, batch)
     return summary.exit_code
 

@@ -49,6 +49,11 @@ def test_failed_ones_that_are_not_tried_again_are_in_the_exit_code(tmp_path, stu
     assert code == 10 and "3 scans: 3 done before." in out and "1 x not_found" in out
 
 
+def test_of_a_file_that_is_not_there_one_sentence_is_said(tmp_path, pipeline, capsys):
+    code, _, err = batch(capsys, tmp_path / "no.nii.gz", "-o", tmp_path / "out")
+    assert code == 3 and err.count("\n") == 1 and "does not exist" in err and not (tmp_path / "out").exists()
+
+
 def test_listing_writes_nothing(tmp_path, study, pipeline, capsys):
     code, out, _ = batch(capsys, study, "-o", tmp_path / "out", "--list")
     assert code == 0 and not (tmp_path / "out").exists() and not pipeline.calls
