@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from tables import folder_of  # noqa: E402
+from tables import folder_of, write_keeping_words  # noqa: E402
 
 from HippoSegLib.io.images import image_stem, read_image  # noqa: E402
 from HippoSegLib.models.store import Model, load_model  # noqa: E402
@@ -104,4 +104,4 @@ def report(script: str, args: argparse.Namespace, title: str, body: Callable[[Mo
     text = "\n".join(head + lines) + "\n"
     print(text)
     if args.write:
-        (folder_of(model.name) / f"{script}.md").write_text(text, encoding="utf-8")
+        write_keeping_words(folder_of(model.name) / f"{script}.md", text)
