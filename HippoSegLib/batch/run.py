@@ -6,6 +6,7 @@ everything in order.
 
 from __future__ import annotations
 
+import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -31,6 +32,8 @@ __all__ = ["TABLE", "BatchOptions", "Outcome", "segment_files", "segment_sources
 
 #: A run that is cancelled waits no longer for other processes than this to bring the table up to date.
 _SECONDS_AT_AN_END = 10.0
+#: With less space than this, in bytes, no scan's files can be written.
+_LEAST_FREE = 1 << 20
 
 
 def segment_files(
@@ -59,9 +62,9 @@ def segment_files(
         changes: Fields of `SegmentOptions` and `BatchOptions` in place of those of `options` and `batch`.
 
     Raises:
-        InputError: A scan is given twice. OutputError: The folder cannot be used, or, in the end, the table
-        not be written. ModelError, DependencyError, DeviceError: No scan can be segmented. Cancelled.
-        All other errors are in the outcomes.
+        InputError: A scan is given twice. OutputError: The folder cannot be used or has no space left, or, in
+        the end, the table not be written. ModelError, DependencyError, DeviceError: No scan can be segmented.
+        Cancelled. All other errors are in the outcomes.
     """
     options, batch = split_changes(options, batch, changes)
     series = None if batch.series is None else str(batch.series)
@@ -104,7 +107,14 @@ def segment_sources(
                 waiting.append((source, name))
             else:
                 yield settled
-        yield from _segmented(waiting, folder, options, batch, listener)
+        for outcome in _segmented(waiting, folder, options, batch, listener):
+            yield outcome
+            if _is_full(outcome, folder.path):
+                raise OutputError(
+                    "There is no space left for results: the scans that remain were not begun.",
+                    "Free disk space and do the same again: it goes on where it stopped.",
+                    "no_space",
+                )
     except BaseException:
         with suppress(OutputError):
             folder.update_table(timeout=_SECONDS_AT_AN_END)
@@ -147,6 +157,13 @@ def _segmented(
         yield outcome
         if outcome.skipped:
             apart_from_others(waiting)
+
+
+def _is_full(outcome: Outcome, output: Path) -> bool:
+    """Whether a scan's files could not be written for want of space: those of the next ones will not be."""
+    if not isinstance(outcome.error, OutputError):
+        return False
+    return outcome.error.code == "no_space" or shutil.disk_usage(output).free < _LEAST_FREE
 
 
 def _refuse_output_within(source: Source, output: Path) -> None:

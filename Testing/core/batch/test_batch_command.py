@@ -54,6 +54,17 @@ def test_of_a_file_that_is_not_there_one_sentence_is_said(tmp_path, pipeline, ca
     assert code == 3 and err.count("\n") == 1 and "does not exist" in err and not (tmp_path / "out").exists()
 
 
+def test_a_full_disk_ends_the_batch_which_goes_on_when_there_is_space(tmp_path, study, pipeline, capsys):
+    pipeline.fails[1] = OSError(28, "No space left on device")
+    code, _, err = batch(capsys, study, "-o", tmp_path / "out", "--no-page")
+    assert code == 6 and "the scans that remain were not begun" in err and "Traceback" not in err
+    rows = {row["scan"]: row["status"] for row in table(tmp_path / "out")}
+    assert rows["s0_T1"] == "ok" and rows.get("s1_T1", "failed") == "failed" and "s2_T1" not in rows
+    pipeline.fails.clear()
+    code, out, _ = batch(capsys, study, "-o", tmp_path / "out", "--no-page")
+    assert code == 0 and "3 scans: 2 ok, 1 done before." in out
+
+
 def test_listing_writes_nothing(tmp_path, study, pipeline, capsys):
     code, out, _ = batch(capsys, study, "-o", tmp_path / "out", "--list")
     assert code == 0 and not (tmp_path / "out").exists() and not pipeline.calls
