@@ -19,8 +19,16 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
+from Testing.long_files import LONG  # noqa: E402
+
 sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first; all else stays in its order."""
+    place = {ROOT / "Testing" / name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
 
 
 @pytest.fixture(scope="session")

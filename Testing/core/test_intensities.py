@@ -9,6 +9,8 @@ from HippoSegLib.io.images import read_image
 from HippoSegLib.labels import WHOLE
 from HippoSegLib.pipeline import network_input
 
+pytestmark = pytest.mark.usefixtures("networks_answer_once")
+
 
 @pytest.fixture(scope="module")
 def sample(sample_path):

@@ -1,7 +1,7 @@
 """Writes `Testing/core/known_volumes.json`: what the shipped models find in the real heads at hand.
 
 Run it, with HIPPOSEG_DATA set, only when a model or a stage is meant to change, and read the differences
-it prints: `python Testing/tools/known_volumes.py`. `Testing/core/test_known_volumes.py` holds everything
+it prints: `python Testing/tools/known_volumes.py`. `Testing/core/test_real_heads.py` holds everything
 else to them.
 """
 
@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT))
 
 from HippoSegLib.io.images import read_scan  # noqa: E402
 from HippoSegLib.options import SegmentOptions  # noqa: E402
-from HippoSegLib.pipeline import segment  # noqa: E402
+from HippoSegLib.pipeline import SegmentationResult, segment  # noqa: E402
 
 KNOWN = ROOT / "Testing" / "core" / "known_volumes.json"
 HEADS = (
@@ -40,9 +40,13 @@ def place(head: str, data: Path) -> Path:
     return ROOT / head if (ROOT / head).exists() else data / head
 
 
-def findings(path: Path, model: str) -> dict[str, object]:
+def segmented(path: Path, model: str) -> SegmentationResult:
+    """A head with its parts by a model, for the rest as it is segmented by default."""
+    return segment(read_scan(path), SegmentOptions(model=model, threads=1, parts=True))
+
+
+def findings(result: SegmentationResult) -> dict[str, object]:
     """Voxels per label and the codes of the flags, in the order in which they are shown."""
-    result = segment(read_scan(path), SegmentOptions(model=model, threads=1, parts=True))
     values, counts = np.unique(sitk.GetArrayViewFromImage(result.labels), return_counts=True)
     voxels = {str(value): int(count) for value, count in zip(values, counts, strict=True) if value}
     return {"voxels": voxels, "flags": [flag.code for flag in result.flags]}
@@ -53,7 +57,7 @@ def main() -> None:
     before = json.loads(KNOWN.read_text(encoding="utf-8")) if KNOWN.exists() else {}
     found: dict[str, dict[str, object]] = {}
     for model, head in CASES:
-        found.setdefault(model, {})[head] = now = findings(place(head, data), model)
+        found.setdefault(model, {})[head] = now = findings(segmented(place(head, data), model))
         if before.get(model, {}).get(head) != now:
             print(model, head, "was", before.get(model, {}).get(head), "is", now)
     KNOWN.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")

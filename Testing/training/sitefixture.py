@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -53,11 +54,11 @@ def wider(label: np.ndarray) -> np.ndarray:
     return ndimage.grey_dilation(label, size=(3, 3, 3))
 
 
-def make_base(folder: Path) -> Path:
-    """Train a tiny segmenter on six bodies and save it as a model for crops."""
+@cache
+def _base_weights() -> dict[str, torch.Tensor]:
+    """Weights of a tiny segmenter trained on six bodies; a few seconds of work, once per process."""
     torch.set_num_threads(1)
     pairs = [body(i) for i in range(6)]
-    plain = Preprocessing.named("plain")
     model = train_3d_unet(
         [a for a, _ in pairs],
         [b for _, b in pairs],
@@ -66,13 +67,20 @@ def make_base(folder: Path) -> Path:
         12,
         data=TrainingData(subject_ids=[str(i) for i in range(6)]),
         settings=TrainingSettings(
-            preprocessing=plain, augmentation=GENTLE, region_shape=SHAPE, widths=(4, 8)
+            preprocessing=Preprocessing.named("plain"), augmentation=GENTLE, region_shape=SHAPE, widths=(4, 8)
         ),
         run=TrainingRun(device="cpu", mixed_precision=False),
     )
+    return model.state_dict()
+
+
+def make_base(folder: Path) -> Path:
+    """Save the tiny segmenter as a model for crops."""
     weights = folder.parent / "weights.pt"
-    torch.save(model.state_dict(), weights)
-    part = SegmenterCard((4, 8), SHAPE, 1.0, plain, training=TrainingCard(train_cases=("base_000",)))
+    torch.save(_base_weights(), weights)
+    part = SegmenterCard(
+        (4, 8), SHAPE, 1.0, Preprocessing.named("plain"), training=TrainingCard(train_cases=("base_000",))
+    )
     return save_model(folder, ModelCard(part, "tiny", licence="test"), {"segmenter": weights})
 
 

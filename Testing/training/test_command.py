@@ -180,26 +180,27 @@ def test_impossible_commands(trained, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 def test_real_crops_are_learned(data_dir, tmp_path):
-    """A few minutes of training on real crops is far from chance on subjects it has not seen."""
+    """A few seconds of training on real crops is far from chance on subjects it has not seen."""
     from HippoSegLib.training import train_3d_unet
     from HippoSegLib.training.settings import REGION_SHAPE
 
     cases = load_cases(data_dir / "msd_hippocampus")
-    held = split_by_subject([c.subject for c in cases], 20)[0][:6]
-    train = [c for i, c in enumerate(cases) if i not in held][::6]
+    held = split_by_subject([c.subject for c in cases], 20)[0][:4]
+    train = [c for i, c in enumerate(cases) if i not in held][::16]
     train = [c for c in train if c.subject not in {cases[i].subject for i in held}]
     model = train_3d_unet(
         [c.image for c in train],
         [c.label for c in train],
-        0.004,
-        2,
-        5,
+        0.01,
+        1,
+        4,
         **training_arguments(
             validation=[cases[i] for i in held],
             subject_ids=[c.subject for c in train],
-            validate_every=5,
-            widths=(8, 16, 32),
+            validate_every=4,
+            widths=(6, 12, 24),
             device="cpu",
         ),
     )

@@ -210,17 +210,29 @@ RESUMED = FineTuneSettings(num_epochs=2, decoder_epochs=1, folds=2, learning_rat
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(site, base_folder, tmp_path_factory):
+def small_site(tmp_path_factory):
+    return write_site(tmp_path_factory.mktemp("small"), 6)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(small_site, base_folder, tmp_path_factory):
     """A model made in one go, and how often cancelling was polled."""
     polls: list[int] = []
     folder = tmp_path_factory.mktemp("whole") / "m"
-    tune(site, base_folder, folder, settings=RESUMED, cancel=lambda: bool(polls.append(0)))
+    tune(small_site, base_folder, folder, settings=RESUMED, cancel=lambda: bool(polls.append(0)))
     return folder, len(polls)
 
 
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Pictures of a finished model take longer than its making here."""
+    monkeypatch.setattr("HippoSegLib.finetuning.result._pictures", lambda *_: {})
+
+
+@pytest.mark.no_cover
 @pytest.mark.parametrize("stage", [0.1, 0.4, 0.6, 0.95])
 def test_cancelled_anywhere_and_given_again_it_ends_the_same(
-    site, base_folder, tmp_path, uninterrupted, stage
+    small_site, base_folder, tmp_path, uninterrupted, no_pictures, stage
 ):
     """While reading, in a decoder epoch, in the second fold, in the final model."""
     whole, polls = uninterrupted
@@ -231,9 +243,9 @@ def test_cancelled_anywhere_and_given_again_it_ends_the_same(
         return left[0] < 0
 
     with pytest.raises(Cancelled):
-        tune(site, base_folder, tmp_path / "parted", settings=RESUMED, cancel=cancel)
+        tune(small_site, base_folder, tmp_path / "parted", settings=RESUMED, cancel=cancel)
     assert not (tmp_path / "parted").exists()
-    tune(site, base_folder, tmp_path / "parted", settings=RESUMED)
+    tune(small_site, base_folder, tmp_path / "parted", settings=RESUMED)
     assert equal(whole, tmp_path / "parted")
     a, b = (fine_tuning(folder) for folder in (whole, tmp_path / "parted"))
     assert a["comparison"] == b["comparison"] and a["curves"] == b["curves"]
@@ -249,59 +261,90 @@ STAGES = {
     "writing": None,
 }
 
-#: Fine-tunes, and ends itself as a power cut would: without a chance to clean up.
+#: For each line of its input a forked process fine-tunes, and ends itself as a power cut would: without a
+#: chance to clean up. PyTorch is imported once for all of them, and used in none but the forked ones.
 KILLED = """
-import os, signal, sys
+import json, os, signal, sys
 sys.path[:0] = [{tests!r}, {root!r}]
-from sitefixture import load
 import HippoSegLib.finetuning.result as writing
-from HippoSegLib.finetuning.settings import FineTuneSettings
 from HippoSegLib.finetuning import RunOptions, Site, fine_tune
-
-site, base, output, words, polls = sys.argv[1:]
-polls = int(polls)
+from HippoSegLib.finetuning.settings import FineTuneSettings
+from sitefixture import load
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
-def progress(said, fraction):
-    if words and said.startswith(words):
-        die()
+def run(site, base, output, words, polls):
+    left = [polls]
 
-def cancel():
-    global polls
-    polls -= 1
-    if polls == 0:
-        die()
-    return False
+    def progress(said, fraction):
+        if words and said.startswith(words):
+            die()
 
-if words == "writing":
-    writing.scores_csv = die  # the weights are written by then, the folder has not its name yet
-fine_tune(Site(site, region=True, label_map="msd"), output, base=load(base),
-          settings=FineTuneSettings(**{settings!r}),
-          run=RunOptions(threads=1, device="cpu", progress=progress, cancel=cancel))
+    def cancel():
+        left[0] -= 1
+        if left[0] == 0:
+            die()
+        return False
+
+    if words == "writing":
+        writing.scores_csv = die  # the weights are written by then, the folder has not its name yet
+    fine_tune(Site(site, region=True, label_map="msd"), output, base=load(base),
+              settings=FineTuneSettings(**{settings!r}),
+              run=RunOptions(threads=1, device="cpu", progress=progress, cancel=cancel))
+
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        os.dup2(2, 1)
+        try:
+            run(*json.loads(line))
+        finally:
+            os._exit(1)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
+CHANGED = {"num_epochs": 2, "decoder_epochs": 1, "folds": 2, "learning_rate": 0.01}
+
+
+@pytest.fixture(scope="module")
+def killed():
+    """Runs a fine-tuning that ends itself; returns its exit code."""
+    assert FineTuneSettings(**CHANGED) == RESUMED
+    program = KILLED.format(tests=str(Path(__file__).parent), root=str(ROOT), settings=CHANGED)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", program]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
+
+        def run(*arguments) -> int:
+            process.stdin.write(json.dumps(arguments) + "\n")
+            process.stdin.flush()
+            return int(process.stdout.readline())
+
+        yield run
+        process.stdin.close()
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
+@pytest.mark.no_cover
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("stage", STAGES)
 def test_killed_at_any_stage_and_given_again_it_ends_the_same(
-    site, base_folder, tmp_path, uninterrupted, stage
+    small_site, base_folder, tmp_path, uninterrupted, killed, no_pictures, stage
 ):
     whole, polls = uninterrupted
-    changed = {"num_epochs": 2, "decoder_epochs": 1, "folds": 2, "learning_rate": 0.01}
-    assert FineTuneSettings(**changed) == RESUMED
-    program = KILLED.format(tests=str(Path(__file__).parent), root=str(ROOT), settings=changed)
     output = tmp_path / "sites" / "parted"
-    arguments = [str(site), str(base_folder), str(output), STAGES[stage] or stage]
-    arguments.append(str(polls // 2 if "steps" in stage else -1))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    ended = subprocess.run([sys.executable, "-c", program, *arguments], env=environment)
-    assert ended.returncode == -signal.SIGKILL and not output.exists()
+    ended = killed(
+        str(small_site),
+        str(base_folder),
+        str(output),
+        STAGES[stage] or stage,
+        polls // 2 if "steps" in stage else -1,
+    )
+    assert ended == -signal.SIGKILL and not output.exists()
     done = len(list((tmp_path / "sites" / "parted.run").glob("*/state.pt")))
     assert done == {"reading": 0, "writing": 3, "final model": 3, "second fold": 2}.get(stage, 1)
-    tune(site, base_folder, output, settings=RESUMED)
+    tune(small_site, base_folder, output, settings=RESUMED)
     assert equal(whole, output)
     a, b = (fine_tuning(folder) for folder in (whole, output))
     assert a["comparison"] == b["comparison"]

@@ -107,6 +107,7 @@ def as_another_program() -> None:
     """Make a forked process like one that was started: for its own memory, threads and signals."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.alarm(120)  # the tests end in any case
+    sys.settrace(None)  # what it runs is not measured: it ends without a report
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)  # ITK's threads did not come along
     staging._swept.clear()
 
