@@ -9,7 +9,7 @@ from HippoSegLib.io.images import read_image
 from HippoSegLib.labels import WHOLE
 from HippoSegLib.pipeline import network_input
 
-pytestmark = pytest.mark.usefixtures("networks_answer_once")
+pytestmark = [pytest.mark.no_cover, pytest.mark.usefixtures("networks_answer_once")]
 
 
 @pytest.fixture(scope="module")

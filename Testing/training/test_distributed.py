@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import socket
 import subprocess
 import sys
@@ -42,23 +43,31 @@ def free_port() -> str:
         return str(one.getsockname()[1])
 
 
-def train(tmp_path: Path, processes: int, batch: int) -> Path:
-    script, run = tmp_path / "script.py", tmp_path / f"run_{processes}"
-    script.write_text(SCRIPT)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
+def train_alone(script: Path, batch: int, run: Path) -> None:
+    """In this process, as who knows nothing of several."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("WORLD_SIZE", raising=False)
+        patch.setattr(sys, "argv", [str(script), str(batch), str(run)])
+        runpy.run_path(str(script))
+
+
+def train_as_two(script: Path, batch: int, run: Path) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     command += ["--master-addr", "127.0.0.1", "--master-port", free_port()]
     path = os.pathsep.join([str(ROOT), str(ROOT / "Testing" / "training")])
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     command += [str(script), str(batch), str(run)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
-    return run
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch has no torch.distributed")
 def test_two_processes_are_one_with_the_doubled_batch(tmp_path):
-    one, two = train(tmp_path, 1, 6), train(tmp_path, 2, 3)
+    script, one, two = tmp_path / "script.py", tmp_path / "one", tmp_path / "two"
+    script.write_text(SCRIPT)
+    train_alone(script, 6, one)
+    train_as_two(script, 3, two)
     logs = [read_log(run / "log.csv") for run in (one, two)]
     losses = [np.array([row["train_loss"] for row in log]) for log in logs]
     assert len(losses[0]) == 4 and losses[0][-1] < losses[0][0]

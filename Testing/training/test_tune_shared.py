@@ -19,7 +19,7 @@ from HippoSegLib.finetuning.search import LOCK
 
 optuna = pytest.importorskip("optuna")
 ROOT = Path(__file__).resolve().parents[2]
-TRIALS = 6
+TRIALS = 4
 
 
 def run_trials(text: str) -> set[int]:

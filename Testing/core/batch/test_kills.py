@@ -23,7 +23,7 @@ KILLS = int(os.environ.get("HIPPOSEG_KILLS", "6"))
 COUNT, SHARED = 24, 6
 SHARES = ((0, COUNT // 2 + SHARED // 2), (COUNT // 2 - SHARED // 2, COUNT // 2 + SHARED // 2))
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+pytestmark = [pytest.mark.no_cover, pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")]
 
 
 def start(out: Path, shares=SHARES, **options) -> list[BatchProcess]:

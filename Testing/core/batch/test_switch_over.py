@@ -92,6 +92,7 @@ def every_kill(tmp_path, before, work, rerun, allowed):
     return out
 
 
+@pytest.mark.no_cover
 def test_a_first_run_killed_anywhere_is_repaired_by_the_same_call(tmp_path, pipeline):
     scan = write_scan(tmp_path / "scan.nii.gz")
     run(scan, tmp_path / "whole", probabilities=True)
@@ -104,6 +105,7 @@ def test_a_first_run_killed_anywhere_is_repaired_by_the_same_call(tmp_path, pipe
     )
 
 
+@pytest.mark.no_cover
 def test_overwriting_killed_anywhere_leaves_the_old_or_the_new_result_whole(tmp_path, pipeline):
     """The old one has maps, the new one has none and other volumes; a call without --overwrite comes next."""
     scan, other = write_scan(tmp_path / "in" / "scan.nii.gz", 1), write_scan(tmp_path / "scan.nii.gz", 2)
@@ -123,6 +125,7 @@ def test_overwriting_killed_anywhere_leaves_the_old_or_the_new_result_whole(tmp_
     assert state(out) == state(new)
 
 
+@pytest.mark.no_cover
 def test_a_failure_killed_anywhere_leaves_a_whole_record_or_none(tmp_path, pipeline):
     pipeline.fails = dict.fromkeys(range(1000), ValueError("nobody thought of it"))
     scan = write_scan(tmp_path / "scan.nii.gz")

@@ -241,6 +241,7 @@ def test_a_table_of_an_earlier_version_is_read_in_todays_units(results):
     assert found["a"]["note"] == "mine" and found["a"]["left_mm3"] == "3000"
 
 
+@pytest.mark.no_cover
 def test_five_thousand_records_are_each_read_once(results, monkeypatch):
     """Building the table again reads only what is new; a batch over n scans does not read n² records."""
     record = read_record(results / "a_hippocampus.json")

@@ -18,6 +18,7 @@ sys.path.append(str(Path(__file__).resolve().parents[2] / "fuzz"))
 from dicom_cases import BASES, cases
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_malformed_folders(tmp_path, seed, capfd):
     for number, (name, build) in enumerate(islice(cases(seed), 80)):

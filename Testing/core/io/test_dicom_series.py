@@ -70,8 +70,8 @@ def test_more_series_of_one_number_than_the_alphabet_has_letters(tmp_path):
     error = refused("30 DICOM series: 7a .*, 7z .*, 7aa .*, 7ad .", tmp_path / "s")
     names = [part.split()[0] for part in str(error).split("series: ")[1].split(", ") if part.startswith("7")]
     assert len(set(names)) == 30
-    for index, name in enumerate(names):
-        assert np.array_equal(voxels(tmp_path / "s", name), volume(index, 8)[::-1])
+    for index in (0, 25, 26, 29):  # the whole folder is read for each
+        assert np.array_equal(voxels(tmp_path / "s", names[index]), volume(index, 8)[::-1])
 
 
 def test_a_long_list_is_cut_but_the_largest_series_stand_in_it(tmp_path):

@@ -29,6 +29,7 @@ def files(folder, patterns):
     return found
 
 
+@pytest.mark.no_cover
 def test_every_head_passes_and_reads_as_nibabel_reads_it(data_dir):
     for path in files(data_dir, HEADS):
         scan = read_scan(path)
@@ -43,12 +44,14 @@ def test_every_head_passes_and_reads_as_nibabel_reads_it(data_dir):
         assert np.allclose(array, values, rtol=1e-5), path.name
 
 
+@pytest.mark.no_cover
 def test_every_crop_passes(data_dir):
     for path in files(data_dir, ["msd_hippocampus/images/*.nii.gz", "msd_hippocampus/images/*1.nii.gz"]):
         scan = read_scan(path, region=True)
         assert scan.flags == (), path.name
 
 
+@pytest.mark.no_cover
 def test_every_label_map_is_refused(data_dir):
     for path in files(data_dir, LABELS):
         with pytest.raises(InputError, match="label image"):
