@@ -219,9 +219,10 @@ def test_surfaces_and_views(logic):
     node, _row = segment(logic, volume)
     assert node.GetSegmentation().ContainsRepresentation("Closed surface")
     assert node.GetDisplayNode().GetPreferredDisplayRepresentationName3D() == "Closed surface"
-    (composite,) = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    # The scene keeps the nodes of views that other files of tests have made.
+    nodes = [slicer.util.getNodesByClass(f"vtkMRMLSlice{kind}Node") for kind in ("Composite", "")]
+    (composite,), (view,) = ([one for one in kind if one.GetLayoutName() == "Red"] for kind in nodes)
     assert composite.GetBackgroundVolumeID() == volume.GetID()
-    (view,) = slicer.util.getNodesByClass("vtkMRMLSliceNode")
     ijk = np.argwhere(ellipsoids() > 50)[:, ::-1].mean(axis=0)
     expected = (OBLIQUE @ np.append(ijk, 1))[:3]
     toRas = slicer.util.arrayFromVTKMatrix(view.GetSliceToRAS())

@@ -161,8 +161,11 @@ def test_a_failure_while_writing_leaves_a_record_alone(tmp_path, pipeline, monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("HippoSegLib.results.qc_figure.qc_figure", full_disk)
-    (outcome,) = batch.segment_files([write_scan(tmp_path / "a.nii.gz")], tmp_path / "out")
+    outcomes = batch.segment_files([write_scan(tmp_path / "a.nii.gz")], tmp_path / "out")
+    outcome = next(outcomes)
     assert isinstance(outcome.error, OutputError) and "No space left" in str(outcome.error)
+    with pytest.raises(OutputError, match="no space left"):
+        next(outcomes)
     assert visible(tmp_path / "out") == SHARED | {"a_hippocampus.json"}
     assert not list((tmp_path / "out").glob(".hipposeg-*"))
 
