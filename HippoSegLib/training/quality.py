@@ -175,9 +175,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         limits: dict[str, Any] = dict(head_limits(learned))
         quality = replace(quality, **limits)
         text += "\n" + heads_report(head_trials(args.data, models[0], TEST_REAL_HEADS, quality))
+    two = "" if quality.agreement is None else f" ({quality.agreement.threshold} where two readers outline)"
     text += (
-        f"\nFlagged are an expected overlap under {quality.threshold}, a correlation with the look of a T1 "
-        f"under {quality.least_likeness}, a misfit of the head over {quality.max_misfit_mm:g} mm, and an "
+        f"\nFlagged are an expected overlap under {quality.threshold}{two}, a correlation with the look of a "
+        f"T1 under {quality.least_likeness}, a misfit of the head over {quality.max_misfit_mm:g} mm, and an "
         f"outline over {quality.max_distance_mm:g} mm from the localiser's place.\n"
     )
     tell(text, args.report)

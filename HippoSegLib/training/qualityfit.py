@@ -18,9 +18,8 @@ from .qualitytrials import KINDS, Trial
 
 #: Results under POOR are to be flagged, those over GOOD are not.
 POOR, GOOD = 0.70, 0.80
-#: Share of the poor results, among those fitted on, that the threshold is to catch. With few trials it took
-#: 0.975 to catch 95 % of those not fitted on; with 1680 this does.
-CATCH = 0.96
+#: Share of the poor results, among those fitted on, that the threshold is to catch.
+CATCH = 0.97
 #: Features that only a flag of their own uses.
 NOT_SCORED = ("likeness",)
 #: Usual values and their spread are those of results over this Dice.
@@ -141,13 +140,13 @@ def _least_likeness(known) -> float:
 
 
 def _threshold(judged: Sequence[tuple[float, set[str], float]]) -> float:
-    """The lowest that, with the flags that need no score, catches nearly all poor results.
+    """The lowest from `POOR` on that, with the flags that need no score, catches nearly all poor results.
 
     Args:
         judged: Score, those flags, and Dice of each trial.
     """
     poor = [(score, bool(flags)) for score, flags, dice in judged if dice < POOR]
-    for candidate in np.arange(0.50, 0.90, 0.01):
+    for candidate in np.arange(POOR, 0.90, 0.01):
         if np.mean([flagged or score < candidate for score, flagged in poor]) >= CATCH:
             break
     return round(float(candidate), 2)

@@ -51,7 +51,7 @@ OWN = (
 #: Those of all models together, in the default one's card.
 COMMON = ("outline", "readers", "localisation", "site_imitation", "finetune_speed", "CONCLUSIONS")
 COMMON += ("voxel_size", "roi_placement", "site_heads", "lost_pose", "contrast", "intracranial")
-COMMON += ("volumes",)
+COMMON += ("volumes", "readers_fold0")
 TABLES = OWN + COMMON
 #: Those that are about no model, and stand in no card.
 ELSEWHERE = (
