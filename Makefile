@@ -27,13 +27,14 @@ test: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=
 	$(BIN)/coverage report --include='HippoSegLib/*' --skip-covered --fail-under=90
 	$(BIN)/coverage report --include='HippoSeg/*' --skip-covered --fail-under=90
 
 # The long form of what `make test` does six times: a batch of two processes, killed at random instants.
 kills: $(VENV)/.test
-	HIPPOSEG_KILLS=60 $(BIN)/python -m pytest -q Testing/core/batch/test_kills.py Testing/core/bids/test_bids_kills.py
+	HIPPOSEG_KILLS=60 $(BIN)/python -m pytest -q Testing/core/batch/test_kills.py Testing/core/bids/test_bids_kills.py \
+		Testing/training/test_finetune.py
 
 # The same with the real pipeline on 60 scans made from real heads (HIPPOSEG_DATA); COHORT="--count 12" for fewer.
 cohort: $(VENV)/.test

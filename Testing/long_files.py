@@ -1,7 +1,7 @@
 """The files of tests that take longest, the longest first; kept by hand from `pytest --durations=0`.
 
-They are started first, so that two workers end together: one that began a long file last would keep the
-other one waiting. A file that is missing here is only started late.
+They are started first, so that all workers end together: one that began a long file last would keep the
+others waiting. A file that is missing here is only started late.
 """
 
 LONG = (

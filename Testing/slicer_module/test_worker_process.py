@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pathlib
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 
 import fake_launcher
 import fake_worker
@@ -319,31 +321,64 @@ def gone(process: psutil.Process, seconds: float = 30.0) -> bool:
         return True
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals")
-@pytest.mark.parametrize("command", ["fake_worker", "fake_launcher"])
-@pytest.mark.parametrize("behaviour", ["deaf", "native"])
-@pytest.mark.parametrize("keep", ["", "pipe open elsewhere"])
-def test_the_worker_dies_with_a_parent_that_is_killed(command, behaviour, keep):
-    """The parent is killed without a chance to clean up; its busy worker and the files must go."""
+#: How panels start their worker, what it is busy with, and whether others keep its pipe open.
+PANELS = list(
+    itertools.product(("fake_worker", "fake_launcher"), ("deaf", "native"), ("", "pipe open elsewhere"))
+)
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """What a killed panel leaves: its worker, the supervisor and launcher above it, a process that keeps the
+    pipe open (its number, or 0), and the folder of files."""
+
+    worker: psutil.Process
+    above: tuple[psutil.Process, ...]
+    other: int
+    folder: str
+
+
+@pytest.fixture(scope="module")
+def orphans():
+    """What killed panels leave, by how they were; killed together, as each worker takes seconds to see it."""
     folders = [str(ROOT), str(ROOT / "HippoSeg"), str(ROOT / "Testing" / "slicer_module")]
-    parent = subprocess.Popen(
-        [sys.executable, "-c", PANEL, *folders, command, behaviour, keep], stdout=subprocess.PIPE, text=True
-    )
-    number, other, folder = parent.stdout.readline().split()
-    worker = psutil.Process(int(number))
-    above = worker.parents()
-    above = above[: [process.pid for process in above].index(parent.pid)]  # supervisor and launcher
-    assert len(above) == 1 + (command == "fake_launcher") and os.path.isdir(folder)
+    parents = {
+        panel: subprocess.Popen(
+            [sys.executable, "-c", PANEL, *folders, *panel], stdout=subprocess.PIPE, text=True
+        )
+        for panel in PANELS
+    }
+    found = {}
     try:
-        parent.kill()
-        parent.wait()
-        assert all(gone(process) for process in (worker, *above))
-        assert not os.path.exists(folder)
-        if keep:
-            assert psutil.Process(int(other)).is_running()  # it did keep the pipe open
+        for panel, parent in parents.items():
+            number, other, folder = parent.stdout.readline().split()
+            worker = psutil.Process(int(number))
+            above = worker.parents()
+            above = above[: [process.pid for process in above].index(parent.pid)]
+            found[panel] = Orphan(worker, tuple(above), int(other), folder)
+        assert all(os.path.isdir(orphan.folder) for orphan in found.values())
+        for parent in parents.values():
+            parent.kill()
+            parent.wait()
+        yield found
     finally:
-        if keep:
-            psutil.Process(int(other)).kill()
+        for parent in parents.values():
+            parent.kill()
+        for orphan in found.values():
+            if orphan.other:
+                psutil.Process(orphan.other).kill()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.parametrize("panel", PANELS, ids=["-".join(panel) for panel in PANELS])
+def test_the_worker_dies_with_a_parent_that_is_killed(orphans, panel):
+    """The parent is killed without a chance to clean up; its busy worker and the files must go."""
+    orphan = orphans[panel]
+    assert len(orphan.above) == 1 + (panel[0] == "fake_launcher")
+    assert all(gone(process) for process in (orphan.worker, *orphan.above))
+    assert not os.path.exists(orphan.folder)
+    if panel[2]:
+        assert psutil.Process(orphan.other).is_running()  # it did keep the pipe open
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")

@@ -12,3 +12,9 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Those of a fine-tuned model take longer than its making here."""
+    monkeypatch.setattr("HippoSegLib.finetuning.result._pictures", lambda _trained: {})

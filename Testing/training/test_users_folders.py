@@ -33,11 +33,11 @@ def base_folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    return write_site(tmp_path_factory.mktemp("site"), 8)
+    return write_site(tmp_path_factory.mktemp("site"), 6)
 
 
 @pytest.fixture(autouse=True)
-def models_of_this_test(tmp_path, monkeypatch):
+def models_of_this_test(tmp_path, monkeypatch, no_pictures):
     monkeypatch.setenv("HIPPOSEG_MODELS", str(tmp_path / "models"))
 
 

@@ -15,6 +15,8 @@ from HippoSegLib.models.store import load_model
 from HippoSegLib.results.quality import QualityModel
 from HippoSegLib.results.quality_features import block_ranks, entropy, likeness, side_features
 
+pytestmark = pytest.mark.usefixtures("networks_answer_once")
+
 
 @pytest.fixture(scope="module")
 def sample(sample_path):
