@@ -65,6 +65,7 @@ def test_defaults_are_the_methods():
     assert [p.name for p in positional[:2]] == ["images", "labels"]
 
 
+@pytest.mark.no_cover
 def test_it_learns_what_it_has_not_seen():
     model = train(8, learning_rate=0.03, num_epochs=20, batch_size=2, validate_every=20)
     assert model.history[-1]["train_loss"] < 0.4 * model.history[0]["train_loss"]
@@ -83,6 +84,7 @@ def test_history_has_a_row_per_epoch():
     assert all(row["seconds"] > 0 and np.isfinite(row["train_loss"]) for row in rows)
 
 
+@pytest.mark.no_cover
 def test_seed_makes_the_run():
     one, two, other = (train(4, num_epochs=2, seed=seed, dropout=0.5) for seed in (5, 5, 6))
     assert same(one, two) and not same(one, other)
@@ -153,6 +155,7 @@ def test_both_sides_of_a_subject_stay_together(tmp_path):
 # --- gradients of a batch that does not fit
 
 
+@pytest.mark.no_cover
 def test_accumulated_micro_batches_equal_the_batch():
     whole, parts = (train(4, batch_size=4, micro_batch=n, dropout=0.0, num_epochs=2) for n in (4, 1))
     for a, b in zip(whole.state_dict().values(), parts.state_dict().values(), strict=True):
@@ -164,6 +167,7 @@ def test_accumulated_micro_batches_equal_the_batch():
 # --- killed and resumed
 
 
+@pytest.mark.no_cover
 def test_a_cancelled_run_resumes_to_the_same_end(tmp_path):
     options = {"num_epochs": 4, "dropout": 0.3, "micro_batch": 1}
     straight = train(**options)
@@ -190,6 +194,7 @@ train(3, num_epochs=12, dropout=0.3, run_dir={run!r}, validate_every=6)
 """
 
 
+@pytest.mark.no_cover
 def test_a_killed_run_resumes_to_exactly_the_same_end(tmp_path):
     here = Path(__file__).resolve().parent
     code = _KILLED.format(here=str(here), root=str(here.parents[1]), run=str(tmp_path / "run"))
@@ -310,6 +315,7 @@ def test_best_or_last_weights(tmp_path):
     assert not best.training and best.dropout.p == 0.1
 
 
+@pytest.mark.no_cover
 def test_training_starts_from_given_weights(tmp_path):
     first = train(learning_rate=0.03, batch_size=1, num_epochs=6, validate_every=6)
     torch.save({k: v.half() for k, v in first.state_dict().items()}, tmp_path / "weights.pt")
@@ -321,6 +327,7 @@ def test_training_starts_from_given_weights(tmp_path):
     assert handed.history[0]["train_loss"] == pytest.approx(tuned.history[0]["train_loss"], rel=0.01)
 
 
+@pytest.mark.no_cover
 def test_mixed_precision_learns_the_same():
     full, mixed = (train(4, num_epochs=3, dropout=0.0, mixed_precision=m) for m in (False, True))
     assert all(value.dtype == torch.float32 for value in mixed.state_dict().values())

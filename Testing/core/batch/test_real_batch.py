@@ -72,7 +72,7 @@ def large_head(sample_path, tmp_path_factory) -> Path:
         scan,
         [512] * 3,
         sitk.Transform(),
-        sitk.sitkLinear,
+        sitk.sitkNearestNeighbor,
         scan.GetOrigin(),
         [spacing] * 3,
         scan.GetDirection(),

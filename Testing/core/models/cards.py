@@ -73,6 +73,16 @@ def places(value: Any, path: Path = ()) -> Iterator[Path]:
             yield from places(value[n], (*path, n))
 
 
+def at(card: Any, path: Path) -> Any:
+    """What stands at a place of a card; `DROPPED` where it has no such place."""
+    for step in path:
+        try:
+            card = card[step]
+        except (KeyError, IndexError, TypeError):
+            return DROPPED
+    return card
+
+
 def altered(card: Any, path: Path, new: Any) -> Any:
     """A copy of a card with another value at a place; what is not on the way to it is shared."""
     copy = dict(card) if isinstance(card, dict) else list(card)
@@ -86,8 +96,13 @@ def altered(card: Any, path: Path, new: Any) -> Any:
     return copy
 
 
-def alterations(card: Any) -> Iterator[tuple[Path, str, Any]]:
-    """(place, what was put there, the altered card), for every place and every value of `PUT`."""
+def alterations(card: Any, done: Any = DROPPED) -> Iterator[tuple[Path, str, Any]]:
+    """(place, what was put there, the altered card), for every place and every value of `PUT`.
+
+    Places where the card that is `done` has the same value are left out.
+    """
     for path in places(card):
+        if done is not DROPPED and at(done, path) == at(card, path):
+            continue
         for name, new in PUT.items():
             yield path, name, altered(card, path, new)

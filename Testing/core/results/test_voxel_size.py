@@ -72,6 +72,7 @@ def test_a_voxel_size_wrong_along_one_axis(sample, axis, factor):
         assert f"{'long' if factor > 1 else 'short'} {AXES[axis]}" in flag.message
 
 
+@pytest.mark.no_cover
 def test_a_head_that_lies_obliquely(sample):
     oblique = turned(sample, (25, -20, 30))
     assert remarks(oblique) == []
@@ -99,6 +100,7 @@ def test_a_cut_head_is_not_called_small(sample, lower, upper):
     assert [flag for flag in result.flags if flag.code == "voxel_size"] == []
 
 
+@pytest.mark.no_cover
 def test_every_real_head_at_hand(data_dir):
     """Those that may only test and are not in the golden set's own runs: all of one kind each."""
     paths = (
