@@ -343,8 +343,9 @@ def test_two_readers_make_one_outline_and_are_in_the_record(sample, two_readers)
         dice = 2 * (a & b).sum() / (a.sum() + b.sum())
         assert both.provenance["agreement"][side] == pytest.approx(dice, abs=0.02)
         assert ((a & b) & ~mean).sum() <= 2 and (mean & ~(a | b)).sum() <= 2
-    # The score judges the first reader, as it was fitted.
-    assert both.measurements.quality == one.measurements.quality
+        # The readers' agreement is a feature of the score; of a good scan it changes little.
+        scores = both.measurements.quality[side], one.measurements.quality[side]
+        assert 0 < abs(scores[0] - scores[1]) < 0.05
     assert "disagreement" not in {flag.code for flag in both.flags}
 
 
