@@ -18,9 +18,10 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).with_name("few_packages.py")
 #: What Slicer 5.10 and 5.12 bundle of what the core can use; versions as near as there are wheels.
 SLICER = {
-    "5.10": ("numpy==2.0.2", "scipy==1.14.1", "pillow==11.0.0", "SimpleITK==2.5.7", "pydicom==3.0.2"),
-    "5.12": ("numpy==2.4.6", "scipy==1.17.1", "pillow==13.0.0", "SimpleITK==2.5.7", "pydicom==3.0.2"),
+    "5.10": ("numpy==2.0.2", "scipy==1.14.1", "pillow==11.0.0"),
+    "5.12": ("numpy==2.4.6", "scipy==1.17.1", "pillow==13.0.0"),
 }
+BOTH = ("SimpleITK==2.5.7", "pydicom==3.0.2")
 
 
 @pytest.fixture(scope="module")
@@ -56,19 +57,39 @@ def python_312() -> str | None:
     return None
 
 
+def install(python: str, packages: tuple[str, ...], *where: str) -> None:
+    """Install for an interpreter, or skip the test where that cannot be done."""
+    pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
+    options = ["install", "-q", "--no-compile", "--only-binary", ":all:", *where]
+    done = subprocess.run([*pip, *options, *packages], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"the packages cannot be installed: {done.stderr.strip().splitlines()[-1:]}")
+
+
+@pytest.fixture(scope="module")
+def python() -> str:
+    found = python_312()
+    if found is None:
+        pytest.skip("this machine has no Python 3.12")
+    return found
+
+
+@pytest.fixture(scope="module")
+def shared(python):
+    """A folder with the packages that both versions have: some hundred MB, which pytest would keep."""
+    with tempfile.TemporaryDirectory() as folder:
+        install(python, BOTH, "--no-deps", "--target", folder)
+        yield folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("version", SLICER)
-def test_slicers_own_packages_are_enough(version, sample_path, labels, tmp_path):
-    python = python_312()
-    if python is None:
-        pytest.skip("this machine has no Python 3.12")
-    with tempfile.TemporaryDirectory() as venv:  # some hundred MB, which pytest would keep
+def test_slicers_own_packages_are_enough(version, python, shared, sample_path, labels, tmp_path):
+    with tempfile.TemporaryDirectory() as venv:
         subprocess.run([python, "-m", "venv", "--without-pip", venv], check=True)
         mine = str(Path(venv) / ("Scripts" if os.name == "nt" else "bin") / "python")
-        pip = [sys.executable, "-m", "pip", "--python", mine, "--disable-pip-version-check"]
-        options = ["install", "-q", "--no-compile", "--only-binary", ":all:"]
-        done = subprocess.run([*pip, *options, *SLICER[version]], capture_output=True, text=True)
-        if done.returncode:
-            pytest.skip(f"the packages cannot be installed: {done.stderr.strip().splitlines()[-1:]}")
+        install(mine, SLICER[version])
+        (packages,) = Path(venv).glob("[Ll]ib/**/site-packages")
+        (packages / "shared.pth").write_text(f"{shared}\n", encoding="utf-8")
         told = run(mine, sample_path, labels, tmp_path)
     assert f"numpy {SLICER[version][0].removeprefix('numpy==')} Python 3.12" in told

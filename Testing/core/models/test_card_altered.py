@@ -41,6 +41,7 @@ def works(card: ModelCard, before: ModelCard) -> None:
     if card.quality is not None and card.quality != before.quality:
         quality = QualityModel.from_card(card.quality)
         assert 0 <= quality.score(dict.fromkeys(FEATURES, 0.3)) <= 1
+        assert 0 <= quality.score(dict.fromkeys(FEATURES, 0.3), 0.95) <= 1 and 0 <= quality.least(0.95) <= 1
         assert -1 <= likeness(RANKS, quality.pattern) <= 1
 
 
