@@ -5,11 +5,13 @@ others waiting. A file that is missing here is only started late.
 """
 
 LONG = (
+    "training/test_finetune_resumed.py",
     "training/test_finetune.py",
     "core/test_pipeline.py",
     "core/test_real_heads.py",
     "core/batch/test_real_batch.py",
     "packaging/test_few_packages.py",
+    "slicer_module/test_worker_orphans.py",
     "slicer_module/test_worker_process.py",
     "slicer_module/test_slicer_finetune.py",
     "core/models/test_card_altered.py",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from sitefixture import make_base
 
 
 @pytest.fixture(autouse=True)
@@ -18,3 +19,15 @@ def one_thread():
 def no_pictures(monkeypatch):
     """Those of a fine-tuned model take longer than its making here."""
     monkeypatch.setattr("HippoSegLib.finetuning.result._pictures", lambda _trained: {})
+
+
+@pytest.fixture(scope="module")
+def base_folder(tmp_path_factory):
+    """A small model to fine-tune."""
+    return make_base(tmp_path_factory.mktemp("base") / "tiny")
+
+
+@pytest.fixture
+def models_of_this_test(tmp_path, monkeypatch):
+    """The user's models are those of the test."""
+    monkeypatch.setenv("HIPPOSEG_MODELS", str(tmp_path / "models"))

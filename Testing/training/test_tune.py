@@ -6,7 +6,7 @@ import csv
 import json
 
 import pytest
-from sitefixture import load, make_base, write_site
+from sitefixture import load, write_site
 
 from HippoSegLib.cli import main
 from HippoSegLib.errors import Cancelled, InputError
@@ -21,11 +21,6 @@ from HippoSegLib.finetuning.settings import FineTuneSettings
 from HippoSegLib.finetuning.site import Site
 
 optuna = pytest.importorskip("optuna")
-
-
-@pytest.fixture(scope="module")
-def base_folder(tmp_path_factory):
-    return make_base(tmp_path_factory.mktemp("base") / "tiny")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from crops import write_folder
-from sitefixture import load, make_base, write_site
+from sitefixture import load, write_site
 
 from HippoSegLib.cli import main
 from HippoSegLib.errors import Cancelled, OutputError
@@ -24,11 +24,6 @@ from HippoSegLib.training.stepwise import Schedule, train_in_steps
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = FineTuneSettings(num_epochs=1, folds=2, decoder_epochs=0)
-
-
-@pytest.fixture(scope="module")
-def base_folder(tmp_path_factory):
-    return make_base(tmp_path_factory.mktemp("base") / "tiny")
 
 
 @pytest.fixture(scope="module")
