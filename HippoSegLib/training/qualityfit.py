@@ -193,8 +193,8 @@ def cross_validate(trials: Sequence[Trial]) -> tuple[dict, str]:
         "# The quality score, on kinds of damage and subjects it was not fitted on\n\n"
         "Each trial is judged by a score fitted without its kind of damage and without its subject.\n"
         "The fit's settings were chosen on trials of other seeds, with the same kinds of damage; the share\n"
-        f"of poor results that the threshold is to catch, {CATCH:.1%}, and the overlap under which readers\n"
-        f"disagree, {LEAST_AGREEMENT}, on these.\n"
+        f"of poor results that the threshold is to catch, {CATCH:.1%}, on these. Readers disagree under\n"
+        f"{LEAST_AGREEMENT}, which was chosen on real scans.\n"
         "\n"
     )
     figures, table = _tables(trials, [judged[i] for i in range(len(trials))], "held-out kind")
