@@ -3,8 +3,7 @@
     python -m HippoSegLib.training.assemble SEGMENTER LOCALIZER REFINER -o Resources/Models/hipposeg
 
 SEGMENTER is a folder written by `hipposeg train` (or `training.export`), LOCALIZER the run folder of
-`training.localizer`, REFINER that of `training.refiner`. Figures measured on the assembled model are
-added with `--figures FILE.json`.
+`training.localizer`, REFINER that of `training.refiner`.
 """
 
 from __future__ import annotations
@@ -42,9 +41,9 @@ def assemble(
     refiner: Path,
     folder: Path,
     title: str,
-    figures: dict | None = None,
     earlier: Sequence[Path] = (),
     share: str | None = None,
+    second_reader: str | None = None,
 ) -> Path:
     """Write the model folder; refuses one over the size that HippoSeg allows itself.
 
@@ -52,10 +51,10 @@ def assemble(
         segmenter, localizer, refiner: Folders of the trained parts.
         folder: The new model's.
         title: For people.
-        figures: Measured on the assembled model.
         earlier: Folders of the segmenters whose weights this one began with, in the order of their
             training; the card tells of them.
         share: Name of a model folder beside the new one, whose files are not copied where they are alike.
+        second_reader: Name of the model folder beside the new one that is to read the same scans as well.
 
     Raises:
         ModelError: Too large. OutputError: The folder exists or cannot be written.
@@ -81,7 +80,8 @@ def assemble(
         segmenter=part,
         localizer=_part(localizer / "localizer.json", LocalizerCard.read),
         refiner=_part(refiner / "refiner.json", RefinerCard.read),
-        figures=figures or {},
+        figures={},
+        second_reader=second_reader,
     )
     with staging_folder(folder.parent, "model") as staging:
         weights: dict[Role, Path] = {role: staging / f"{role}.npz" for role in trained}
@@ -120,11 +120,12 @@ def main() -> None:
         help="folders of the segmenters that SEGMENTER began with",
     )
     parser.add_argument("--share", help="model folder beside OUTPUT: files it holds alike are not copied")
-    parser.add_argument("--figures", type=Path, help="JSON with measured figures for the card")
+    parser.add_argument(
+        "--second-reader", help="model folder beside OUTPUT that reads the same scans as well"
+    )
     args = parser.parse_args()
-    figures = json.loads(args.figures.read_text(encoding="utf-8")) if args.figures else None
     parts = (args.segmenter, args.localizer, args.refiner)
-    print(assemble(*parts, args.output, args.title, figures, args.earlier, args.share))
+    print(assemble(*parts, args.output, args.title, args.earlier, args.share, args.second_reader))
 
 
 if __name__ == "__main__":

@@ -181,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"T1 under {quality.least_likeness}, a misfit of the head over {quality.max_misfit_mm:g} mm, and an "
         f"outline over {quality.max_distance_mm:g} mm from the localiser's place.\n"
     )
-    tell(text, args.report)
+    tell(text + _printed_by(args), args.report)
     if args.write:
         told = {"trials": len(made), "seed": args.seed, **held_out}
         part = replace(quality.to_card(), subjects=tuple(sorted({t.subject for t in made})), extra=told)
@@ -210,6 +210,15 @@ def unseen(made: list[Trial], card: ModelCard) -> list[Trial]:
             "The score was fitted on subjects of these trials.", "Give the model of another fold."
         )
     return made
+
+
+def _printed_by(args: argparse.Namespace) -> str:
+    """The command that made the report; of paths, the last two names."""
+    words = ["python -m HippoSegLib.training.quality DATA", args.model.name]
+    for option, folders in (("--run", args.run or []), ("--second", args.second)):
+        words += [option, *("/".join(folder.parts[-2:]) for folder in folders)] if folders else []
+    words += ["--per-kind", str(args.per_kind), "--seed", str(args.seed)]
+    return f"\nPrinted by `{' '.join(words)}`.\n"
 
 
 def tell(text: str, report: Path | None) -> None:

@@ -1,13 +1,11 @@
-"""The shipped checkpoints, from the data folder, by one command each.
+"""The shipped checkpoints, from the data folder, by one command.
 
-    python -m HippoSegLib.training.recipe DATA -o Models/hipposeg --runs RUNS --jobs 2
-    python -m HippoSegLib.training.recipe DATA -o Models/hipposeg_clahe_sce --runs RUNS --jobs 2 \\
-        --preprocessing both --share hipposeg
+    python -m HippoSegLib.training.recipe DATA -o MODELS --runs RUNS --jobs 2
 
-The second has the method's preprocessing as a second channel, and the localiser of the first. Each step
-is a command of its own, printed before it runs; what is finished in RUNS is not done again, and a step
-that was killed goes on from its last saved state. Hours on one CPU core, less on two, as segmenter and
-localiser do not wait for each other: the card says how long each step took.
+MODELS then holds the two readers: `hipposeg`, and `hipposeg_clahe_sce`, which has the method's preprocessing
+as a second channel and the localiser of the first. Each step is a command of its own, printed before it
+runs; what is finished in RUNS is not done again, and a step that was killed goes on from its last saved
+state. Hours on one CPU core, less on two, as most steps wait for few others.
 """
 
 from __future__ import annotations
@@ -23,12 +21,37 @@ from pathlib import Path
 
 from .data_splits import CROPS, UNLABELLED_HEADS
 
-#: Of the model, by its segmenter's channels.
-TITLES = {
-    "plain": "Whole head, both hippocampi, T1",
-    "both": "Whole head, both hippocampi, T1; CLAHE and SCE-3DWT as a second channel",
-    "method": "Whole head, both hippocampi, T1; CLAHE and SCE-3DWT alone",
-}
+
+@dataclass(frozen=True)
+class Reader:
+    """A model of the recipe.
+
+    Attributes:
+        model: Name of its folder.
+        preprocessing: Channels of its segmenter, as ``hipposeg train`` names them.
+        title: For people.
+        epochs: Of the segmenter, on four fifths of the crops.
+        options: What `training.assemble` is told besides, about the other reader.
+        second: Preprocessing of the reader beside it, whose agreement its quality score learns from.
+    """
+
+    model: str
+    preprocessing: str
+    title: str
+    options: tuple[str, ...]
+    second: str | None = None
+
+
+PLAIN, BOTH = "hipposeg", "hipposeg_clahe_sce"
+READERS = (
+    Reader(PLAIN, "plain", "Whole head, both hippocampi, T1", ("--second-reader", BOTH), "both"),
+    Reader(
+        BOTH,
+        "both",
+        "Whole head, both hippocampi, T1; CLAHE and SCE-3DWT as a second channel",
+        ("--share", PLAIN),
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -47,102 +70,124 @@ class Step:
         return ["-m", f"HippoSegLib.training.{self.module}", *self.arguments]
 
 
-def steps(
-    data: Path,
-    runs: Path,
-    model: Path,
-    threads: int = 1,
-    preprocessing: str = "plain",
-    share: str | None = None,
-) -> list[Step]:
-    """The steps in order.
+def steps(data: Path, runs: Path, models: Path, threads: int = 1) -> list[Step]:
+    """The steps in order: the networks of the localiser, then each reader's, then the quality scores.
 
-    The segmenter learns on four fifths of the crops first, then on all but one subject's, with a smaller
-    rate, then from the second teacher what lies beyond their border; at last once more, with twice the
-    weight of complete labels, and halfway back to where that began. The quality score is fitted on what
-    it made of the fifth it had not seen at first, and on what a network of another fold makes of its own:
-    one alone is as sure of itself as it happens to be.
-
-    Args:
-        preprocessing: Channels of the segmenter, as ``hipposeg train`` names them.
-        share: Name of a model folder beside `model` that holds the same localiser.
+    A score is fitted on what readers made of cases that they had not seen: for it they are trained once
+    more without a fold, through all steps.
     """
-    crops = (
-        str(data / CROPS),
-        *_options(background=data / UNLABELLED_HEADS, preprocessing=preprocessing, batch_size=4),
+    made = [_localizer(data, runs, "localizer", threads, seed=0, learning_rate=2e-3, steps=7000)]
+    made.append(_localizer(data, runs, "refiner", threads, seed=0, learning_rate=4e-3, steps=4000))
+    for reader in READERS:
+        trained = _Trainings(data, runs, reader.preprocessing, threads)
+        made += [*trained.of_fold(), *trained.of_all(), _assembled(reader, trained, models)]
+    return made + [_scored(reader, data, runs, models) for reader in READERS]
+
+
+def _localizer(data: Path, runs: Path, name: str, threads: int, **settings) -> Step:
+    arguments = (str(data), "-o", str(runs / name), *_options(threads=threads, **settings))
+    # Weights are written along the way: only this mark says that the run came to its end.
+    return Step(name, name, arguments, runs / name / "finished")
+
+
+@dataclass(frozen=True)
+class _Trainings:
+    """The trainings of one reader's segmenter.
+
+    It learns on four fifths of the crops first, then on all but one subject's, with a smaller rate, then
+    from the second teacher what lies beyond their border; at last once more, with twice the weight of
+    complete labels, and halfway back to where that began.
+    """
+
+    data: Path
+    runs: Path
+    kind: str
+    threads: int
+
+    def folder(self, name: str) -> Path:
+        """The model folder that a training writes."""
+        return self.runs / f"{name}-{self.kind}" / "model"
+
+    def of_fold(self) -> list[Step]:
+        """Those that saw nothing of fold 0."""
+        fold = {"folds": 5, "fold": 0}
+        return [
+            self._crops("fold0", None, **fold, seed=0, epochs=60, learning_rate=0.0015),
+            self._outline("outline0", "fold0", **fold),
+            self._weighed("weighed0", "outline0", **fold),
+        ]
+
+    def of_all(self) -> list[Step]:
+        """Those of what ships."""
+        rest = {"folds": 111, "fold": 0, "seed": 1, "epochs": 20, "validate_every": 20}
+        return [
+            self._crops("all", "fold0", **rest, learning_rate=0.0006),
+            self._outline("outline", "all"),
+            self._weighed("weighed", "outline"),
+        ]
+
+    def _crops(self, name: str, after: str | None, **settings) -> Step:
+        given = (str(self.data / CROPS), *_options(background=self.data / UNLABELLED_HEADS))
+        return self._step(name, "command", given, after, batch_size=4, **settings)
+
+    def _outline(self, name: str, after: str, **settings) -> Step:
+        settings |= {"seed": 0, "epochs": 6, "batch_size": 4, "learning_rate": 0.0006}
+        return self._step(name, "outline", (str(self.data),), after, **settings)
+
+    def _weighed(self, name: str, after: str, **settings) -> Step:
+        settings |= {"seed": 2, "epochs": 2, "batch_size": 4, "learning_rate": 0.0005}
+        settings |= {"repeats": 2, "turns": 2, "label_maps": 4, "keep": 0.5}
+        return self._step(name, "outline", (str(self.data),), after, **settings)
+
+    def _step(self, name: str, module: str, given: tuple[str, ...], after: str | None, **settings) -> Step:
+        model = self.folder(name)
+        if after is not None:
+            settings["init_from"] = self.folder(after) / "segmenter.pt"
+        settings |= {"preprocessing": self.kind, "run": model.parent, "threads": self.threads}
+        arguments = (*given, "-o", str(model), *_options(**settings))
+        waits = () if after is None else (self.folder(after).parent.name,)
+        return Step(model.parent.name, module, arguments, model / "card.json", waits)
+
+
+def _assembled(reader: Reader, trained: _Trainings, models: Path) -> Step:
+    weighed = trained.folder("weighed")
+    parts = (weighed, trained.runs / "localizer", trained.runs / "refiner")
+    earlier = (trained.folder(name) for name in ("fold0", "all", "outline"))
+    model = models / reader.model
+    return Step(
+        f"assemble-{reader.preprocessing}",
+        "assemble",
+        (
+            *(*map(str, parts), "-o", str(model), "--earlier", *map(str, earlier)),
+            *(*_options(title=reader.title), *reader.options),
+        ),
+        model / "card.json",
+        # What is shared lies in the first reader's folder.
+        (
+            weighed.parent.name,
+            "localizer",
+            "refiner",
+            *(() if reader.model == PLAIN else ("assemble-plain",)),
+        ),
     )
-    kind = "" if preprocessing == "plain" else f"-{preprocessing}"
 
-    def segmenter(name: str, after: tuple[str, ...] = (), **settings) -> Step:
-        folder = runs / (name + kind)
-        out = ("-o", str(folder / "model"), *_options(run=folder, threads=threads))
-        arguments = (*crops, *out, *_options(**settings))
-        return Step(name, "command", arguments, folder / "model" / "card.json", after)
 
-    def localizer(name: str, **settings) -> Step:
-        arguments = (str(data), "-o", str(runs / name), *_options(threads=threads, **settings))
-        # Weights are written along the way: only this mark says that the run came to its end.
-        return Step(name, name, arguments, runs / name / "finished")
-
-    fold0, fold1, every, outline, weighed = (
-        runs / f"{name}{kind}" / "model" for name in ("fold0", "fold1", "all", "outline", "weighed")
-    )
-    parts = (str(weighed), str(runs / "localizer"), str(runs / "refiner"))
-    told = _options(title=TITLES[preprocessing], **({"share": share} if share else {}))
-    return [
-        segmenter("fold0", folds=5, fold=0, seed=0, epochs=60, learning_rate=0.0015),
-        localizer("localizer", seed=0, learning_rate=2e-3, steps=7000),
-        localizer("refiner", seed=0, learning_rate=4e-3, steps=4000),
-        segmenter("fold1", folds=5, fold=1, seed=0, epochs=45, learning_rate=0.0015),
-        segmenter(
-            "all",
-            ("fold0",),
-            folds=111,
-            fold=0,
-            seed=1,
-            epochs=20,
-            learning_rate=0.0006,
-            validate_every=20,
-            init_from=fold0 / "segmenter.pt",
-        ),
-        Step(
-            "outline",
-            "outline",
-            (
-                *(str(data), "-o", str(outline), "--run", str(outline.parent)),
-                *_options(init_from=every / "segmenter.pt", preprocessing=preprocessing, threads=threads),
-                *_options(seed=0, epochs=6, batch_size=4, learning_rate=0.0006),
-            ),
-            outline / "card.json",
-            ("all",),
-        ),
-        Step(
-            "weighed",
-            "outline",
-            (
-                *(str(data), "-o", str(weighed), "--run", str(weighed.parent)),
-                *_options(init_from=outline / "segmenter.pt", preprocessing=preprocessing, threads=threads),
-                *_options(seed=2, epochs=2, batch_size=4, learning_rate=0.0005),
-                *_options(repeats=2, turns=2, label_maps=4, keep=0.5),
-            ),
-            weighed / "card.json",
-            ("outline",),
-        ),
-        Step(
-            "assemble",
-            "assemble",
-            (*parts, "-o", str(model), "--earlier", str(fold0), str(every), str(outline), *told),
-            model / "card.json",
-            ("weighed", "localizer", "refiner"),
-        ),
-        Step(
-            "quality",
-            "quality",
-            (str(data), str(model), "--run", str(fold0), str(fold1), "--write"),
-            runs / f"quality{kind}" / "finished",
-            ("fold0", "fold1", "assemble"),
-        ),
+def _scored(reader: Reader, data: Path, runs: Path, models: Path) -> Step:
+    kinds = [reader.preprocessing, *([reader.second] if reader.second else [])]
+    folds = [f"weighed0-{kind}" for kind in kinds]
+    words = [
+        word
+        for option, fold in zip(("--run", "--second"), folds, strict=False)
+        for word in (option, str(runs / fold / "model"))
     ]
+    name = f"quality-{reader.preprocessing}"
+    return Step(
+        name,
+        "quality",
+        (str(data), str(models / reader.model), *words, *_options(per_kind=48), "--write"),
+        runs / name / "finished",
+        (*folds, f"assemble-{reader.preprocessing}"),
+    )
 
 
 def _options(**settings) -> tuple[str, ...]:
@@ -204,15 +249,13 @@ def _say(words: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
-    parser.add_argument("-o", "--output", type=Path, required=True, help="model folder to write")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the models")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1, help="steps at a time (default 1)")
-    parser.add_argument("--preprocessing", choices=("plain", "method", "both"), default="plain")
-    parser.add_argument("--share", help="model folder beside OUTPUT that has the same localiser")
     parser.add_argument("--list", action="store_true", help="only print the commands")
     args = parser.parse_args()
-    todo = steps(args.data, args.runs, args.output, args.threads, args.preprocessing, args.share)
+    todo = steps(args.data, args.runs, args.output, args.threads)
     if args.list:
         for step in todo:
             print("python", shlex.join(step.command))

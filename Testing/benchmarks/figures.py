@@ -4,8 +4,8 @@
 
 The ten labelled heads, whole pipeline from the file, are measured here, the other tables by the other
 benchmarks, one after the other (about half an hour on one core). What hours of training go before is not
-shipped: the networks of folds 0, 1, … are given by `--folds` (cross-validation, and the quality score, fitted
-on the first two); tables of what is not given are printed as they were saved. With
+shipped: the networks of folds 0, 1, … are given by `--folds` (cross-validation); tables of what is not given
+are printed as they were saved, and so is that of the quality score, which tells its command. With
 --write the tables are saved where the model's lie (`tables.py`), and its `CARD.md` is put together: the two
 tables of accuracy in full, the others by name; `--compose` does only that.
 """
@@ -53,6 +53,8 @@ COMMON = ("outline", "readers", "localisation", "site_imitation", "finetune_spee
 COMMON += ("voxel_size", "roi_placement", "site_heads", "lost_pose", "contrast", "intracranial")
 COMMON += ("volumes", "readers_fold0")
 TABLES = OWN + COMMON
+#: The command that makes both models.
+RECIPE = "python -m HippoSegLib.training.recipe DATA -o MODELS --jobs 2"
 #: Those that are about no model, and stand in no card.
 ELSEWHERE = (
     "reference_calibration",
@@ -101,10 +103,6 @@ def others(args, folder: Path) -> dict[str, list[str]]:
     for name in ("low_resolution", "repeatability", "quality_heads"):
         commands[name] = [script(name), *model, *write]
     commands["rescans"] = [script("rescans"), *model, *write, *(["--card"] if args.write else [])]
-    quality = ["-m", "HippoSegLib.training.quality", os.environ["HIPPOSEG_DATA"], str(folder)]
-    if folds:
-        report = ["--report", str(folder_of(args.model) / "quality.md"), "--overwrite"] if args.write else []
-        commands["quality"] = [*quality, "--run", *folds[:2], *report]
     return commands
 
 
@@ -131,8 +129,8 @@ def compose(folder: Path) -> str:
         "",
         "## Training",
         "",
-        f"`{_recipe(card)}` made it, and repeats it, step by step, on two CPU cores (and trains a network of "
-        "fold 1 for the quality score):",
+        f"`{RECIPE}` repeats it, step by step, and trains it once more without a fold, for the quality "
+        "score. What ships took, on two CPU cores:",
         "",
         "| step | seconds, other work on the machine and pauses included |",
         "|---|---|",
@@ -152,15 +150,6 @@ def compose(folder: Path) -> str:
             title = path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
             lines.append(f"- {title}: `{path.relative_to(ROOT).as_posix()}`")
     return "\n".join(lines).rstrip() + "\n"
-
-
-def _recipe(card: ModelCard) -> str:
-    """The command that makes the model."""
-    preprocessing = option_of(card.segmenter.training.command, "--preprocessing")
-    also = f" --preprocessing {preprocessing}" if preprocessing != "plain" else ""
-    for owner in sorted({file.shared_from for file in card.files.values() if file.shared_from}):
-        also += f" --share {owner}"
-    return f"python -m HippoSegLib.training.recipe DATA -o MODEL --jobs 2{also}"
 
 
 def _printed_by(name: str) -> str:

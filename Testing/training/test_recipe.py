@@ -21,12 +21,10 @@ from HippoSegLib.models.weights import file_sha256
 from HippoSegLib.training import recipe
 from HippoSegLib.training.assemble import assemble
 
-PLACES = (Path("data"), Path("runs"), Path("model"))
-STEPS = recipe.steps(*PLACES)
-BOTH = recipe.steps(*PLACES, preprocessing="both", share="other")
+STEPS = recipe.steps(Path("data"), Path("runs"), Path("models"))
 
 
-@pytest.mark.parametrize("step", [*STEPS, *BOTH], ids=lambda step: step.name)
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
 def test_each_command_is_understood(step, monkeypatch, tmp_path):
     """The step's own parser takes the arguments; that it then finds no data ends the test early."""
     monkeypatch.chdir(tmp_path)
@@ -37,26 +35,49 @@ def test_each_command_is_understood(step, monkeypatch, tmp_path):
     assert "data" in str(caught.value).lower() or isinstance(caught.value, FileNotFoundError | ModelError)
 
 
-@pytest.mark.parametrize("steps", [STEPS, BOTH], ids=["plain", "both"])
-def test_each_step_begins_with_what_an_earlier_one_wrote(steps):
-    written = {"data"}
-    for step in steps:
-        read = [a for a in step.arguments if a.startswith("runs/")]
-        out = step.arguments[step.arguments.index("-o") + 1] if "-o" in step.arguments else "model"
-        for path in read:
-            own = path.startswith(out.removesuffix("/model"))
-            assert own or any(path.startswith(w) for w in written), path
-        written.add(out)
+def test_each_step_waits_for_those_whose_files_it_reads():
+    written, by_name = {}, {step.name: step for step in STEPS}
+    assert len(by_name) == len(STEPS)
+
+    def earlier(step):
+        return {step.name}.union(*(earlier(by_name[name]) for name in step.after))
+
+    for step in STEPS:
+        out = step.arguments[step.arguments.index("-o") + 1] if "-o" in step.arguments else None
+        for path in (a for a in step.arguments if a.startswith(("runs/", "models/")) and a != out):
+            folder = path.removesuffix("/segmenter.pt")
+            if f"{path}/model" != out:  # the run folder of a training holds its model
+                assert written[folder] in earlier(step), (step.name, path)
+        if out:
+            assert out not in written
+            written[out] = step.name
 
 
-def test_both_models_share_the_localiser_and_nothing_else():
-    """Two recipes in one folder of runs: what one has done is not taken for the other's."""
-    done = [{step.done for step in steps} for steps in (STEPS, BOTH)]
-    shared = {step.done.parent.name for step in STEPS if step.done in done[1]} - {"model"}
-    assert shared == {"localizer", "refiner"}
-    plain, both = ([word for step in steps for word in step.arguments] for steps in (STEPS, BOTH))
-    assert plain.count("plain") == both.count("both") == 5
-    assert "--share" not in plain and both[both.index("--share") + 1] == "other"
+def test_the_readers_are_one_pair_and_share_the_localiser():
+    made = [step for step in STEPS if step.module == "assemble"]
+    (first, second), names = made, ("hipposeg", "hipposeg_clahe_sce")
+    assert tuple(step.arguments[step.arguments.index("-o") + 1] for step in made) == tuple(
+        f"models/{name}" for name in names
+    )
+    assert first.arguments[first.arguments.index("--second-reader") + 1] == names[1]
+    assert second.arguments[second.arguments.index("--share") + 1] == names[0]
+    assert first.name in second.after and "--share" not in first.arguments
+
+
+def test_the_score_is_fitted_with_networks_that_went_through_all_steps_without_a_fold():
+    """As those that ship did, with the same settings."""
+    by_name = {step.name: step for step in STEPS}
+    for kind in ("plain", "both"):
+        for step, whole in (("outline0", "outline"), ("weighed0", "weighed")):
+            of_fold, of_all = (list(by_name[f"{name}-{kind}"].arguments) for name in (step, whole))
+            at = of_fold.index("--folds")
+            assert of_fold[at : at + 4] == ["--folds", "5", "--fold", "0"]
+            rest = [word.replace(step, whole).replace("outline0", "outline") for word in of_fold]
+            rest = rest[:at] + rest[at + 4 :]
+            assert rest == [word.replace("/all-", "/fold0-") for word in of_all]
+    plain = by_name["quality-plain"].arguments
+    assert plain[plain.index("--run") + 1] == "runs/weighed0-plain/model"
+    assert plain[plain.index("--second") + 1] == "runs/weighed0-both/model"
 
 
 class Fake:
@@ -98,11 +119,11 @@ def test_no_step_begins_before_those_it_waits_for(tmp_path, monkeypatch, jobs):
     recipe.run(steps, jobs)
     assert sorted(ended) == sorted(order)
     before = dict(begun)
-    assert {"fold0"} <= before["all"]
-    assert "all" in before["outline"]
-    assert "outline" in before["weighed"]
-    assert {"weighed", "localizer", "refiner"} <= before["assemble"]
-    assert before["quality"] == set(order) - {"quality"}
+    assert "fold0-both" in before["all-both"]
+    assert "all-both" in before["outline-both"]
+    assert "outline-plain" in before["weighed-plain"]
+    assert {"weighed-both", "localizer", "refiner", "assemble-plain"} <= before["assemble-both"]
+    assert {"weighed0-plain", "weighed0-both", "assemble-plain"} <= before["quality-plain"]
     assert max(most) == min(jobs, 4)
 
 
@@ -131,7 +152,7 @@ def test_after_a_failed_step_none_is_begun_and_none_goes_on(tmp_path):
 def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
     commands = []
     monkeypatch.setattr(subprocess, "Popen", Fake(lambda command: commands.append(command) or 0))
-    steps = recipe.steps(Path("data"), tmp_path, tmp_path / "model")
+    steps = recipe.steps(Path("data"), tmp_path, tmp_path / "models")
     for step in steps[:-1]:
         step.done.parent.mkdir(parents=True, exist_ok=True)
         step.done.touch()
@@ -143,10 +164,10 @@ def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", bundled_models())
 def test_a_bundled_card_tells_the_recipes_settings(name):
     card = json.loads((model_folder(name) / "card.json").read_text(encoding="utf-8"))
-    steps = BOTH if "clahe" in name else STEPS
+    kind = "both" if "clahe" in name else "plain"
     training = card["segmenter"]["training"]
     last = "weighed" if "--keep" in training["command"] else "outline"
-    wanted = next(step for step in steps if step.name == last).arguments
+    wanted = next(step for step in STEPS if step.name == f"{last}-{kind}").arguments
     for option, key in (("--epochs", "num_epochs"), ("--seed", "seed"), ("--batch-size", "batch_size")):
         assert str(training[key]) == wanted[wanted.index(option) + 1]
     assert "--init-from" in training["command"]
@@ -172,9 +193,10 @@ def parts(tmp_path):
 
 
 def test_the_parts_make_a_model_that_tells_where_each_came_from(parts, tmp_path):
-    assemble(*parts, tmp_path / "mine", "Mine", earlier=[parts[0]])
+    assemble(*parts, tmp_path / "mine", "Mine", earlier=[parts[0]], second_reader="other")
     made, base = load_model(tmp_path / "mine"), load_model("hipposeg")
     assert (made.name, made.card.title, made.card.parameters) == ("mine", "Mine", base.card.parameters)
+    assert made.card.second_reader == "other"
     for role in ROLES:
         assert base.weights[role].keys() == made.weights[role].keys()
         for name, value in base.weights[role].items():
