@@ -65,6 +65,23 @@ def sample_path() -> Path:
     return ROOT / "Resources" / "SampleData" / "hipposeg_sample_T1.nii.gz"
 
 
+@pytest.fixture(scope="module")
+def networks_answer_once():
+    """A network that is asked again for the very same voxels, bit for bit, gives its answer again.
+
+    So does one of the same weights that another test has loaded, and the preprocessing of a region.
+    Everything around them runs as ever, and so do they on any input that differs in a bit.
+    """
+    from HippoSegLib.models import prediction
+    from HippoSegLib.models.numpy_engine import NumpyUNet
+    from Testing import networkanswers
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(NumpyUNet, "__call__", networkanswers.answer)
+        patch.setattr(prediction, "channels", networkanswers.channels)
+        yield
+
+
 def head_array(size: tuple[int, int, int] = (56, 64, 52), seed: int = 0) -> np.ndarray:
     """A bright noisy ellipsoid in dark noise, int16 (x, y, z) = ``size``, returned as (z, y, x)."""
     rng = np.random.default_rng(seed)

@@ -9,6 +9,7 @@ Taken are the arguments of errors, flags and remarks, and the stages of a run, c
 from __future__ import annotations
 
 import ast
+import functools
 import pathlib
 import subprocess
 import sys
@@ -45,6 +46,7 @@ def template(node: ast.AST) -> str | None:
     return "".join(parts)
 
 
+@functools.cache
 def said(path: pathlib.Path) -> list[tuple[str, str]]:
     """(code, sentence) of a file; the code is "" where none is given."""
     tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -195,11 +195,11 @@ def test_real_crops_are_learned(data_dir, tmp_path):
         [c.label for c in train],
         0.01,
         1,
-        4,
+        3,
         **training_arguments(
             validation=[cases[i] for i in held],
             subject_ids=[c.subject for c in train],
-            validate_every=4,
+            validate_every=3,
             widths=(6, 12, 24),
             device="cpu",
         ),

@@ -110,7 +110,7 @@ def test_no_step_begins_before_those_it_waits_for(tmp_path, monkeypatch, jobs):
         begun.append((own.name, set(ended)))
         at_once.append(own.name)
         most.append(len(at_once))
-        time.sleep(0.05 * (len(order) - order.index(own.name)))
+        time.sleep(0.02 * (len(order) - order.index(own.name)))
         at_once.remove(own.name)
         ended.append(own.name)
         return 0
@@ -139,7 +139,7 @@ def test_after_a_failed_step_none_is_begun_and_none_goes_on(tmp_path):
     def script(name, code):
         return Script(name, "", (code,), tmp_path / name / "done")
 
-    fail = script("fails", "import time; time.sleep(1); raise SystemExit(3)")
+    fail = script("fails", "import time; time.sleep(0.3); raise SystemExit(3)")
     long = script("long", "import time; time.sleep(300)")
     third = script("third", f"open({str(tmp_path / 'third')!r}, 'w')")
     started = time.monotonic()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -34,10 +35,15 @@ def test_killed_and_in_shards_the_table_is_that_of_an_undisturbed_run(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     log, command = tmp_path / "log.txt", [*COMMAND, str(tmp_path / "scans"), "--no-picture", "--no-page"]
-    serial = cohort.undisturbed(command, tmp_path / "serial", log)
-    killed = cohort.killed(command, tmp_path / "killed", log, 2, pause=1.5)
+    # Each has a folder of its own, and mostly waits: all three at a time.
+    with ThreadPoolExecutor() as threads:
+        runs = (
+            threads.submit(cohort.undisturbed, command, tmp_path / "serial", log),
+            threads.submit(cohort.killed, command, tmp_path / "killed", log, 2, pause=1.5),
+            threads.submit(cohort.sharded, command, tmp_path / "shards", log, 2, pause=1.0),
+        )
+        serial, killed, shards = (run.result() for run in runs)
     assert sum(killed.killed.values()) >= 1
-    shards = cohort.sharded(command, tmp_path / "shards", log, 2, pause=1.0)
     assert not cohort.differences(killed, serial) and not cohort.differences(shards, serial)
     assert len(cohort.labels(serial.out)) == 14
     assert set(cohort.statuses(serial.out)) == {"ok", "review", "failed (unexpected)"}

@@ -71,7 +71,7 @@ def test_a_scan_that_ends_its_worker_is_a_failed_row_and_no_other_is_blamed(tmp_
     names = [f"scan-{n:04d}.nii.gz" for n in (1, 2, 3, 4, 5, 6)]
     names[2:2] = [f"scan-{100 + n}.{word}.nii" for n, word in enumerate(killers)]
     names.append("scan-0008.once.nii")
-    told = in_workers(scans(tmp_path / "in", *names), tmp_path / "out", timeout=3.0)
+    told = in_workers(scans(tmp_path / "in", *names), tmp_path / "out", timeout=1.5)
     rows = {row["scan"]: row for row in table(tmp_path / "out")}
     assert len(told) == len(rows) == len(names)
     errors = {scan: row["error"] for scan, row in rows.items() if row["error"] not in ("", "unexpected")}

@@ -104,7 +104,7 @@ def test_missing_exchanged_unlabelled_and_failed_are_told_apart(folders, tmp_pat
     out = tmp_path / "out"
     code = evaluate(
         "--results", found, "--labels", truth / "*_man.nii.gz", "-o", out,
-        "--label-map", "left=48,right=47",
+        "--label-map", "left=48,right=47", "--no-pictures",
     )  # fmt: skip
     assert code == 10
     rows = {(r["case"], r["structure"]): r for r in table(out)}
@@ -223,7 +223,8 @@ def test_labels_of_another_place_are_refused_in_one_sentence(tmp_path, capsys):
     far = labels(origin=(0, 0, 500), shape=(16, 28, 37))
     write(tmp_path / "truth", a=labels(), b=labels(origin=(-20, 0, 10)), c=far)
     out = tmp_path / "out"
-    assert evaluate("--results", tmp_path / "found", "--labels", tmp_path / "truth", "-o", out) == 10
+    words = ("--results", tmp_path / "found", "--labels", tmp_path / "truth", "-o", out, "--no-pictures")
+    assert evaluate(*words) == 10
     rows = table(out)
     assert [r["status"] for r in rows[:2]] == ["ok", "ok"]
     assert rows[2]["status"].startswith(
@@ -312,10 +313,8 @@ def test_on_the_same_grid_labels_are_taken_as_they_are(tmp_path, monkeypatch):
     write(tmp_path / "truth", a_man=reference)
     write(tmp_path / "scan", a=scan_like(reference))
     out = tmp_path / "out"
-    code = evaluate(
-        "--scans", tmp_path / "scan" / "a.nii.gz", "--labels", tmp_path / "truth" / "a_man.nii.gz", "-o", out
-    )
-    assert code == 0
+    words = ("--scans", tmp_path / "scan" / "a.nii.gz", "--labels", tmp_path / "truth" / "a_man.nii.gz")
+    assert evaluate(*words, "-o", out, "--no-pictures") == 0
     assert [float(r["dice"]) for r in table(out)] == [1, 0.5]
     assert not calls[0]["probabilities"] and not calls[0]["parts"]
     record = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))

@@ -76,7 +76,7 @@ def test_what_the_watchdog_notices(tmp_path, monkeypatch, fate):
     (tmp_path / "fate").write_text(fate)
     monkeypatch.setenv("FUZZ_FATE", str(tmp_path / "fate"))
     order = {"base": "small", "seed": 0, "pipeline": False}
-    limits = Limits(read=2.0 if fate == "hang" else 20.0, memory_kb=250_000)
+    limits = Limits(read=1.0 if fate == "hang" else 20.0, memory_kb=250_000)
     results = run_cases([3, 4], order, 1, limits, lambda result: None, code=tmp_path)
     expected = {"exit": "died", "lines": "foreign"}.get(fate, fate)
     assert [result.outcome for result in results] == [expected] * 2  # and the next case ran

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -32,6 +34,13 @@ BEAD = (38.0, -14.0, 6.0)
 def scene(direction=None, spacing=(2.0, 2.0, 2.0), values=WHOLE) -> tuple[sitk.Image, sitk.Image]:
     """A head (an ellipsoid of 400 with a bead of 1000) and labels, on a grid of any direction."""
     direction = np.eye(3) if direction is None else np.asarray(direction, float)
+    made = _scene(tuple(direction.ravel().tolist()), spacing, tuple(values.items()))
+    return sitk.Image(made[0]), sitk.Image(made[1])
+
+
+@cache
+def _scene(direction, spacing, values) -> tuple[sitk.Image, sitk.Image]:
+    direction = np.reshape(direction, (3, 3))
     size = [int(200 / s) for s in spacing]
     image = sitk.Image(size, sitk.sitkInt16)
     image.SetSpacing(spacing)
@@ -41,11 +50,12 @@ def scene(direction=None, spacing=(2.0, 2.0, 2.0), values=WHOLE) -> tuple[sitk.I
     points = (direction * spacing) @ zyx[::-1] + np.array(image.GetOrigin())[:, None]
 
     def inside(center, radii):
-        return ((((points.T - center) / radii) ** 2).sum(axis=1) < 1).reshape(size[::-1])
+        axes = zip(points, center, radii, strict=True)
+        return (sum(((row - c) / r) ** 2 for row, c, r in axes) < 1).reshape(size[::-1])
 
     head = np.where(inside((0, 0, 0), (75, 92, 80)), 400, 0)
     labels = np.zeros(size[::-1], np.uint16)
-    for side, value in values.items():
+    for side, value in values:
         labels[inside(CENTERS[side], RADII)] = value
     head[labels > 0] = 300
     head[inside(BEAD, (3, 3, 3))] = 1000

@@ -12,6 +12,8 @@ from HippoSegLib.io.images import read_image
 from HippoSegLib.localization.head_size import SHAPE_MEAN, HeadSize, share_out_of_view
 from HippoSegLib.results.voxel_size import size_deviation, voxel_size_flags
 
+pytestmark = pytest.mark.usefixtures("networks_answer_once")
+
 AXES = ("from left to right", "from front to back", "from bottom to top")
 
 
