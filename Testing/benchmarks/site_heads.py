@@ -1,10 +1,10 @@
 """What fine-tuning brings at a real site: five of the labelled heads train, the other five only test.
 
-    HIPPOSEG_DATA=... python Testing/benchmarks/site_heads.py [--ways 1 2] [--cases 5 10] [--settings JSON]
+    HIPPOSEG_DATA=... python Testing/benchmarks/site_heads.py [--ways 1 2] [--cases 3 5 10] [--settings JSON]
         [--threads N] [--write]
 
 Way 1 learns from the first five heads in the order of their names and is judged by the others, way 2 the
-reverse; `--cases` takes so many sides of the five only (a curve of how few are worth it; three heads at
+reverse; `--cases` takes so many sides of the five only (a curve of how few are worth it; of three heads at
 least, as the command cross-validates). The command is
 `hipposeg finetune`'s own, its settings the defaults unless --settings changes them. The labels are for
 measuring: the weights are deleted at the end, and nothing is chosen by the figures. The unseen heads go
@@ -57,8 +57,9 @@ def halves(names: Sequence[str]) -> dict[int, tuple[list[str], list[str]]]:
 
 
 def chosen_sides(names: Sequence[str], sides: int | None) -> dict[str, tuple[str, ...]]:
-    """Head -> the sides that train: all, or so many, one head after the other."""
-    pairs = [(name, side) for name in names for side in MANUAL][:sides]
+    """Head -> the sides that train: all, or so many of as few heads as may be, but of three at least."""
+    heads = names if sides is None else names[: max(FEWEST, (sides + 1) // 2)]
+    pairs = [(name, side) for side in MANUAL for name in heads][:sides]
     return {name: tuple(s for n, s in pairs if n == name) for name in dict(pairs)}
 
 
