@@ -10,7 +10,7 @@ import csv
 import io
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -37,12 +37,14 @@ class Verdict:
         when: Date and time, ISO 8601 as the page writes it; empty where it was entered by hand.
         result: Of which result, see `result_id`; empty for a scan that has none, or where it was entered by
             hand.
+        beside: What stands in columns that somebody added to the file: name -> text.
     """
 
     verdict: Literal["pass", "fail", ""]
     comment: str = ""
     when: str = ""
     result: str = ""
+    beside: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,14 +104,23 @@ def read_verdict_file(path: Path) -> dict[str, Verdict]:
             _REMEDY,
             "review_file",
         )
-    places = {name: header.index(name) for name in FIELDS if name in header}
+    # Columns that somebody added keep their names as they are written; of two of one name the first counts.
+    names = [name if name in FIELDS else lines[0][i].strip() for i, name in enumerate(header)]
+    places = {name: names.index(name) for name in names if name}
     found: dict[str, Verdict] = {}
     for number, line in enumerate(lines[1:], start=2):
         cells = {name: line[place] if place < len(line) else "" for name, place in places.items()}
         scan, verdict = _line(cells, number, path.name)
-        if scan not in found or verdict.when >= found[scan].when:
-            found[scan] = verdict
+        found[scan] = _later(found.get(scan), verdict)
     return found
+
+
+def _later(one: Verdict | None, other: Verdict) -> Verdict:
+    """Which of two verdicts on a scan counts, with what stands beside either."""
+    if one is None:
+        return other
+    first, last = (one, other) if other.when >= one.when else (other, one)
+    return replace(last, beside={**first.beside, **last.beside})
 
 
 def assign(verdicts: Mapping[str, Verdict], results: Mapping[str, str]) -> Assigned:
@@ -145,16 +156,19 @@ def verdict_bytes(verdicts: Mapping[str, Verdict]) -> bytes:
     """The file of these verdicts: UTF-8 with a byte order mark, commas, in the order of the scans' names."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow(FIELDS)
+    added = list(dict.fromkeys(name for one in verdicts.values() for name in one.beside))
+    writer.writerow([*FIELDS, *map(harmless, added)])
     for scan, one in sorted(verdicts.items()):
-        writer.writerow([harmless(cell) for cell in (scan, one.verdict, one.comment, one.when, one.result)])
+        cells = (scan, one.verdict, one.comment, one.when, one.result)
+        writer.writerow([harmless(cell) for cell in (*cells, *(one.beside.get(name, "") for name in added))])
     return b"\xef\xbb\xbf" + text.getvalue().encode("utf-8")
 
 
 def take_over(folder: Path, files: Sequence[Path]) -> int:
     """Bring verdicts that were saved elsewhere, by one reviewer or several, into the folder's `review.csv`.
 
-    Of several verdicts on a scan the latest counts. A file that is replaced stays as `review_before-1.csv`.
+    Of several verdicts on a scan the latest counts; columns that somebody added stay. A file that is replaced
+    stays as `review_before-1.csv`.
 
     Args:
         folder: An output folder.
@@ -172,8 +186,7 @@ def take_over(folder: Path, files: Sequence[Path]) -> int:
         if not path.is_file():
             raise InputError(f"There is no file '{path.name}'.", "Check its name.", "review_file")
         for scan, verdict in read_verdict_file(path).items():
-            if scan not in merged or verdict.when >= merged[scan].when:
-                merged[scan] = verdict
+            merged[scan] = _later(merged.get(scan), verdict)
     changes = sum(verdict != old.get(scan) for scan, verdict in merged.items())
     if changes:
         target = folder / REVIEW
@@ -202,4 +215,9 @@ def _line(cells: Mapping[str, str], number: int, file: str) -> tuple[str, Verdic
         )
     comment = without_mark(cells.get("comment", "")).strip()
     when, result = cells.get("when", "").strip(), cells.get("result", "").strip()
-    return scan, Verdict(word, comment, when, result)  # type: ignore[arg-type]
+    beside = {
+        without_mark(name): without_mark(text).strip()
+        for name, text in cells.items()
+        if name not in FIELDS and text.strip()
+    }
+    return scan, Verdict(word, comment, when, result, beside)  # type: ignore[arg-type]

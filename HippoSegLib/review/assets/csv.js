@@ -1,6 +1,7 @@
 // review.csv: written as spreadsheets like it, and read whatever they made of it.
 
 const FORMULA = /^[=+\-@\t\r]/;
+const REVIEW_COLUMNS = ["scan", "verdict", "comment", "when", "result"];
 
 /** The text of a table: commas, a byte order mark, and no cell that is taken for a formula. */
 function csvText(rows) {
@@ -50,21 +51,31 @@ function decoded(buffer) {
 /** Scan -> verdict of a review.csv. Throws an error with one sentence where it cannot be understood. */
 function verdictsOfCsv(text) {
   const rows = csvRows(text);
-  const header = rows?.[0]?.map((name) => name.trim().toLowerCase()) ?? [];
+  const written = rows?.[0]?.map((name) => name.trim()) ?? [];
+  const header = written.map((name) => name.toLowerCase());
   if (!header.includes("scan") || !header.includes("verdict")) {
     throw new Error("This is no review.csv: its first line does not name the columns scan and verdict.");
   }
   const found = new Map();
   rows.slice(1).forEach((row, index) => {
     const cell = (name) => row[header.indexOf(name)] ?? "";
-    const plain = (name) => (/^'[=+\-@\t\r]/.test(cell(name)) ? cell(name).slice(1) : cell(name));
+    const unmarked = (text) => (/^'[=+\-@\t\r]/.test(text) ? text.slice(1) : text);
+    const plain = (name) => unmarked(cell(name));
     const verdict = cell("verdict").trim().toLowerCase();
     const scan = plain("scan");
     if (scan.trim() === "" || !["pass", "fail", ""].includes(verdict)) {
       throw new Error(`Row ${index + 2} of the file does not say pass or fail of a scan.`);
     }
     const [comment, when, result] = [plain("comment"), cell("when"), cell("result")].map((t) => t.trim());
-    if (!found.has(scan) || when >= found.get(scan).when) found.set(scan, { verdict, comment, when, result });
+    const beside = {}; // what stands in columns that somebody added
+    written.forEach((name, place) => {
+      const text = unmarked(row[place] ?? "").trim();
+      if (name && text && !REVIEW_COLUMNS.includes(header[place])) beside[unmarked(name)] ??= text;
+    });
+    const entry = { verdict, comment, when, result, beside };
+    const other = found.get(scan);
+    const [first, last] = other && other.when > when ? [entry, other] : [other, entry];
+    found.set(scan, { ...last, beside: { ...first?.beside, ...last.beside } });
   });
   return found;
 }

@@ -26,8 +26,9 @@ class Verdicts {
       this.canKeep = false;
     }
     for (const [scan, entry] of Object.entries(kept?.entries ?? {})) {
-      if ((this.entries.get(scan)?.when ?? "") > entry.when) continue;
-      this.entries.set(scan, entry);
+      const filed = this.entries.get(scan);
+      if ((filed?.when ?? "") > entry.when) continue;
+      this.entries.set(scan, { ...entry, beside: { ...entry.beside, ...filed?.beside } });
       if (kept.unsaved.includes(scan)) this.unsaved.add(scan);
     }
   }
@@ -75,7 +76,8 @@ class Verdicts {
     if (verdict === before.verdict && comment === before.comment) return;
     this.steps.push([scan.scan, this.entries.get(scan.scan), this.unsaved.has(scan.scan)]);
     const when = new Date().toISOString().replace(/\.\d+/, "");
-    this.entries.set(scan.scan, { verdict, comment, when, result: scan.result });
+    const beside = this.entries.get(scan.scan)?.beside ?? {};
+    this.entries.set(scan.scan, { verdict, comment, when, result: scan.result, beside });
     this.unsaved.add(scan.scan);
     this.keep();
   }
@@ -98,9 +100,11 @@ class Verdicts {
     let count = 0;
     for (const [scan, entry] of found) {
       const own = this.entries.get(scan);
-      if (own && own.when > entry.when) continue;
-      if (own && own.verdict === entry.verdict && own.comment === entry.comment) continue;
-      this.entries.set(scan, entry);
+      const [first, last] = own && own.when > entry.when ? [entry, own] : [own, entry];
+      const merged = { ...last, beside: { ...first?.beside, ...last.beside } };
+      const said = ({ verdict, comment, beside }) => JSON.stringify([verdict, comment, beside ?? {}]);
+      if (own && said(own) === said(merged)) continue;
+      this.entries.set(scan, merged);
       this.unsaved.add(scan);
       count += 1;
     }
@@ -109,12 +113,16 @@ class Verdicts {
     return count;
   }
 
-  /** The text of review.csv: all that was said, of scans that are not on the page too. */
+  /** The text of review.csv: all that was said, of scans that are not on the page too. Added columns stay. */
   csv() {
     const said = [...this.entries].filter(([, entry]) => entry.verdict || entry.comment);
     said.sort(([a], [b]) => (a < b ? -1 : 1));
-    const rows = said.map(([scan, entry]) => [scan, entry.verdict, entry.comment, entry.when, entry.result]);
-    return csvText([["scan", "verdict", "comment", "when", "result"], ...rows]);
+    const added = [...new Set(said.flatMap(([, entry]) => Object.keys(entry.beside ?? {})))];
+    const rows = said.map(([scan, entry]) => [
+      ...[scan, entry.verdict, entry.comment, entry.when, entry.result],
+      ...added.map((name) => entry.beside?.[name] ?? ""),
+    ]);
+    return csvText([[...REVIEW_COLUMNS, ...added], ...rows]);
   }
 
   /** To be called when review.csv was saved. */

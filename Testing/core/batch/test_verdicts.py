@@ -68,7 +68,35 @@ def test_what_is_written_is_read(tmp_path):
 def test_no_file_and_columns_in_another_order(tmp_path):
     assert read_verdicts(tmp_path) == {}
     (tmp_path / REVIEW).write_text("Mine;Verdict;Scan\nx; FAIL ;a\n", encoding="utf-8")
-    assert read_verdicts(tmp_path) == {"a": Verdict("fail")}
+    assert read_verdicts(tmp_path) == {"a": Verdict("fail", beside={"Mine": "x"})}
+
+
+def test_columns_that_somebody_added_stay(tmp_path):
+    """Through other reviewers' files, newer or older, and written so that no spreadsheet computes them."""
+    text = f"scan,verdict,when,Rater,=note\na,pass,{WHEN},Kim,=1+1\nb,fail,,,\n"
+    (tmp_path / REVIEW).write_text(text, encoding="utf-8")
+    other = tmp_path / "other.csv"
+    other.write_text(
+        "scan,verdict,when,Second\na,fail,2027-01-01,Lee\nb,pass,2027-01-01,\n", encoding="utf-8"
+    )
+    assert take_over(tmp_path, [other]) == 2
+    with open(tmp_path / REVIEW, encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0]["verdict"] == "fail" and rows[1]["verdict"] == "pass"
+    assert [(row["Rater"], row["'=note"], row["Second"]) for row in rows] == [
+        ("Kim", "'=1+1", "Lee"),
+        ("",) * 3,
+    ]
+    older = tmp_path / "older.csv"
+    older.write_text("scan,verdict,when,Rater,Third\na,pass,2020-01-01,Old,kept\n", encoding="utf-8")
+    take_over(tmp_path, [older])
+    assert read_verdicts(tmp_path)["a"].beside == {
+        "Rater": "Kim",
+        "=note": "=1+1",
+        "Second": "Lee",
+        "Third": "kept",
+    }
+    assert read_verdicts(tmp_path)["a"].verdict == "fail"
 
 
 def test_the_latest_line_of_a_scan_counts(tmp_path):

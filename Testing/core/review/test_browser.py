@@ -338,9 +338,9 @@ def test_a_browser_that_keeps_nothing_is_told_of(page, folder):
 def test_a_file_is_taken_over_whatever_a_spreadsheet_made_of_it(page, folder, tmp_path, downloads):
     cards = cards_of(folder)
     page.press("p")
-    rows = [["verdict", "scan", "comment", "when", "result"]]
-    rows.append(["Fail", cards[1].scan, 'a; "b"\nc', "2020-01-01T00:00:00Z", cards[1].result])
-    rows.append(["fail", cards[0].scan, "older than mine", "2020-01-01T00:00:00Z", cards[0].result])
+    rows = [["verdict", "scan", "comment", "when", "result", "Rater"]]
+    rows.append(["Fail", cards[1].scan, 'a; "b"\nc', "2020-01-01T00:00:00Z", cards[1].result, "Kim"])
+    rows.append(["fail", cards[0].scan, "older than mine", "2020-01-01T00:00:00Z", cards[0].result, "=Lee"])
     rows.append(["pass", "of another folder", "'=1+1", "", ""])
     file = tmp_path / "from Excel.csv"
     with open(file, "w", newline="", encoding="utf-16") as stream:
@@ -353,6 +353,8 @@ def test_a_file_is_taken_over_whatever_a_spreadsheet_made_of_it(page, folder, tm
     found = saved(page, downloads)
     assert found[cards[0].scan].verdict == "pass" and found[cards[1].scan].comment == 'a; "b"\nc'
     assert found["of another folder"] == Verdict("pass", "=1+1")
+    # A column that somebody added stays, whether the file's verdict counts or not.
+    assert [found[card.scan].beside for card in cards[:2]] == [{"Rater": "=Lee"}, {"Rater": "Kim"}]
     file.write_text("scan,verdict\na,perhaps\n", encoding="utf-8")
     page.find("#file").send_keys(str(file))
     end = time.monotonic() + 5
@@ -365,7 +367,7 @@ def test_verdicts_of_the_folder_and_of_earlier_results(browser, tmp_path, downlo
     records = make_folder(tmp_path, 4)
     when = "2026-11-26T08:00:00Z"
     verdicts = {
-        "sub-00000_T1w": Verdict("fail", "cut", when, result_id(records["sub-00000_T1w"])),
+        "sub-00000_T1w": Verdict("fail", "cut", when, result_id(records["sub-00000_T1w"]), {"Rater": "Kim"}),
         "sub-00001_T1w": Verdict("fail", "bad", when, "r000000000000"),
         "0017": Verdict("pass", "of no scan", when, ""),
     }

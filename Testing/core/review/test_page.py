@@ -166,11 +166,17 @@ def test_every_part_of_the_script_is_in_it():
 def test_verdicts_are_in_the_page(tmp_path):
     records = make_folder(tmp_path, 3)
     (scan, record), *_ = records.items()
-    verdict = Verdict("fail", "cut", "2026-11-26T08:00:00Z", result_id(record))
+    verdict = Verdict("fail", "cut", "2026-11-26T08:00:00Z", result_id(record), {"Rater": "Kim"})
     (tmp_path / "review.csv").write_bytes(verdict_bytes({scan: verdict}))
     data = Parsed(write_page(tmp_path)).data
     assert data["verdicts"] == {
-        scan: {"verdict": "fail", "comment": "cut", "when": verdict.when, "result": verdict.result}
+        scan: {
+            "verdict": "fail",
+            "comment": "cut",
+            "when": verdict.when,
+            "result": verdict.result,
+            "beside": {"Rater": "Kim"},
+        }
     }
     assert verdict.result in {one["result"] for one in data["scans"]}
 
