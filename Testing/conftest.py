@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 # One thread everywhere (set before numpy and torch load): results do not depend on the machine's
@@ -22,6 +26,9 @@ if str(ROOT) not in sys.path:
 
 from Testing.long_files import LONG  # noqa: E402
 
+#: What files of tests import of the Slicer module; the rest is imported in Slicer's test bed.
+IMPORTED_WITHOUT_SLICER = ("HippoSegSlicer.preprocessingsettings", "HippoSegSlicer.workerprocess")
+
 sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
 
@@ -32,22 +39,47 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: place.get(item.path, len(place)))
 
 
-@pytest.hookimpl(wrapper=True, trylast=True)
-def pytest_runtest_call(item: pytest.Item):
-    """What is marked `no_cover` is not measured in a worker process either.
+@contextmanager
+def _unmeasured() -> Iterator[None]:
+    """Without measuring coverage.
 
-    There pytest-cov 7.1 has two measurements running, and stops one of them.
+    In a worker process, pytest-cov 7.1 has two measurements running, and its own mark stops one of them.
     """
-    if item.get_closest_marker("no_cover") is None:
-        return (yield)
     tracers = sys.gettrace(), threading.gettrace()
     sys.settrace(None)
     threading.settrace(None)
     try:
-        return (yield)
+        yield
     finally:
         sys.settrace(tracers[0])
         threading.settrace(tracers[1])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session):
+    """Finding the tests takes longer measured: of that, only the import of what is tested is."""
+    if sys.gettrace() is None:
+        return (yield)
+    import HippoSegLib
+
+    names = [module.name for module in pkgutil.walk_packages(HippoSegLib.__path__, "HippoSegLib.")]
+    sys.path.append(str(ROOT / "HippoSeg"))
+    for name in (*names, *IMPORTED_WITHOUT_SLICER):
+        if not name.endswith("__main__"):
+            with suppress(ImportError):  # of a package that is not installed, whose tests are skipped
+                importlib.import_module(name)
+    sys.path.remove(str(ROOT / "HippoSeg"))
+    with _unmeasured():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item):
+    """What is marked `no_cover` is not measured in a worker process either."""
+    if item.get_closest_marker("no_cover") is None:
+        return (yield)
+    with _unmeasured():
+        return (yield)
 
 
 @pytest.fixture(scope="session")

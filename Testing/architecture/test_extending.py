@@ -12,6 +12,9 @@ from HippoSegLib.io import files, names
 from HippoSegLib.preprocessing import steps
 from HippoSegLib.preprocessing.chain import Preprocessing, channels
 
+#: What is run here is measured by the core's own tests.
+pytestmark = pytest.mark.no_cover
+
 
 @pytest.fixture
 def gaussian():

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+#: What is run here is measured by the core's own tests.
+pytestmark = pytest.mark.no_cover
+
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "HippoSegLib"
 

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+#: What is run here is measured by the core's own tests.
+pytestmark = pytest.mark.no_cover
+
 ROOT = Path(__file__).resolve().parents[2]
 
 #: Function or method -> the modules that have a function of this name; empty: any object's method.

@@ -11,6 +11,9 @@ from HippoSegLib.models.store import load_model
 from HippoSegLib.results.contrast import TissueContrast
 from HippoSegLib.training.data_splits import LABEL_MAPS, TEST_LABEL_MAPS
 
+#: What is run here is measured by the core's own tests.
+pytestmark = pytest.mark.no_cover
+
 
 @pytest.fixture(scope="module")
 def source(data_dir):

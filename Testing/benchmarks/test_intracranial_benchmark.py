@@ -5,6 +5,9 @@ import pytest
 import SimpleITK as sitk
 from intracranial import Measured, cropped, defaced, masked, table
 
+#: What is run here is measured by the core's own tests.
+pytestmark = pytest.mark.no_cover
+
 
 def image_of(array: np.ndarray) -> sitk.Image:
     image = sitk.GetImageFromArray(array.astype(np.float32))

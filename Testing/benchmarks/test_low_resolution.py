@@ -11,6 +11,9 @@ from HippoSegLib.evaluation.labelmap import label_map
 from HippoSegLib.io.images import read_image
 from HippoSegLib.pipeline import segment
 
+#: What is run here is measured by the core's own tests.
+pytestmark = pytest.mark.no_cover
+
 
 def oblique(size=(17, 19, 21), spacing=(1.0, 1.0, 1.0)) -> sitk.Image:
     image = sitk.Image(size, sitk.sitkFloat32)

@@ -10,6 +10,9 @@ import testscans
 
 from HippoSegLib.io.images import read_image
 
+#: What is run here is measured by the core's own tests.
+pytestmark = pytest.mark.no_cover
+
 
 def smooth_head() -> tuple[sitk.Image, np.ndarray]:
     """A bright ball off the middle of a dark image, float32, and its centre (LPS mm)."""

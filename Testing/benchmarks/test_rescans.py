@@ -12,6 +12,9 @@ import SimpleITK as sitk
 from HippoSegLib.models.card import read_card
 from HippoSegLib.models.store import load_model
 
+#: What is run here is measured by the core's own tests.
+pytestmark = pytest.mark.no_cover
+
 
 def test_the_standard_deviation_within_heads_is_that_of_an_analysis_of_variance():
     rng = np.random.default_rng(0)

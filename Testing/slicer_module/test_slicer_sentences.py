@@ -25,12 +25,14 @@ def shouted(testbed, monkeypatch):
     sentences._patterns.cache_clear()
 
 
+@pytest.mark.no_cover
 def test_the_table_holds_what_the_core_says(testbed):
     from HippoSegSlicer.coresentences import sentences
 
     assert list(sentences(lambda text: text)) == core_sentences.sentences(), "run core_sentences.py"
 
 
+@pytest.mark.no_cover
 def test_every_code_has_a_sentence(testbed):
     """Codes are found in another way than sentences: by their looks, as third argument or first of a flag."""
     from HippoSegSlicer.coresentences import sentences

@@ -116,6 +116,7 @@ def test_fit_pads_and_cuts_about_the_centre():
         np.testing.assert_array_equal(fit(fit(array, shape), array.shape), array)
 
 
+@pytest.mark.no_cover
 def test_decathlon_crops_look_like_left_hippocampi(data_dir):
     """The crops bend, as x runs to the right, like left and unlike right hippocampi of whole heads."""
     cases = load_cases(data_dir / "msd_hippocampus")

@@ -88,6 +88,7 @@ def test_it_finds_what_is_better_and_goes_on(cases, base_folder, tmp_path, monke
         search(cases[:-1], base, tmp_path, 13)
 
 
+@pytest.mark.no_cover
 def test_another_processs_trials_count(cases, base_folder, tmp_path, monkeypatch):
     base, calls = load(base_folder), []
     trained_as_if(monkeypatch, lambda s: 0.5, calls)

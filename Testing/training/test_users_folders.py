@@ -84,6 +84,7 @@ def test_finetune_refuses_the_sites_own_folder(site, base_folder, tmp_path):
     assert content(site) == before
 
 
+@pytest.mark.no_cover
 def test_what_a_user_puts_into_a_run_folder_outlives_the_run(site, base_folder, tmp_path):
     run = tmp_path / "run"
 
@@ -98,6 +99,7 @@ def test_what_a_user_puts_into_a_run_folder_outlives_the_run(site, base_folder, 
     assert (tmp_path / "m" / "card.json").exists()
 
 
+@pytest.mark.no_cover
 def test_a_model_that_lies_in_the_run_folder_outlives_the_run(site, base_folder, tmp_path):
     outcome = tune(site, base_folder, tmp_path / "run" / "model", run_dir=tmp_path / "run")
     assert load(outcome.folder).name == "model"
@@ -114,6 +116,7 @@ def test_a_run_in_an_empty_folder_of_the_users_leaves_it_empty(site, base_folder
     assert list((tmp_path / "run").iterdir()) == []
 
 
+@pytest.mark.no_cover
 def test_temporary_files_of_a_killed_save_go_with_the_run(site, base_folder, tmp_path):
     run = tmp_path / "run"
     killed = (

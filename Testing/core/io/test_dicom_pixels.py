@@ -284,6 +284,7 @@ def test_a_file_that_shrinks_after_its_header_was_read_is_refused(tmp_path, monk
     refused("pixel data of the slice with InstanceNumber 4 cannot be read", folder)
 
 
+@pytest.mark.no_cover
 def test_the_real_series_is_read_as_itk_reads_it(data_dir):
     folder = data_dir / "dicom_head" / "series"
     image, flags = read_series(folder)
