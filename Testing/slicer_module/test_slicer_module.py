@@ -36,24 +36,25 @@ print("title", parent.title, "|", parent.categories, "|", parent.helpText, paren
 """
 
 
+def milliseconds(told: str) -> float:
+    """How long loading took."""
+    return float(re.search(r"milliseconds (\S+)", told)[1])
+
+
 @pytest.fixture(scope="module")
 def loading(testbed):
-    """What loading the module in a fresh process costs and brings, the quickest of three times."""
+    """What loading the module in a fresh process costs and brings: the first time that is quick enough, or the
+    quickest of three."""
     folder = ROOT / "Testing" / "slicer_module" / "testbed"
-    runs = [
-        subprocess.run(
-            [sys.executable, "-c", LOADING, str(folder), str(MODULE)],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for _ in range(3)
-    ]
-    return min(runs, key=lambda text: float(re.search(r"milliseconds (\S+)", text)[1]))
+    command = [sys.executable, "-c", LOADING, str(folder), str(MODULE)]
+    runs: list[str] = []
+    while len(runs) < 3 and not any(milliseconds(run) < 50 for run in runs):
+        runs.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return min(runs, key=milliseconds)
 
 
 def test_loading_adds_less_than_50_ms(loading):
-    assert float(re.search(r"milliseconds (\S+)", loading)[1]) < 50
+    assert milliseconds(loading) < 50
 
 
 def test_loading_imports_nothing_heavy(loading):

@@ -20,13 +20,20 @@ from workertalk import gone, send, volume, wait, wait_for_progress
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(params=["python", "launcher"])
-def worker(request):
-    """A worker with the test double, started directly and as inside Slicer."""
+@pytest.fixture(params=["python", "launcher"], scope="module")
+def _worker(request):
     command = fake_worker.command() if request.param == "python" else fake_launcher.command()
     process = WorkerProcess(command, libraryFolder=str(ROOT))
     yield process
     process.close()
+
+
+@pytest.fixture
+def worker(_worker):
+    """A worker with the test double, started directly and as inside Slicer; warm or not, but idle."""
+    yield _worker
+    if _worker.isBusy:
+        _worker.close()
 
 
 def test_result_labels_progress_and_warm_second_run(worker):
@@ -117,6 +124,7 @@ def test_cancel_that_is_not_heard_ends_the_whole_tree_within_a_second(worker):
 
 
 def test_cancel_before_the_worker_has_started(worker):
+    worker.close()
     send(worker, "slow")
     worker.cancel()
     assert wait(worker)[-1]["kind"] == "Cancelled"
