@@ -43,8 +43,8 @@ def milliseconds(told: str) -> float:
 
 @pytest.fixture(scope="module")
 def loading(testbed):
-    """What loading the module in a fresh process costs and brings: the first time that is quick enough, or the
-    quickest of three."""
+    """What loading the module in a fresh process costs and brings: of up to three times, the first that is
+    quick enough."""
     folder = ROOT / "Testing" / "slicer_module" / "testbed"
     command = [sys.executable, "-c", LOADING, str(folder), str(MODULE)]
     runs: list[str] = []
