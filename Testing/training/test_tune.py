@@ -10,6 +10,7 @@ from sitefixture import load, write_site
 
 from HippoSegLib.cli import main
 from HippoSegLib.errors import Cancelled, InputError
+from HippoSegLib.finetuning import search_results
 from HippoSegLib.finetuning.check import check
 from HippoSegLib.finetuning.plan import Plan, Trained
 from HippoSegLib.finetuning.prepare import prepare
@@ -35,7 +36,8 @@ def cases(site, base_folder):
 
 
 def trained_as_if(monkeypatch, value, calls=None):
-    """Trials that end at once with the Dice ``value(settings)``."""
+    """Trials that end at once with the Dice ``value(settings)``; drawing their course would take longer."""
+    monkeypatch.setattr(search_results, "history_png", lambda values: b"")
 
     def cross_validated(self, cases, final=True):
         if calls is not None:
