@@ -58,8 +58,8 @@ def _unmeasured() -> Iterator[None]:
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session):
     """Finding the tests takes longer measured: of that, only the import of what is tested is."""
-    if sys.gettrace() is None:
-        return (yield)
+    if sys.gettrace() is None or session.config.pluginmanager.hasplugin("dsession"):
+        return (yield)  # nothing is measured, or the worker processes find the tests
     import HippoSegLib
 
     names = [module.name for module in pkgutil.walk_packages(HippoSegLib.__path__, "HippoSegLib.")]
