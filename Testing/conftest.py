@@ -7,6 +7,7 @@ import os
 import pkgutil
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,6 +29,11 @@ from Testing.long_files import LONG  # noqa: E402
 
 #: What files of tests import of the Slicer module; the rest is imported in Slicer's test bed.
 IMPORTED_WITHOUT_SLICER = ("HippoSegSlicer.preprocessingsettings", "HippoSegSlicer.workerprocess")
+
+#: Of a test with many sets of parameters, so many are measured: the others run the same lines once more.
+MEASURED_TIMES = 4
+#: File and line of a test -> how often it was run.
+_times_run: Counter[tuple[str, int | None]] = Counter()
 
 sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
@@ -75,8 +81,9 @@ def pytest_collection(session: pytest.Session):
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_call(item: pytest.Item):
-    """What is marked `no_cover` is not measured in a worker process either."""
-    if item.get_closest_marker("no_cover") is None:
+    """What is marked `no_cover` is not measured in a worker process either, nor what has been run often."""
+    _times_run[item.location[:2]] += 1
+    if item.get_closest_marker("no_cover") is None and _times_run[item.location[:2]] <= MEASURED_TIMES:
         return (yield)
     with _unmeasured():
         return (yield)

@@ -37,14 +37,14 @@ def start(folder: Path, scans: list[str], *words: str, **options) -> subprocess.
 
 
 def test_two_processes_killed_and_given_again_equal_a_run_that_was_not_killed(tmp_path, sample_path):
-    names = [f"{letter}.nii.gz" for letter in "abc"]
+    names = [f"{letter}.nii.gz" for letter in "abcd"]
     tables = []
     for folder in (tmp_path / "whole", tmp_path / "killed"):
         folder.mkdir()
         for name in names:
             shutil.copy(sample_path, folder / name)
         if folder.name == "killed":
-            processes = [start(folder, names[:2]), start(folder, names[1:])]
+            processes = [start(folder, names[:3]), start(folder, names[1:])]
             end = time.monotonic() + 60
             while not list((folder / "out").glob("*.nii.gz")) and time.monotonic() < end:
                 time.sleep(0.05)
