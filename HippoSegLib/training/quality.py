@@ -38,9 +38,8 @@ from .qualityheads import head_limits, head_trials, heads_report
 from .qualitytrials import CONTEXT_SHAPE, Trial, trials
 
 PER_KIND = 60
-#: The fit's settings were chosen on trials of seeds 0 and 1 and earlier ones; these had a say in the share of
-#: poor results to catch alone.
-SEED = 2
+#: The fit's settings were chosen on trials of seeds 0 to 2; these chose nothing.
+SEED = 3
 
 
 def with_segmenter(base: Model, folder: Path) -> Model:

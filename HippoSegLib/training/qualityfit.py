@@ -192,9 +192,9 @@ def cross_validate(trials: Sequence[Trial]) -> tuple[dict, str]:
     intro = (
         "# The quality score, on kinds of damage and subjects it was not fitted on\n\n"
         "Each trial is judged by a score fitted without its kind of damage and without its subject.\n"
-        "The fit's settings were chosen on trials of other seeds, with the same kinds of damage; the share\n"
-        f"of poor results that the threshold is to catch, {CATCH:.1%}, on these. Readers disagree under\n"
-        f"{LEAST_AGREEMENT}, which was chosen on real scans.\n"
+        "The fit's settings were chosen on trials of other seeds, with the same kinds of damage: the\n"
+        f"threshold is to catch {CATCH:.1%} of the poor results that it is fitted on. Readers disagree "
+        f"under\n{LEAST_AGREEMENT}, which was chosen on real scans.\n"
         "\n"
     )
     figures, table = _tables(trials, [judged[i] for i in range(len(trials))], "held-out kind")
