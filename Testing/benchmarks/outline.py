@@ -1,6 +1,7 @@
 """What a second teacher brings: networks on held-out crops of both protocols and on heads that only test.
 
-    HIPPOSEG_DATA=... python Testing/benchmarks/outline.py NAME=MODEL ... --held MODEL [--write NAME]
+    HIPPOSEG_DATA=... python Testing/benchmarks/outline.py NAME=MODEL ... --held MODEL [--compare A:B ...]
+        [--write NAME]
     HIPPOSEG_DATA=... python Testing/benchmarks/outline.py NAME=MODEL ... [--confirm] [--write NAME]
 
 NAME=MODEL is a segmenter's folder, NAME=MODEL+MODEL the mean of two. Held out are the cases that the card of
@@ -28,6 +29,7 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
 from real_heads import MANUAL, SAMPLE_HEADS  # noqa: E402
 from scipy import ndimage  # noqa: E402
+from scipy.stats import wilcoxon  # noqa: E402
 from tables import write_keeping_words  # noqa: E402
 
 from HippoSegLib.evaluation.metrics import compare  # noqa: E402
@@ -138,7 +140,10 @@ def groups(data: Path, held: set[str], confirm: bool) -> dict[str, list[Case]]:
 def measured(named: dict[str, list[Reader]], cases: dict[str, list[Case]]) -> list[dict]:
     """A row per network and case."""
     return [
-        {"network": name, "group": group, "case": case.name, **score(read(readers, case), case)}
+        {
+            **{"network": name, "group": group, "case": case.name, "subject": case.subject},
+            **score(read(readers, case), case),
+        }
         for name, readers in named.items()
         for group, some in cases.items()
         for case in some
@@ -166,11 +171,41 @@ def table(rows: Sequence[dict]) -> str:
     return "\n".join(lines)
 
 
+def _mean_of(rows: Sequence[dict], metric: str, network: str, subject: str) -> float:
+    own = [row[metric] for row in rows if (row["network"], row["subject"]) == (network, subject)]
+    return float(np.mean(own))
+
+
+def comparison(rows: Sequence[dict], networks: tuple[str, str]) -> str:
+    """Mean differences between two networks, by subject, with Wilcoxon's signed-rank test."""
+    lines = [
+        f"| {networks[1]} against {networks[0]} | subjects | Dice | p | HD95 mm | p |",
+        "|---|---|---|---|---|---|",
+    ]
+    for group in dict.fromkeys(row["group"] for row in rows):
+        some = [row for row in rows if row["group"] == group]
+        subjects = sorted({row["subject"] for row in some})
+        cells = []
+        for metric, digits in (("dice", 4), ("hd95_mm", 2)):
+            first, second = (
+                np.array([_mean_of(some, metric, network, subject) for subject in subjects])
+                for network in networks
+            )
+            change = second - first
+            p = wilcoxon(change).pvalue if change.any() else 1.0
+            cells += [f"{change.mean():+.{digits}f}", f"{p:.3f}"]
+        lines.append(f"| {group} | {len(subjects)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="+", metavar="NAME=MODEL[+MODEL]")
     parser.add_argument("--held", type=Path, help="model folder whose card names the held-out cases")
     parser.add_argument("--confirm", action="store_true", help="measure the manual labels instead")
+    parser.add_argument(
+        "--compare", nargs="+", default=[], metavar="A:B", help="networks whose results are tested in pairs"
+    )
     parser.add_argument("--write", metavar="NAME", help="write NAME.csv and NAME.md beside this file")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -186,7 +221,8 @@ def main() -> None:
             if learned:
                 print(f"{name} learned from {len(learned)} of the held-out cases", file=sys.stderr)
     rows = measured(named, groups(Path(os.environ["HIPPOSEG_DATA"]), held, args.confirm))
-    text = table(rows)
+    pairs = [tuple(word.split(":", 1)) for word in args.compare]
+    text = "\n\n".join([table(rows), *(comparison(rows, pair) for pair in pairs)])
     print(text)
     if args.write:
         write_rows(rows, HERE / f"{args.write}.csv")

@@ -88,8 +88,12 @@ def test_agrees_with_a_peer_on_the_same_head(data_dir, reference):
 
 
 @pytest.mark.no_cover
-def test_all_48_orientations_give_the_same_segmentation(sample_path, reference, tmp_path):
-    original = nib.load(sample_path)
+def test_all_48_orientations_give_the_same_segmentation(sample, tmp_path):
+    """Of the sample in voxels twice as large: everything but the networks takes an eighth of the time."""
+    coarse = sitk.BinShrink(sample, [2] * 3)
+    reference = run(coarse)
+    sitk.WriteImage(coarse, str(tmp_path / "coarse.nii"))
+    original = nib.load(tmp_path / "coarse.nii")
     axes = nib.io_orientation(original.affine)
     assert len(set(ORIENTATIONS)) == 48
     for letters in ORIENTATIONS:

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from sitefixture import make_base, write_site
+from sitefixture import write_site
 
 from HippoSegLib.errors import Cancelled
 from HippoSegLib.finetuning.process_lock import ProcessLock
@@ -28,9 +28,9 @@ def run_trials(text: str) -> set[int]:
 
 
 @pytest.mark.slow
-def test_two_living_processes_share_a_search(tmp_path):
-    base, site, out = make_base(tmp_path / "tiny"), write_site(tmp_path / "site", 6), tmp_path / "search"
-    command = [sys.executable, "-m", "HippoSegLib", "tune", str(site), "--region", "--base", str(base)]
+def test_two_living_processes_share_a_search(base_folder, tmp_path):
+    site, out = write_site(tmp_path / "site", 6), tmp_path / "search"
+    command = [sys.executable, "-m", "HippoSegLib", "tune", str(site), "--region", "--base", str(base_folder)]
     command += ["-o", str(out), "--trials", str(TRIALS), "--epochs", "1", "--folds", "2", "--threads", "1"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     out.mkdir()

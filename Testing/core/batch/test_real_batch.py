@@ -44,7 +44,7 @@ def test_two_processes_killed_and_given_again_equal_a_run_that_was_not_killed(tm
         for name in names:
             shutil.copy(sample_path, folder / name)
         if folder.name == "killed":
-            processes = [start(folder, names[:3]), start(folder, names[1:])]
+            processes = [start(folder, some, "--single-reader") for some in (names[:3], names[1:])]
             end = time.monotonic() + 60
             while not list((folder / "out").glob("*.nii.gz")) and time.monotonic() < end:
                 time.sleep(0.05)
@@ -52,7 +52,7 @@ def test_two_processes_killed_and_given_again_equal_a_run_that_was_not_killed(tm
                 time.sleep(random.uniform(0, 1))
                 process.send_signal(signal.SIGKILL)
                 process.communicate()
-        code = start(folder, names).wait(timeout=200)
+        code = start(folder, names, "--single-reader").wait(timeout=200)
         tables.append(table_but_seconds(folder / "out"))
     assert code == 0  # what was finished before the kill is skipped
     assert tables[0] == tables[1] and len(tables[0]) == len(names)
