@@ -23,11 +23,13 @@ batch-demo: $(VENV)/.review
 	$(BIN)/python Testing/tools/make_cohort.py $(DEMO)/scans
 	$(BIN)/hipposeg batch $(DEMO)/scans -o $(DEMO)/batch --workers 2 || test $$? -eq 10
 
+# Hundreds of processes are started: compiled once, whatever the caller has set.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=
+	$(BIN)/mypy --num-workers 2
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=
 	$(BIN)/coverage report --include='HippoSegLib/*' --skip-covered --fail-under=90
 	$(BIN)/coverage report --include='HippoSeg/*' --skip-covered --fail-under=90
 
