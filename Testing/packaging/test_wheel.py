@@ -68,8 +68,18 @@ def test_the_unpacked_wheel_segments_its_sample(unpacked, tmp_path):
     assert (tmp_path / "out" / "hipposeg_sample_T1_hippocampus.nii.gz").is_file()
 
 
+def installed() -> list[str]:
+    """What a new process finds of HippoSeg that is installed beside the tests."""
+    code = "from importlib.metadata import distributions as d\n"
+    code += "print(*(x._path for x in d() if x.metadata['Name'] == 'hipposeg'))"
+    return subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True).stdout.split()
+
+
 def test_an_editable_install_finds_the_models_of_the_source_tree(source, tmp_path):
-    pip("install", "--prefix", str(tmp_path / "prefix"), "-e", str(source))
+    before = installed()
+    # Without --ignore-installed pip removes the HippoSeg of this environment, wherever the new one goes.
+    pip("install", "--ignore-installed", "--prefix", str(tmp_path / "prefix"), "-e", str(source))
+    assert installed() == before
     (site,) = (tmp_path / "prefix").rglob("site-packages")
     code = (
         "import site, sys\n"
