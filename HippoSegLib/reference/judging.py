@@ -47,7 +47,7 @@ def judge(
     less = None
     if "asymmetry" in measures:
         less = bisect_left(reference.asymmetry_sizes, abs(measures["asymmetry"].value))
-    notes = (*_doubts(doubted), *_notes(reference, scanner or {})) if measures else ()
+    notes = (*_outline_notes(doubted), *_notes(reference, scanner or {})) if measures else ()
     return Judgement(reference.count, person, measures, withheld, notes, less, reference.digest)
 
 
@@ -150,7 +150,7 @@ def _outside(reference: Reference, intracranial: float | None, person: Person) -
     return None
 
 
-def _doubts(doubted: Collection[str]) -> list[Remark]:
+def _outline_notes(doubted: Collection[str]) -> list[Remark]:
     """That a comparison is worth as much as the outline."""
     found = []
     for side in sorted(doubted):

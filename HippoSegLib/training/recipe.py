@@ -30,7 +30,6 @@ class Reader:
         model: Name of its folder.
         preprocessing: Channels of its segmenter, as ``hipposeg train`` names them.
         title: For people.
-        epochs: Of the segmenter, on four fifths of the crops.
         options: What `training.assemble` is told besides, about the other reader.
         second: Preprocessing of the reader beside it, whose agreement its quality score learns from.
     """

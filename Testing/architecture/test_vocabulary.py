@@ -34,7 +34,8 @@ FILES = sorted(
 
 @pytest.mark.parametrize("word", RETIRED)
 def test_retired_words_stay_retired(word):
-    expression = re.compile(rf"\b({word})", re.IGNORECASE)
+    # A name of several words, such as `_street`, has them too.
+    expression = re.compile(rf"(?<![a-z])({word})", re.IGNORECASE)
     found = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()[:90]}"
         for path in FILES
